@@ -1,0 +1,1 @@
+"""The program: command line, settings, workers, supervisor, embedded broker, inbox."""

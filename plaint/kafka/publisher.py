@@ -1,0 +1,86 @@
+"""Publishing whole batches: one aiokafka producer a process, one request a partition, an answer only once all is written."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+
+from plaint.kafka.settings import KafkaSettings
+from schemas.deadletter import Header
+
+MAX_BATCH_BYTES = 1000 * 1000
+"""Under the 1 MiB that a default broker takes, its own framing included."""
+
+
+class OutRecord(NamedTuple):
+    """One record to write. ``partition`` is explicit: a post keeps the partition that it came in on."""
+
+    topic: str
+    partition: int
+    key: bytes | None
+    value: bytes
+    headers: Sequence[Header] = ()
+
+
+class PublishFailed(Exception):
+    """The broker did not take the records in time: what they came from must not be acknowledged."""
+
+
+class Publisher:
+    """Writes batches with acks=all. Not for use from several event loops."""
+
+    def __init__(self, kafka: KafkaSettings) -> None:
+        self._producer = AIOKafkaProducer(
+            **kafka.connection(),
+            acks="all",
+            enable_idempotence=kafka.idempotent_producer,
+            request_timeout_ms=120_000,
+            max_batch_size=MAX_BATCH_BYTES,
+            max_request_size=MAX_BATCH_BYTES + 48_000,
+        )
+
+    async def start(self) -> None:
+        """Connect. Raises aiokafka.errors.KafkaConnectionError if no broker answers."""
+        await self._producer.start()
+
+    async def stop(self) -> None:
+        """Write what is under way and disconnect."""
+        await self._producer.stop()
+
+    async def publish(self, records: Iterable[OutRecord]) -> None:
+        """Return once every record is acknowledged by the broker. Raises PublishFailed if one isn't."""
+        by_partition: dict[tuple[str, int], list[OutRecord]] = defaultdict(list)
+        for record in records:
+            by_partition[record.topic, record.partition].append(record)
+        await asyncio.gather(*(self.append(topic, part, found) for (topic, part), found in by_partition.items()))
+
+    async def append(self, topic: str, partition: int, records: Sequence[OutRecord]) -> list[int]:
+        """Write to one partition, in order; the offset of each record. Raises PublishFailed.
+
+        Calls for the same partition must not overlap: the order of the records is the order of the calls.
+        """
+        offsets: list[int] = []
+        while len(offsets) < len(records):
+            batch = self._producer.create_batch()
+            count = len(offsets)
+            while count < len(records):
+                record = records[count]
+                if (
+                    batch.append(key=record.key, value=record.value, timestamp=None, headers=list(record.headers))
+                    is None
+                ):
+                    break
+                count += 1
+            if count == len(offsets):
+                raise PublishFailed(f"a record of {len(records[count].value)} bytes does not fit into a batch")
+            batch.close()
+            try:
+                written = await self._producer.send_batch(batch, topic, partition=partition)
+                base = (await written).offset
+            except KafkaError as error:
+                raise PublishFailed(f"{topic}[{partition}]: {error!r}") from error
+            offsets += range(base, base + count - len(offsets))
+        return offsets

@@ -1,0 +1,27 @@
+"""The labels that the model gives and everything downstream reads. Orders are the order of the model's outputs."""
+
+from enum import StrEnum
+
+
+class Intent(StrEnum):
+    """What a post asks of the organisation."""
+
+    COMPLAINT = "complaint"
+    QUESTION = "question"
+    PRAISE = "praise"
+    MARKETING = "marketing"
+    OTHER = "other"
+
+
+class Sentiment(StrEnum):
+    """How the author feels about what the post speaks of."""
+
+    NEGATIVE = "negative"
+    NEUTRAL = "neutral"
+    POSITIVE = "positive"
+
+
+INTENTS: tuple[Intent, ...] = tuple(Intent)
+SENTIMENTS: tuple[Sentiment, ...] = tuple(Sentiment)
+URGENCIES: tuple[int, ...] = (0, 1, 2, 3, 4)
+"""0 none, 1 low, 2 normal, 3 high, 4 critical: what happens if nobody answers for a day."""

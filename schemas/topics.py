@@ -1,0 +1,55 @@
+"""The topics: names, who is the key, how long records stay."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+POSTS = "plaint.posts"
+TRIAGED = "plaint.triaged"
+DEAD_LETTERS = "plaint.deadletters"
+
+DAY_MS = 24 * 3600 * 1000
+POSTS_RETENTION_MS = 7 * DAY_MS
+TICKETS_RETENTION_MS = 14 * DAY_MS
+DEAD_LETTERS_RETENTION_MS = 14 * DAY_MS
+
+
+def tickets(destination: str) -> str:
+    """The topic that route fills and that destination's deliver worker reads."""
+    return f"plaint.tickets.{destination}"
+
+
+def deliveries(destination: str) -> str:
+    """The compacted log in which that destination's deliver workers remember what they did."""
+    return f"plaint.deliveries.{destination}"
+
+
+def group(stage: str) -> str:
+    """Consumer group of a stage: ``plaint-classify``, ``plaint-deliver-helpdesk``."""
+    return f"plaint-{stage}"
+
+
+@dataclass(frozen=True)
+class Topic:
+    """A topic as it should exist. All share one partition count, so that a post keeps its partition on the whole way."""
+
+    name: str
+    config: dict[str, str] = field(default_factory=dict)
+
+
+def all_topics(destinations: Iterable[str]) -> list[Topic]:
+    """Every topic that plaint needs for these destinations.
+
+    Posts and triaged are compacted as well as deleted by age: a delete is a record without text under the same key, so
+    compaction takes the text away. The delivery logs are compacted only: nothing that is still open may age out.
+    """
+    stream = {"cleanup.policy": "compact,delete", "retention.ms": str(POSTS_RETENTION_MS)}
+    aged = {"cleanup.policy": "delete", "retention.ms": str(TICKETS_RETENTION_MS)}
+    log = {"cleanup.policy": "compact", "max.compaction.lag.ms": str(DAY_MS)}
+    found = [
+        Topic(POSTS, stream),
+        Topic(TRIAGED, stream),
+        Topic(DEAD_LETTERS, {"cleanup.policy": "delete", "retention.ms": str(DEAD_LETTERS_RETENTION_MS)}),
+    ]
+    for destination in destinations:
+        found += [Topic(tickets(destination), aged), Topic(deliveries(destination), log)]
+    return found
