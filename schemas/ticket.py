@@ -19,6 +19,11 @@ def ticket_key(post_id: str, destination: str) -> str:
     return blake2b(f"{post_id}\0{destination}".encode(), digest_size=16, person=b"plaint-ticket").hexdigest()
 
 
+def ticket_partition(key: str, partitions: int) -> int:
+    """The partition of a ticket, by its key alone: whatever partition its post came in on, its owner is the same."""
+    return int(key[:8], 16) % partitions
+
+
 class Ticket(Record):
     """One revision of a ticket at one destination. The highest revision wins; a withdraw has no text and no author.
 

@@ -50,6 +50,10 @@ class Publisher:
         """Write what is under way and disconnect."""
         await self._producer.stop()
 
+    async def partitions(self, topic: str) -> int:
+        """How many partitions ``topic`` has. Raises aiokafka.errors.KafkaError if the broker doesn't say."""
+        return len(await self._producer.partitions_for(topic))
+
     async def publish(self, records: Iterable[OutRecord]) -> None:
         """Return once every record is acknowledged by the broker. Raises PublishFailed if one isn't."""
         by_partition: dict[tuple[str, int], list[OutRecord]] = defaultdict(list)

@@ -1,0 +1,30 @@
+"""How posts are classified."""
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class ClassifySettings(BaseModel):
+    """``classify:`` in the settings."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    model: Annotated[Path | None, Field(description="Folder of a model; none: the one that plaint ships.")] = None
+    threads: Annotated[
+        int | None, Field(ge=1, le=256, description="Threads that the model computes with; none: one a core.")
+    ] = None
+    batch: Annotated[
+        int,
+        Field(ge=1, le=10_000, description="Most posts in one batch: more is faster a post, but each waits longer."),
+    ] = 256
+    linger_s: Annotated[
+        float, Field(gt=0, le=10, description="Seconds that a post waits for others to share its batch.")
+    ] = 0.05
+    unsure_below: Annotated[
+        float, Field(ge=0, le=1, description="A post whose most likely intent is below this confidence is unsure.")
+    ] = 0.5
+    remember: Annotated[
+        int, Field(ge=0, le=10_000_000, description="How many of the last post ids are known again as repeated.")
+    ] = 200_000
