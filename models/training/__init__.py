@@ -1,0 +1,1 @@
+"""From labelled posts to weights. Needs the `train` extra; nothing that serves imports it."""

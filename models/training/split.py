@@ -1,0 +1,102 @@
+"""Makes the split of the labelled posts once: `python -m models.training.split`. Its result is committed and stays.
+
+Test and dev hold real posts only. Whole sources are held out of training (`test_unseen`), of the others a slice is
+(`test_seen`), drawn within each source and label. Posts that nearly repeat each other form a group, and a group stands in
+one part: what repeats a test or dev post elsewhere is excluded from training.
+"""
+
+import hashlib
+import json
+from collections import defaultdict
+
+import numpy
+from sklearn.feature_extraction.text import TfidfVectorizer
+
+from models.text import normalise
+from models.training.data import REAL_FILES, SPLIT, WRITTEN, WRITTEN_FILES, Example, data_folder, read_examples
+
+HELD_OUT_SOURCES = ("banking77", "cesamard_aspect", "cf_apple_sentiment", "cf_disaster")
+TEST_SHARE = 0.15
+DEV_SHARE = 0.12
+SEED = "plaint-split-1"
+SAME_POST_COSINE = 0.75
+"""Of character 3- to 5-grams by TF-IDF. Read by eye: above it pairs say the same in the same words."""
+
+
+def near_duplicate_groups(texts: list[str]) -> list[int]:
+    """A group number for each text, equal for texts that nearly repeat each other (transitively)."""
+    grams = TfidfVectorizer(analyzer="char_wb", ngram_range=(3, 5), min_df=2, sublinear_tf=True, dtype=numpy.float32)
+    matrix = grams.fit_transform([normalise(text).lower() for text in texts]).tocsr()
+    parent = list(range(len(texts)))
+
+    def root(member: int) -> int:
+        while parent[member] != member:
+            parent[member] = parent[parent[member]]
+            member = parent[member]
+        return member
+
+    for start in range(0, len(texts), 500):
+        similar = (matrix[start : start + 500] @ matrix.T).tocoo()
+        for row, column, cosine in zip(similar.row, similar.col, similar.data, strict=True):
+            if cosine >= SAME_POST_COSINE and start + row < column:
+                parent[root(int(column))] = root(start + int(row))
+    return [root(member) for member in range(len(texts))]
+
+
+def assign(examples: list[Example], groups: list[int]) -> dict[str, list[str]]:
+    """The ids of each part but training; see the module for the rules."""
+    members: dict[int, list[Example]] = defaultdict(list)
+    for example, group in zip(examples, groups, strict=True):
+        members[group].append(example)
+    parts: dict[str, list[str]] = {"test_unseen": [], "test_seen": [], "dev": [], "excluded": []}
+    strata: dict[tuple[str, int, bool], list[list[Example]]] = defaultdict(list)
+    for group_members in members.values():
+        if any(example.source in HELD_OUT_SOURCES for example in group_members):
+            _place(parts, "test_unseen", group_members, HELD_OUT_SOURCES)
+        else:
+            real = [example for example in group_members if example.source != WRITTEN]
+            if real:
+                strata[real[0].source, real[0].intent, real[0].urgent].append(group_members)
+    for stratum in strata.values():
+        stratum.sort(key=lambda group_members: min(map(_rank, group_members)))
+        tests, devs = round(len(stratum) * TEST_SHARE), round(len(stratum) * (TEST_SHARE + DEV_SHARE))
+        for index, group_members in enumerate(stratum[:devs]):
+            _place(parts, "test_seen" if index < tests else "dev", group_members, None)
+    return parts
+
+
+def _place(parts: dict[str, list[str]], part: str, members: list[Example], sources: tuple[str, ...] | None) -> None:
+    for example in members:
+        fits = example.source in sources if sources else example.source != WRITTEN
+        parts[part if fits else "excluded"].append(example.id)
+
+
+def _rank(example: Example) -> str:
+    return hashlib.sha256(f"{SEED} {example.id}".encode()).hexdigest()
+
+
+def main() -> None:
+    if (SPLIT / "split.json").exists():
+        raise SystemExit(f"{SPLIT} holds a split already: scores on another one could not be compared with it")
+    examples = read_examples(data_folder(), REAL_FILES + WRITTEN_FILES)
+    groups = near_duplicate_groups([example.text for example in examples])
+    parts = assign(examples, groups)
+    SPLIT.mkdir(parents=True, exist_ok=True)
+    for part, ids in parts.items():
+        (SPLIT / f"{part}.txt").write_text("".join(f"{id_}\n" for id_ in sorted(ids)), encoding="ascii")
+    facts = {
+        "held_out_sources": HELD_OUT_SOURCES,
+        "test_share": TEST_SHARE,
+        "dev_share": DEV_SHARE,
+        "seed": SEED,
+        "same_post_cosine": SAME_POST_COSINE,
+        "posts": len(examples),
+        "near_duplicate_groups": len(set(groups)),
+        **{part: len(ids) for part, ids in parts.items()},
+    }
+    (SPLIT / "split.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="ascii")
+    print(json.dumps(facts))
+
+
+if __name__ == "__main__":
+    main()
