@@ -1,0 +1,60 @@
+# plaint: everything a developer or a newcomer runs. `make help` lists it.
+SHELL := bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+ARGS ?=
+export PLAINT_DATA ?= $(abspath ../shared/data)
+
+.DEFAULT_GOAL := help
+.PHONY: help install run test lint bench chaos soak train clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 12
+
+install: $(VENV)/.runtime ## create .venv with what plaint needs to run
+
+run: $(VENV)/.runtime ## sample posts in, tickets out; ends with Ctrl-C, or by itself with ONCE=1 or without a terminal
+	@$(BIN)/plaint up --samples $(if $(ONCE),--exit-when-done,$(if $(shell test -t 1 && echo yes),,--exit-when-done)) $(ARGS)
+
+test: $(VENV)/.dev ## all tests (under 10 minutes on 2 cores); TESTS=path for a part
+	@$(BIN)/python -m pytest $(or $(TESTS),tests) $(ARGS)
+
+lint: $(VENV)/.dev ## ruff, mypy --strict, import contracts, schema check
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/python -m schemas.export --check
+
+bench: $(VENV)/.dev ## the whole way against the bare engine on the same posts
+	@$(BIN)/python -m tests.bench.whole_way $(ARGS)
+
+chaos: $(VENV)/.dev ## the long kill test on a real Kafka
+	@$(BIN)/python -m tests.chaos.kills $(ARGS)
+
+soak: $(VENV)/.dev ## 100,000 posts: memory of each worker over time
+	@$(BIN)/python -m tests.bench.soak $(ARGS)
+
+train: $(VENV)/.train ## train the model from $$PLAINT_DATA (needs torch)
+	@$(BIN)/python -m models.training.train $(ARGS)
+
+clean: ## remove .venv and caches
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "plaint needs Python 3.11 or newer; set PYTHON=...")'
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.runtime: $(VENV)/bin/python pyproject.toml
+	@echo "installing what plaint needs into $(VENV) (about 350 MB, no torch) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.runtime
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@touch $@
+
+$(VENV)/.train: $(VENV)/.runtime
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[train]'
+	@touch $@
