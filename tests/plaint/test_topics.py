@@ -1,0 +1,109 @@
+"""Topics on both brokers: made once, found again, and every way in which they may be wrong told with its mend."""
+
+import threading
+
+import pytest
+
+from plaint.kafka.admin import BrokerAway, open_admin
+from plaint.kafka.settings import KafkaSettings
+from plaint.kafka.topics import TopicsReport, TopicsWrong, ensure_topics
+from schemas.topics import deliveries, tickets
+
+
+def settings(bootstrap: str, **other: object) -> KafkaSettings:
+    return KafkaSettings.model_validate({"brokers": (bootstrap,), **other})
+
+
+def test_missing_topics_are_made_and_found_again(broker: str, fresh: str) -> None:
+    kafka = settings(broker)
+    first = ensure_topics(kafka, [fresh])
+    assert {tickets(fresh), deliveries(fresh)} <= set(first.created)
+    again = ensure_topics(kafka, [fresh])
+    assert again.created == ()
+    assert set(again.existing) == {*first.created, *first.existing}
+    with open_admin(kafka, 5) as admin:
+        [found] = admin.describe_topics([tickets(fresh)])
+    assert [part["leader_id"] >= 0 for part in found["partitions"]] == [True] * kafka.partitions
+
+
+def test_a_new_destination_adds_only_its_own_topics(broker: str, fresh: str) -> None:
+    kafka = settings(broker)
+    ensure_topics(kafka, [fresh])
+    report = ensure_topics(kafka, [fresh, f"{fresh}-b"])
+    assert report.created == (deliveries(f"{fresh}-b"), tickets(f"{fresh}-b"))
+
+
+def test_starters_at_once_all_succeed(broker: str, fresh: str) -> None:
+    kafka = settings(broker)
+    destinations = [f"{fresh}-{number}" for number in range(10)]
+    reports: list[TopicsReport] = []
+    gate = threading.Barrier(6)
+
+    def starter() -> None:
+        gate.wait()
+        reports.append(ensure_topics(kafka, destinations))
+
+    threads = [threading.Thread(target=starter) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert len(reports) == 6
+    made = [name for report in reports for name in report.created if fresh in name]
+    assert sorted(made) == sorted(topic for name in destinations for topic in (tickets(name), deliveries(name)))
+
+
+def test_another_partition_count_is_told_and_nothing_changed(broker: str, fresh: str) -> None:
+    ensure_topics(settings(broker), [fresh])
+    with pytest.raises(TopicsWrong) as told:
+        ensure_topics(settings(broker, partitions=7), [fresh])
+    faults = {fault.what.split()[0]: fault for fault in told.value.faults}
+    assert tickets(fresh) in faults
+    assert faults[tickets(fresh)].key == "kafka.partitions"
+    assert "has 4 partitions, the settings say 7" in faults[tickets(fresh)].what
+    assert "set kafka.partitions to 4" in faults[tickets(fresh)].mend
+    assert ensure_topics(settings(broker), [fresh]).created == ()
+
+
+def test_a_delivery_log_that_forgets_by_age_is_refused(broker: str, fresh: str) -> None:
+    kafka = settings(broker)
+    wrong = {deliveries(fresh): {"num_partitions": 4, "replication_factor": 1, "configs": {"cleanup.policy": "delete"}}}
+    with open_admin(kafka, 5) as admin:
+        admin.create_topics(wrong)
+    with pytest.raises(TopicsWrong, match=r"cleanup\.policy=delete, plaint relies on compact"):
+        ensure_topics(kafka, [fresh])
+
+
+def test_a_retention_chosen_by_the_operator_is_reported_only(broker: str, fresh: str) -> None:
+    kafka = settings(broker)
+    own = {
+        tickets(fresh): {
+            "num_partitions": 4,
+            "replication_factor": 1,
+            "configs": {"cleanup.policy": "delete", "retention.ms": "777777777"},
+        }
+    }
+    with open_admin(kafka, 5) as admin:
+        admin.create_topics(own)
+    [line] = [line for line in ensure_topics(kafka, [fresh]).differs if fresh in line]
+    assert "retention.ms=777777777" in line
+
+
+@pytest.mark.kafka
+def test_more_replicas_than_brokers_is_told(kafka: str, fresh: str) -> None:
+    with pytest.raises(TopicsWrong, match=r"kafka\.replication_factor: .*InvalidReplicationFactor"):
+        ensure_topics(settings(kafka, replication_factor=3), [fresh])
+
+
+def test_an_absent_broker_is_retried_for_the_time_given() -> None:
+    now = 0.0
+    slept: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        nonlocal now
+        now += seconds + 1
+        slept.append(seconds)
+
+    with pytest.raises(BrokerAway, match=r"no broker answers: 127\.0\.0\.1:1: .*refused"):
+        ensure_topics(settings("127.0.0.1:1"), [], timeout_s=4, clock=lambda: now, sleep=sleep)
+    assert len(slept) >= 2

@@ -1,0 +1,197 @@
+"""A real Apache Kafka (KRaft, one node, loopback) for tests that stop it, kill it and start it again on the same data.
+
+Imports nothing of plaint, so that black-box tests may use it. Needs Java 17 or newer and a Kafka release, found in
+``PLAINT_KAFKA_HOME`` or ``../shared/kafka`` beside the repository.
+"""
+
+import ctypes
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from kafka.admin import KafkaAdminClient
+from kafka.errors import KafkaError
+
+REPOSITORY = Path(__file__).parents[2]
+CLUSTER_ID = "4L6g3nShT-eMCtK--X86sw"
+PR_SET_PDEATHSIG = 1
+_LIBC = ctypes.CDLL(None)
+
+
+def kafka_home() -> Path:
+    """The release that tests run on; may not exist."""
+    return Path(os.environ.get("PLAINT_KAFKA_HOME") or REPOSITORY.parent / "shared" / "kafka")
+
+
+def why_no_kafka() -> str | None:
+    """What is missing for a real Kafka here, or None."""
+    if shutil.which("java") is None:
+        return "no Java: tests on a real Apache Kafka need Java 17 or newer"
+    if not any((kafka_home() / "libs").glob("kafka_*.jar")):
+        return f"no Kafka release in {kafka_home()}: set PLAINT_KAFKA_HOME to one (a folder with libs/*.jar)"
+    return None
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports of 127.0.0.1 that nobody listens on, all different."""
+    probes = [socket.socket() for _ in range(count)]
+    try:
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [probe.getsockname()[1] for probe in probes]
+    finally:
+        for probe in probes:
+            probe.close()
+
+
+def answers(bootstrap: str, timeout_s: float) -> bool:
+    """Whether a broker answers a metadata request."""
+    host, port = bootstrap.split(":")
+    with socket.socket() as probe:
+        if probe.connect_ex((host, int(port))) != 0:
+            return False
+    try:
+        client = KafkaAdminClient(bootstrap_servers=bootstrap, bootstrap_timeout_ms=int(timeout_s * 1000))
+    except KafkaError:
+        return False
+    client.close()
+    return True
+
+
+def _die_with_parent() -> None:
+    if sys.platform == "linux":
+        _LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+
+
+class KafkaProcess:
+    """One broker on a port of its own; ``bootstrap`` stays the same for its life, whatever is done to it.
+
+    ``properties`` are further server properties. Data and log stand under ``folder``.
+    """
+
+    def __init__(self, folder: Path, properties: Mapping[str, str] | None = None, heap: str = "512m") -> None:
+        self.folder = folder
+        self.port, self._controller_port = free_ports(2)
+        self.bootstrap = f"127.0.0.1:{self.port}"
+        self._properties = dict(properties or {})
+        self._heap = heap
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self, timeout_s: float = 60) -> Self:
+        """Start it, formatted if it never ran, and wait until it answers."""
+        self._configure()
+        if not (self.folder / "data" / "meta.properties").exists():
+            format_it = [
+                "kafka.tools.StorageTool",
+                "format",
+                "-t",
+                CLUSTER_ID,
+                "-c",
+                str(self.folder / "server.properties"),
+            ]
+            subprocess.run(self._java(*format_it), check=True, capture_output=True, timeout=timeout_s)
+        with (self.folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                self._java("kafka.Kafka", str(self.folder / "server.properties")),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                preexec_fn=_die_with_parent,
+            )
+        deadline = time.monotonic() + timeout_s
+        while not answers(self.bootstrap, 5):
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                self.kill()
+                said = (self.folder / "log").read_text(errors="replace")[-3000:]
+                raise RuntimeError(f"Kafka did not start:\n{said}")
+            time.sleep(0.05)
+        return self
+
+    @property
+    def pid(self) -> int:
+        """Process id of the running broker."""
+        assert self._process is not None, "not started"
+        return self._process.pid
+
+    def pause(self) -> None:
+        """SIGSTOP: connections stay open and nothing answers."""
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """SIGCONT."""
+        os.kill(self.pid, signal.SIGCONT)
+
+    def kill(self) -> None:
+        """SIGKILL, and wait for the end. ``start`` brings it back on the same data and port."""
+        self._end(signal.SIGKILL)
+
+    def stop(self, grace_s: float = 30) -> None:
+        """SIGTERM, and SIGKILL after the grace period."""
+        self._end(signal.SIGTERM, grace_s)
+
+    def restart(self, timeout_s: float = 60) -> None:
+        """Kill it and start it again on the same data."""
+        self.kill()
+        self.start(timeout_s)
+
+    def __enter__(self) -> Self:
+        return self.start() if self._process is None else self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.kill()
+
+    def _end(self, how: signal.Signals, grace_s: float = 30) -> None:
+        if self._process is None or self._process.poll() is not None:
+            return
+        self.resume()
+        self._process.send_signal(how)
+        try:
+            self._process.wait(grace_s)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def _java(self, *arguments: str) -> list[str]:
+        options = [f"-Xmx{self._heap}", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto"]
+        options.append(f"-Dlog4j2.configurationFile={self.folder / 'log4j2.xml'}")
+        return ["java", *options, "-cp", str(kafka_home() / "libs" / "*"), *arguments]
+
+    def _configure(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        properties = {
+            "process.roles": "broker,controller",
+            "node.id": "1",
+            "controller.quorum.voters": f"1@127.0.0.1:{self._controller_port}",
+            "listeners": f"PLAINTEXT://{self.bootstrap},CONTROLLER://127.0.0.1:{self._controller_port}",
+            "advertised.listeners": f"PLAINTEXT://{self.bootstrap}",
+            "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL_PLAINTEXT:SASL_PLAINTEXT",
+            "controller.listener.names": "CONTROLLER",
+            "inter.broker.listener.name": "PLAINTEXT",
+            "log.dirs": str(self.folder / "data"),
+            "auto.create.topics.enable": "false",
+            "offsets.topic.replication.factor": "1",
+            "offsets.topic.num.partitions": "4",
+            "transaction.state.log.replication.factor": "1",
+            "transaction.state.log.min.isr": "1",
+            "transaction.state.log.num.partitions": "4",
+            "share.coordinator.state.topic.replication.factor": "1",
+            "share.coordinator.state.topic.min.isr": "1",
+            "group.initial.rebalance.delay.ms": "0",
+        } | self._properties
+        lines = "".join(f"{key}={value}\n" for key, value in properties.items())
+        (self.folder / "server.properties").write_text(lines)
+        (self.folder / "log4j2.xml").write_text(
+            '<Configuration><Appenders><Console name="c"><PatternLayout pattern="%d{ISO8601} %p %c{1}: %m%n"/>'
+            '</Console></Appenders><Loggers><Root level="WARN"><AppenderRef ref="c"/></Root></Loggers></Configuration>\n'
+        )
