@@ -1,0 +1,16 @@
+"""How posts are routed."""
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class RouteSettings(BaseModel):
+    """``route:`` in the settings."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    routes: Annotated[
+        Path | None, Field(description="File of routing rules; none: the ones that plaint ships (route/routes.yaml).")
+    ] = None

@@ -1,0 +1,100 @@
+"""YAML written by people, read with PyYAML's safe loader: plain data, and the line of each key for messages.
+
+Stricter than the loader alone: a key that stands twice is refused rather than the last one winning, and so are anchors
+(a small file can stand for a huge one), tags and nesting beyond reason.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from route.faults import Fault, RoutesInvalid
+
+MAX_BYTES = 1024 * 1024
+MAX_DEPTH = 30
+
+KeyPath = tuple[str | int, ...]
+Lines = Mapping[KeyPath, int]
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """Refuses what a person can only have written by mistake."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self._depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        event = self.peek_event()  # type: ignore[no-untyped-call]
+        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
+            raise yaml.composer.ComposerError(None, None, "anchors and aliases are not supported", event.start_mark)
+        if getattr(event, "tag", None):
+            raise yaml.composer.ComposerError(None, None, "tags are not supported", event.start_mark)
+        if self._depth == MAX_DEPTH:
+            raise yaml.composer.ComposerError(None, None, "nested too deeply", event.start_mark)
+        self._depth += 1
+        node = super().compose_node(parent, index)
+        self._depth -= 1
+        return node
+
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        node = super().compose_mapping_node(anchor)
+        keys: set[str] = set()
+        for key, _ in node.value:
+            if key.value in keys and isinstance(key, yaml.ScalarNode):
+                raise yaml.composer.ComposerError(None, None, f'the key "{key.value}" stands twice', key.start_mark)
+            keys.add(str(key.value))
+        return node
+
+
+def read_yaml(path: Path) -> tuple[Any, Lines]:
+    """The data in ``path`` and the line (from 1) of each key and item, by its path. Raises RoutesInvalid."""
+    try:
+        raw = path.read_bytes()
+        text = raw.decode("utf-8-sig")
+    except OSError as error:
+        raise _invalid(path.name, f"can't be read: {error.strerror}", "give the path of a readable file") from None
+    except UnicodeDecodeError as error:
+        raise _invalid(path.name, f"is not UTF-8 at byte {error.start}", "save it as UTF-8") from None
+    if len(raw) > MAX_BYTES:
+        raise _invalid(path.name, f"has {len(raw):,} bytes", f"keep it under {MAX_BYTES:,}")
+    return parse_yaml(text, path.name)
+
+
+def parse_yaml(text: str, name: str) -> tuple[Any, Lines]:
+    """The same for text at hand; ``name`` stands in the messages."""
+    lines: dict[KeyPath, int] = {}
+    try:
+        loader = _StrictLoader(text)
+        node = loader.get_single_node()
+        if node is None:
+            return None, lines
+        _note_lines(node, (), lines)
+        return loader.construct_document(node), lines
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        place = f"{name}:{mark.line + 1}:{mark.column + 1}" if mark else name
+        raise _invalid(place, f"{error.problem or error.context}", "mend the YAML there") from None
+    except yaml.reader.ReaderError as error:
+        what = f"the character U+{ord(str(error.character)):04X} is not allowed in YAML"
+        raise _invalid(f"{name} at character {error.position}", what, "remove it or write it as an escape") from None
+    except (ValueError, OverflowError) as error:  # a date such as 2026-99-99
+        raise _invalid(name, f"holds a value that is none: {error}", "put it in quotes") from None
+
+
+def _note_lines(node: yaml.Node, path: KeyPath, lines: dict[KeyPath, int]) -> None:
+    lines.setdefault(path, node.start_mark.line + 1)
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            inner = (*path, str(key.value))
+            lines[inner] = key.start_mark.line + 1
+            _note_lines(value, inner, lines)
+    elif isinstance(node, yaml.SequenceNode):
+        for index, value in enumerate(node.value):
+            _note_lines(value, (*path, index), lines)
+
+
+def _invalid(place: str, what: str, mend: str) -> RoutesInvalid:
+    return RoutesInvalid([Fault(place, what, mend)])
