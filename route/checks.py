@@ -67,14 +67,15 @@ class _Reading:
 
     def __init__(self, file: _File, index: int, raw: Any) -> None:
         self.index = index
-        self.raw: dict[Any, Any] = raw if isinstance(raw, dict) else {}
+        self.is_mapping = isinstance(raw, dict)
+        self.raw: dict[Any, Any] = raw if self.is_mapping else {}
         self.conditions: tuple[Condition, ...] | None = None
         self.rule: Rule | None = None
         self._file = file
         name = self.raw.get("name")
         self.name = name if isinstance(name, str) else ""
         self.label = f'rule "{self.name}"' if self.name else f"rule {index + 1}"
-        if not isinstance(raw, dict):
+        if not self.is_mapping:
             self.fault((), f"is {shown(raw)}", "write a rule: name, why, match, destinations")
 
     def fault(self, keys: KeyPath, what: str, mend: str) -> None:
@@ -83,7 +84,7 @@ class _Reading:
 
     def check_spec(self, destinations: Collection[str]) -> None:
         """Keys, types, conditions and destinations; ``conditions`` and ``rule`` are set where they are sound."""
-        if not self.raw:
+        if not self.is_mapping:
             return
         self._compile(self.raw.get("match"))
         self._check_destinations(self.raw.get("destinations"), destinations)
@@ -147,9 +148,9 @@ class _Reading:
         if not takes:
             unmet = (condition.field for condition in self.conditions if not condition.holds(triage))
             reasons = ", ".join(f"{field.path} is {shown(field.get(triage))}" for field in unmet)
-            return f"the rule does not take this example: {reasons}", "mend the example or the match"
+            return f"the rule does not take this example: {reasons}", "mend either"
         if first is not None:
-            return f"{first.label} takes this example first", "change the order of the rules, or narrow that one"
+            return f"{first.label} takes this example first", "change the order, or narrow that one"
         return None
 
 
@@ -177,14 +178,14 @@ def _check_order(readings: Sequence[_Reading]) -> None:
     if last.raw.get("match"):
         last.fault(("match",), "the last rule has a match", _TAKES_ALL_MEND)
     for reading in others:
-        if reading.raw and not reading.raw.get("match"):
+        if reading.is_mapping and not reading.raw.get("match"):
             behind = len(readings) - reading.index - 1
             what = f"takes every post, so that the {behind} behind it never match"
             reading.fault((), what, "give it a match or put it last")
         first = next((earlier for earlier in readings[: reading.index] if _shadows(earlier, reading)), None)
         if first:
-            what = f"can never match: {first.label} before it takes every post that it would"
-            reading.fault((), what, "put it before that rule, or narrow that rule")
+            what = f"never matches: {first.label} takes all of its posts first"
+            reading.fault((), what, "put it before that rule, or narrow that one")
 
 
 def _shadows(earlier: _Reading, later: _Reading) -> bool:
@@ -204,7 +205,7 @@ def _in_words(error: ErrorDetails) -> tuple[str, str]:
         case "missing":
             return "is missing", f"add it: {_about(key)}"
         case "literal_error":
-            return f"can't be {shown(error['input'])}", f"use one of {error['ctx']['expected']}"
+            return f"can't be {shown(error['input'])}", f"write {error['ctx']['expected']}"
         case "string_pattern_mismatch":
             return f"can't be {shown(error['input'])}", "use a-z, 0-9, - and _, at most 63 characters"
         case "string_type" if isinstance(error["input"], bool | int | float):

@@ -59,7 +59,7 @@ def _text(field: Field, value: Any) -> str:
     if isinstance(value, bool):
         raise ConditionInvalid(
             f"takes text, not {shown(value)}",
-            'put it in quotes (YAML reads no, yes, on and off as true or false): "no"',
+            "quote it: YAML reads no, yes, on and off as true or false",
         )
     if not isinstance(value, str) or not value:
         raise ConditionInvalid(f"takes text, not {shown(value)}", "put the text in quotes")

@@ -78,8 +78,9 @@ def parse_yaml(text: str, name: str) -> tuple[Any, Lines]:
         place = f"{name}:{mark.line + 1}:{mark.column + 1}" if mark else name
         raise _invalid(place, f"{error.problem or error.context}", "mend the YAML there") from None
     except yaml.reader.ReaderError as error:
-        what = f"the character U+{ord(str(error.character)):04X} is not allowed in YAML"
-        raise _invalid(f"{name} at character {error.position}", what, "remove it or write it as an escape") from None
+        line = text.count("\n", 0, error.position) + 1
+        what = f"the character U+{ord(text[error.position]):04X} is not allowed in YAML"
+        raise _invalid(f"{name}:{line}", what, "remove it or write it as an escape") from None
     except (ValueError, OverflowError) as error:  # a date such as 2026-99-99
         raise _invalid(name, f"holds a value that is none: {error}", "put it in quotes") from None
 
