@@ -1,0 +1,1 @@
+"""From sources to plaint.posts: one file a source, publishing with every record acknowledged."""

@@ -1,0 +1,74 @@
+"""What a source is: something that yields posts, and says of each line that is none why."""
+
+from collections.abc import Iterator
+from threading import Event
+from typing import NamedTuple, Protocol
+
+from schemas.post import Post
+from schemas.reasons import DeadReason
+from schemas.record import MAX_RECORD_BYTES
+
+
+class Found(NamedTuple):
+    """A post. ``place`` is where a person finds it, ``raw`` the bytes it was read from."""
+
+    post: Post
+    place: str
+    raw: bytes
+
+
+class Extent(NamedTuple):
+    """Size and sha256 (hex) of bytes that were too many to keep."""
+
+    size: int
+    sha256: str
+
+
+class Refused(NamedTuple):
+    """A line that can never be a post. ``whole`` is given where ``raw`` is only its beginning."""
+
+    reason: DeadReason
+    place: str
+    detail: str
+    raw: bytes
+    whole: Extent | None = None
+
+
+Item = Found | Refused
+
+
+def too_large(size: int) -> str:
+    """What is wrong with a record of ``size`` bytes."""
+    return f"it is {size} bytes long, a record may have {MAX_RECORD_BYTES}"
+
+
+class Fault(NamedTuple):
+    """One thing that keeps a source from starting: the setting, what is wrong, how to mend it."""
+
+    key: str
+    what: str
+    mend: str
+
+    def __str__(self) -> str:
+        return f"{self.key}: {self.what}; {self.mend}"
+
+
+class SourceFailed(Exception):
+    """The source can't be read, now or any further: nothing of it is skipped, the process has to end and say so."""
+
+
+class Source(Protocol):
+    """One source of posts. Pace, counting and publishing go around it."""
+
+    name: str
+
+    def faults(self) -> list[Fault]:
+        """What keeps it from starting, asked before anything starts; takes nothing out of a stream."""
+        ...
+
+    def items(self, stop: Event) -> Iterator[Item]:
+        """Posts and refused lines in the source's order, until it ends or soon after ``stop`` is set.
+
+        Called once, in a thread of its own; may block, but notices ``stop`` within a second. Raises SourceFailed.
+        """
+        ...
