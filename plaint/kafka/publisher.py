@@ -33,17 +33,19 @@ class Publisher:
     """Writes batches with acks=all. Not for use from several event loops."""
 
     def __init__(self, kafka: KafkaSettings) -> None:
+        self._kafka = kafka
+        self._producer: AIOKafkaProducer
+
+    async def start(self) -> None:
+        """Connect. Raises aiokafka.errors.KafkaConnectionError if no broker answers."""
         self._producer = AIOKafkaProducer(
-            **kafka.connection(),
+            **self._kafka.connection(),
             acks="all",
-            enable_idempotence=kafka.idempotent_producer,
+            enable_idempotence=self._kafka.idempotent_producer,
             request_timeout_ms=120_000,
             max_batch_size=MAX_BATCH_BYTES,
             max_request_size=MAX_BATCH_BYTES + 48_000,
         )
-
-    async def start(self) -> None:
-        """Connect. Raises aiokafka.errors.KafkaConnectionError if no broker answers."""
         await self._producer.start()
 
     async def stop(self) -> None:

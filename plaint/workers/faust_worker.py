@@ -17,6 +17,7 @@ from tempfile import gettempdir
 from typing import Any, NoReturn
 
 import faust
+import uvloop
 
 from plaint.kafka.publisher import OutRecord, Publisher, PublishFailed
 from plaint.kafka.settings import KafkaSettings
@@ -92,6 +93,8 @@ def run_stage(
     A batch holds up to ``batch`` records and waits at most ``linger_s`` for them. ``instance`` is the name of a static
     member of the group, unique to this process.
     """
+    uvloop.install()
+    asyncio.set_event_loop(asyncio.new_event_loop())
     app = _app(kafka, stage, instance)
     batches = Batches(stage, Publisher(kafka), canary)
     topic = app.topic(stage.input_topic, key_serializer="raw", value_serializer="raw")
@@ -109,7 +112,9 @@ def run_stage(
             batches.close()
             await batches.publisher.stop()
 
-    faust.Worker(app, quiet=True, override_logging=False, redirect_stdouts=False).execute_from_commandline()
+    worker = faust.Worker(app, quiet=True, override_logging=False, redirect_stdouts=False)
+    worker.spinner = None  # it would write to stdout even when quiet
+    worker.execute_from_commandline()
     raise AssertionError("the worker returned")  # it always raises SystemExit
 
 

@@ -1,0 +1,5 @@
+"""``python -m plaint`` is ``plaint``."""
+
+from plaint.cli import main
+
+main()

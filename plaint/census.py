@@ -1,0 +1,166 @@
+"""Counts what became of every post of a run, by id: from the topics and from the receiver, never from counters alone.
+
+The fold knows what must come of each record, since the stages are deterministic: a post must have a triage, a triage the
+tickets that the routes give it, a ticket its end in the delivery log. What is missing is not settled, and when nothing
+moves any more it is lost.
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from classify.text import is_blank
+from route.rules import RouteTable
+from route.tickets import tickets_for
+from schemas.deadletter import DeadLetter
+from schemas.delivery import OWNER_KEY, Delivery
+from schemas.post import Post
+from schemas.reasons import DropReason
+from schemas.record import RecordDropped, RecordInvalid
+from schemas.ticket import Ticket
+from schemas.triage import Triage
+
+Place = tuple[str, int, int]
+
+
+@dataclass
+class Tickets:
+    """What one destination was asked to do and what its log says of it; revisions by ticket key."""
+
+    asked: dict[str, int] = field(default_factory=dict)
+    created: set[str] = field(default_factory=set)
+    ended: dict[str, int] = field(default_factory=dict)
+    dead: set[str] = field(default_factory=set)
+    requests: int = 0
+
+    def open(self) -> set[str]:
+        """Keys whose newest revision has not come to its end. Withdrawing what never had a ticket asks for nothing."""
+        return {key for key in self.created if self.ended.get(key, -1) < self.asked[key]}
+
+
+class Census:
+    """Folds the records of one run. Feed it everything that the topics hold, in any order of topics."""
+
+    def __init__(self, table: RouteTable, destinations: Iterable[str]) -> None:
+        self._table = table
+        self.records = 0
+        self.posts: dict[tuple[str, int], Place] = {}
+        self.newest: dict[str, int] = {}
+        self.repeated = 0
+        self.triaged: dict[str, int] = {}
+        self.intents: dict[str, str] = {}
+        self.drops: Counter[str] = Counter()
+        self.dropped: set[tuple[str, int]] = set()
+        self.dead: Counter[str] = Counter()
+        self.dead_at_ingest = 0
+        self.dead_places: set[str] = set()
+        self.must_have: dict[str, dict[str, int]] = {name: {} for name in destinations}
+        self.invalid: set[Place] = set()
+        self.tickets: dict[str, Tickets] = {name: Tickets() for name in destinations}
+
+    def add_post(self, place: Place, value: bytes | None) -> None:
+        """A record of plaint.posts."""
+        self.records += 1
+        try:
+            post = Post.from_bytes(value)
+        except RecordInvalid:
+            self.invalid.add(place)
+            return
+        except RecordDropped as drop:
+            self.drops[drop.reason] += 1
+            return
+        identity = post.id, post.revision
+        if identity in self.posts:
+            self.repeated += 1
+            return
+        self.posts[identity] = place
+        self.newest[post.id] = max(post.revision, self.newest.get(post.id, 0))
+        if post.event != "delete" and is_blank(post.text):
+            self.dropped.add(identity)
+            self.drops[DropReason.EMPTY_TEXT] += 1
+
+    def add_triage(self, place: Place, value: bytes | None) -> None:
+        """A record of plaint.triaged: what tickets must come of it is worked out with the routes of this run."""
+        try:
+            triage = Triage.from_bytes(value)
+        except (RecordInvalid, RecordDropped):
+            self.invalid.add(place)
+            return
+        post = triage.post
+        if self.triaged.get(post.id, -1) >= post.revision:
+            return
+        self.triaged[post.id] = post.revision
+        if triage.intent is not None:
+            self.intents[post.id] = triage.intent
+        found, drop = tickets_for(triage, self._table)
+        if drop is not None:
+            self.drops[drop] += 1
+        for ticket in found:
+            must = self.must_have[ticket.destination]
+            must[ticket.key] = max(ticket.revision, must.get(ticket.key, 0))
+
+    def add_ticket(self, destination: str, place: Place, value: bytes | None) -> None:
+        """A record of plaint.tickets.<destination>."""
+        try:
+            ticket = Ticket.from_bytes(value)
+        except (RecordInvalid, RecordDropped):
+            self.invalid.add(place)
+            return
+        known = self.tickets[destination]
+        known.asked[ticket.key] = max(ticket.revision, known.asked.get(ticket.key, 0))
+        if ticket.op != "withdraw":
+            known.created.add(ticket.key)
+
+    def add_delivery(self, destination: str, key: bytes | None, value: bytes | None) -> None:
+        """A record of plaint.deliveries.<destination>."""
+        if key is None or key == OWNER_KEY.encode():
+            return
+        try:
+            step = Delivery.from_bytes(value)
+        except (RecordInvalid, RecordDropped):
+            return
+        known = self.tickets[destination]
+        if step.state == "sending":
+            known.requests += 1
+        if step.state in ("done", "dead"):
+            name = key.decode()
+            known.ended[name] = max(step.revision, known.ended.get(name, 0))
+            if step.state == "dead":
+                known.dead.add(name)
+
+    def add_dead_letter(self, letter: DeadLetter) -> None:
+        """A record of plaint.deadletters."""
+        self.dead[letter.reason] += 1
+        self.dead_places.add(letter.place)
+        self.dead_at_ingest += letter.stage == "ingest"
+
+    def missing(self) -> list[str]:
+        """What has not come to its end yet: empty once all is settled."""
+        return [
+            *(f"{id_}: no triage" for id_ in self._posts_without_triage()),
+            *(f"{place}: neither passed nor dead" for place in self._invalid_without_dead_letter()),
+            *(
+                f"{key}: no ticket for {name}"
+                for name, must in self.must_have.items()
+                for key, revision in must.items()
+                if self.tickets[name].asked.get(key, -1) < revision
+            ),
+            *(f"{key}: not delivered to {name}" for name, known in self.tickets.items() for key in known.open()),
+        ]
+
+    def _posts_without_triage(self) -> list[str]:
+        return [
+            id_
+            for (id_, revision), place in self.posts.items()
+            if self.triaged.get(id_, -1) < revision
+            and (id_, revision) not in self.dropped
+            and _shown(place) not in self.dead_places
+        ]
+
+    def _invalid_without_dead_letter(self) -> list[str]:
+        return [shown for shown in map(_shown, self.invalid) if shown not in self.dead_places]
+
+
+def _shown(place: Place) -> str:
+    topic, partition, offset = place
+    return f"{topic}[{partition}]@{offset}"

@@ -1,0 +1,1 @@
+"""One command of ``plaint`` a file."""

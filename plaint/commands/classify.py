@@ -1,0 +1,92 @@
+"""``plaint classify``: JSON Lines in, labels out, no broker."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import click
+import orjson
+
+from classify.batch import Classifier
+from models.engine import Engine
+from plaint.settings import load_settings
+from schemas.post import Post
+from schemas.reasons import DeadReason
+from schemas.record import RecordDropped, RecordInvalid
+from schemas.triage import Triage
+
+CHUNK_LINES = 1024
+READ_BYTES = 1 << 18
+
+
+@click.command()
+@click.pass_obj
+def classify(config: Path | None) -> None:
+    """Label posts from standard input.
+
+    Reads JSON Lines {"id": …, "text": …} and writes one line of labels each, in the same order. A line that can't be
+    read is told on stderr with its number, and the exit code is then 1.
+
+    \b
+    echo '{"id": "1", "text": "my router is dead, third time"}' | plaint classify
+    """
+    settings = load_settings(config).classify
+    classifier = Classifier(Engine.load(settings.model, settings.threads), settings.unsure_below)
+    bad = 0
+    number = 0
+    for lines in _chunks(sys.stdin.buffer):
+        posts: list[tuple[Any, Post]] = []
+        for line in lines:
+            number += 1
+            if not line.strip():
+                continue
+            try:
+                posts.append(_read(line))
+            except RecordInvalid as refusal:
+                bad += 1
+                click.echo(f"line {number}: {refusal.detail}", err=True)
+        triages = classifier.triage([post for _, post in posts])
+        out = [_line(id_, triage) for (id_, _), triage in zip(posts, triages, strict=True)]
+        sys.stdout.buffer.write(b"".join(out))
+        sys.stdout.buffer.flush()
+    if bad:
+        click.echo(f"{bad} of {number} lines could not be read", err=True)
+        sys.exit(1)
+
+
+def _chunks(stream: BinaryIO) -> Iterator[list[bytes]]:
+    """Lines as they come, many at a time where many are waiting."""
+    rest = b""
+    read = getattr(stream, "read1", stream.read)
+    while data := read(READ_BYTES):
+        *lines, rest = (rest + data).split(b"\n")
+        for start in range(0, len(lines), CHUNK_LINES):
+            yield lines[start : start + CHUNK_LINES]
+    if rest:
+        yield [rest]
+
+
+def _read(line: bytes) -> tuple[Any, Post]:
+    """The id as it was given, and the post. A number does for an id. Raises RecordInvalid."""
+    try:
+        given = orjson.loads(line)
+    except orjson.JSONDecodeError:
+        given = None
+    if isinstance(given, dict) and type(given.get("id")) is int:
+        line = orjson.dumps({**given, "id": str(given["id"])})
+    try:
+        post = Post.from_bytes(line)
+    except RecordDropped as drop:
+        raise RecordInvalid(DeadReason.INVALID_RECORD, f"event: {drop.reason}") from None
+    return (given["id"] if isinstance(given, dict) else post.id), post
+
+
+def _line(id_: Any, triage: Triage) -> bytes:
+    labels = triage.model_dump(
+        mode="json",
+        include={"intent", "confidence", "intents", "sentiment", "sentiments", "urgency", "urgencies", "urgent"},
+    )
+    return orjson.dumps(
+        {"id": id_, **labels, "model": triage.model_version}, option=orjson.OPT_APPEND_NEWLINE | orjson.OPT_NON_STR_KEYS
+    )

@@ -1,0 +1,20 @@
+"""``plaint inbox``: the receiver that ``plaint up`` starts, alone."""
+
+import asyncio
+from pathlib import Path
+
+import click
+
+from plaint.inbox.server import serve
+from plaint.settings import load_settings
+
+
+@click.command()
+@click.pass_obj
+def inbox(config: Path | None) -> None:
+    """Receive signed webhooks on this machine and show them as tickets by queue. For trying out and for tests."""
+    import uvloop
+
+    settings = load_settings(config).inbox
+    uvloop.install()
+    asyncio.run(serve(settings, lambda url: click.echo(url)))

@@ -1,0 +1,59 @@
+"""``plaint up``: the whole way on this machine."""
+
+import sys
+from importlib.resources import files
+from pathlib import Path
+
+import click
+
+from ingest.settings import SourceSettings
+from plaint.broker.process import BrokerFailed
+from plaint.commands.run import read_sources
+from plaint.settings import load_settings
+from plaint.up import Run, forget_environment
+
+
+@click.command()
+@click.option(
+    "--source", "sources", multiple=True, help="file:PATH, file:- or stdin; instead of the settings' sources."
+)
+@click.option("--samples", is_flag=True, help="Read the 200 sample posts that plaint ships.")
+@click.option("--exit-when-done", is_flag=True, help="End once every post that was read has come to its end.")
+@click.option(
+    "--summary", type=click.Choice(["text", "json"]), default="text", help="How to sum up the run at the end."
+)
+@click.option(
+    "--patience",
+    type=click.FloatRange(1),
+    default=120.0,
+    show_default=True,
+    help="Seconds without any progress after which what is missing is lost.",
+)
+@click.pass_obj
+def up(
+    config: Path | None, sources: tuple[str, ...], samples: bool, exit_when_done: bool, summary: str, patience: float
+) -> None:
+    """Run the whole way on this machine, from a source to the helpdesk.
+
+    Without kafka.brokers in the settings an embedded broker is started; without destinations an inbox stands in for the
+    helpdesk and shows the tickets on a web page. Exit code 1 if anything was lost.
+
+    \b
+    plaint up --samples
+    plaint up --source file:posts.jsonl --exit-when-done --summary json
+    """
+    settings = load_settings(config)
+    forget_environment()
+    found = read_sources(sources) if sources else list(settings.sources)
+    if samples:
+        found.append(SourceSettings(path=str(files("ingest") / "samples" / "posts.jsonl"), name="samples"))
+    if exit_when_done and (not found or any(source.loop for source in found)):
+        raise click.UsageError("--exit-when-done needs a source that ends: --source file:PATH or --samples, no loop")
+    run = Run(settings, found, exit_when_done, patience)
+    try:
+        code = run.run(lambda line: click.echo(line, err=summary == "json"))
+    except BrokerFailed as error:
+        raise click.ClickException(str(error)) from None
+    if run.summary is not None and exit_when_done:
+        click.echo(run.summary.model_dump_json() if summary == "json" else run.summary.text())
+    sys.exit(code)

@@ -1,0 +1,27 @@
+"""Logging of every process of plaint: one line a record on stderr, nothing in normal operation but what matters."""
+
+import logging
+import os
+import sys
+
+FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+NOISY = ("faust", "mode", "aiokafka", "kafka", "asyncio", "aiohttp.access")
+"""Libraries whose INFO speaks of their own life."""
+
+
+class SafeFormatter(logging.Formatter):
+    """Shows control characters of the text of posts as escapes, so that no record can forge a line or a colour."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The record in one line, or several where a traceback follows."""
+        text = super().format(record)
+        return "".join(c if c.isprintable() or c in "\n\t" else f"\\x{ord(c):02x}" for c in text)
+
+
+def setup_logging() -> None:
+    """Log to stderr at the level of PLAINT_LOG_LEVEL (default INFO)."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(SafeFormatter(FORMAT))
+    logging.basicConfig(level=os.environ.get("PLAINT_LOG_LEVEL", "INFO").upper(), handlers=[handler], force=True)
+    for name in NOISY:
+        logging.getLogger(name).setLevel(logging.WARNING)

@@ -1,0 +1,169 @@
+"""Follows plaint's topics until every post of a run has come to its end, and sums the run up."""
+
+import asyncio
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import aiohttp
+import orjson
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from pydantic import BaseModel
+
+from plaint.census import Census
+from plaint.kafka.settings import KafkaSettings
+from schemas import topics
+from schemas.deadletter import DeadLetter
+
+log = logging.getLogger(__name__)
+
+
+class Summary(BaseModel):
+    """What became of a run. ``lost`` has no outcome anywhere; ``duplicates`` are second tickets at the receiver."""
+
+    read: int
+    posts: int
+    repeated: int
+    triaged: int
+    intents: dict[str, int]
+    tickets: dict[str, int]
+    requests: dict[str, int]
+    dropped: dict[str, int]
+    dead: dict[str, int]
+    lost: int
+    duplicates: int
+    seconds: float
+
+    def text(self) -> str:
+        """The same for a person."""
+        lines = [
+            f"{self.read} posts read, {self.repeated} of them repeated, {self.triaged} triaged: {_counts(self.intents)}",
+            f"tickets: {_counts(self.tickets)}; requests: {_counts(self.requests)}",
+            f"dropped: {_counts(self.dropped)}; dead letters: {_counts(self.dead)}",
+            f"lost: {self.lost}; second tickets: {self.duplicates}; {self.seconds:.1f} s",
+        ]
+        return "\n".join(lines)
+
+
+class Follower:
+    """Reads all topics of these destinations into a census, from where they ended when ``begin`` was called.
+
+    The delivery logs are read whole: what they say of a ticket may be older than this run. The embedded broker holds
+    nothing older and tells wrong end offsets, so it is read whole (``fresh``).
+    """
+
+    def __init__(self, kafka: KafkaSettings, census: Census, destinations: list[str], fresh: bool) -> None:
+        self._census = census
+        self._fresh = fresh
+        self._destinations = {topics.tickets(name): name for name in destinations}
+        self._logs = {topics.deliveries(name): name for name in destinations}
+        self._consumer = AIOKafkaConsumer(
+            **kafka.connection(), enable_auto_commit=False, auto_offset_reset="earliest", fetch_max_wait_ms=500
+        )
+
+    async def begin(self) -> None:
+        """Connect and note where the topics end."""
+        await self._consumer.start()
+        names = [topics.POSTS, topics.TRIAGED, topics.DEAD_LETTERS, *self._destinations, *self._logs]
+        found = [TopicPartition(name, p) for name in names for p in await self._partitions(name)]
+        self._consumer.assign(found)
+        await self._consumer.seek_to_beginning(*found)
+        if not self._fresh:
+            for tp, offset in (await self._consumer.end_offsets(found)).items():
+                if tp.topic not in self._logs:
+                    self._consumer.seek(tp, offset)
+
+    async def read(self) -> int:
+        """Fold what is there now; the number of records."""
+        count = 0
+        for tp, records in (await self._consumer.getmany(timeout_ms=500, max_records=5000)).items():
+            for record in records:
+                self._fold(tp.topic, record)
+                count += 1
+            await asyncio.sleep(0)
+        return count
+
+    async def end(self) -> None:
+        """Disconnect."""
+        await self._consumer.stop()
+
+    async def _partitions(self, topic: str) -> set[int]:
+        await self._consumer.topics()
+        return self._consumer.partitions_for_topic(topic) or set()
+
+    def _fold(self, topic: str, record: Any) -> None:
+        place = topic, record.partition, record.offset
+        if topic == topics.POSTS:
+            self._census.add_post(place, record.value)
+        elif topic == topics.TRIAGED:
+            self._census.add_triage(place, record.value)
+        elif topic == topics.DEAD_LETTERS:
+            self._census.add_dead_letter(DeadLetter.from_kafka(record.key, record.value, record.headers))
+        elif topic in self._destinations:
+            self._census.add_ticket(self._destinations[topic], place, record.value)
+        else:
+            self._census.add_delivery(self._logs[topic], record.key, record.value)
+
+
+def _counts(found: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {count}" for name, count in sorted(found.items())) or "none"
+
+
+async def settle(
+    follower: Follower, census: Census, patience_s: float, now: Callable[[], float] = time.monotonic
+) -> list[str]:
+    """Follow until nothing is missing, or until nothing has moved for ``patience_s``. What is still missing."""
+    moved = now()
+    while True:
+        if await follower.read():
+            moved = now()
+            continue
+        missing = census.missing()
+        if not missing:
+            return []
+        if now() - moved > patience_s:
+            return missing
+
+
+async def receipts(inbox: str) -> list[dict[str, Any]]:
+    """Every webhook id that the inbox at this address took. Raises aiohttp.ClientError."""
+    async with aiohttp.ClientSession() as session, session.get(f"{inbox}/api/receipts") as answer:
+        answer.raise_for_status()
+        return [orjson.loads(line) for line in (await answer.read()).splitlines()]
+
+
+def sum_up(
+    census: Census,
+    read: int,
+    missing: list[str],
+    taken: Mapping[str, list[dict[str, Any]]] | None,
+    seconds: float,
+) -> Summary:
+    """``read`` lines were read at the source; ``taken`` are the receiver's receipts a destination, if it can be asked."""
+    counted = {name: len(known.ended.keys() - known.dead) for name, known in census.tickets.items()}
+    requests = {name: known.requests for name, known in census.tickets.items()}
+    duplicates, absent = 0, 0
+    if taken is not None:
+        creates = {name: Counter(r["key"] for r in found if r["op"] == "create") for name, found in taken.items()}
+        requests = {name: sum(r["requests"] for r in found) for name, found in taken.items()}
+        duplicates = sum(count - 1 for found in creates.values() for count in found.values())
+        done = {name: census.tickets[name].ended.keys() - census.tickets[name].dead for name in creates}
+        absent = sum(len(done[name] - creates[name].keys()) for name in creates)
+        counted = {name: len(found) for name, found in creates.items()}
+    unread = read - census.records - census.dead_at_ingest
+    return Summary(
+        read=read,
+        posts=len(census.posts),
+        repeated=census.repeated,
+        triaged=len(census.triaged),
+        intents=dict(Counter(census.intents.values())),
+        tickets=counted,
+        requests=requests,
+        dropped=dict(census.drops),
+        dead=dict(census.dead),
+        lost=len(missing) + max(0, unread) + absent,
+        duplicates=duplicates,
+        seconds=round(seconds, 3),
+    )
