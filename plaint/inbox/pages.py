@@ -1,0 +1,97 @@
+"""The inbox for people: the tickets by queue, and one ticket's whole life. Works without its script."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from aiohttp import web
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from plaint.inbox.answers import html_answer
+from plaint.inbox.cards import EMPTY_CARD, URGENCY_WORDS, Card, card, clock, ticket_of, visible, web_link
+from plaint.inbox.hooks import Hooks
+from plaint.inbox.paging import BadQuery, Wanted, page_of, wanted
+from plaint.inbox.store import QueueCounts, Store
+
+FOLDER = Path(__file__).parent
+CARDS_A_QUEUE = 30
+STATIC = {"inbox.css": "text/css", "inbox.js": "text/javascript", "icon.svg": "image/svg+xml"}
+
+
+@dataclass(frozen=True)
+class Column:
+    """One queue as the page shows it. ``older`` is the address of what comes after the cards, if anything does."""
+
+    name: str
+    counts: QueueCounts
+    cards: list[Card]
+    older: str
+
+
+class Pages:
+    """Handlers of the pages and of the three files that they load."""
+
+    def __init__(self, store: Store, hooks: Hooks) -> None:
+        self._store = store
+        self._hooks = hooks
+        self._templates = Environment(
+            loader=FileSystemLoader(FOLDER / "templates"),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self._templates.filters.update(visible=visible, clock=clock, web_link=web_link)
+        self._static = {name: (FOLDER / "static" / name).read_bytes() for name in STATIC}
+
+    def routes(self) -> Iterable[web.RouteDef]:
+        """All addresses."""
+        yield web.get("/", self.board)
+        yield web.get("/queues/{queue:[a-z][a-z0-9-]{0,62}}", self.queue)
+        yield web.get("/tickets/{key}", self.ticket)
+        yield web.get("/static/{name}", self.static)
+
+    async def board(self, request: web.Request) -> web.Response:
+        """The newest tickets of every queue."""
+        newest = Wanted(limit=CARDS_A_QUEUE)
+        columns = [self._column(name, newest) for name in self._store.queues]
+        return self._page("board.html", columns=columns, limit=newest.limit, live=True)
+
+    async def queue(self, request: web.Request) -> web.Response:
+        """All tickets of one queue, a page of them at a time; the newest page is live."""
+        name = request.match_info["queue"]
+        if name not in self._store.queues:
+            return self._page("missing.html", 404, message="There is no such queue.")
+        try:
+            page = wanted(request.query)
+        except BadQuery as error:
+            return self._page("missing.html", 400, message=f"The address is wrong: {error}.")
+        columns = [self._column(name, page)]
+        return self._page("board.html", columns=columns, limit=page.limit, live=page.after is None)
+
+    async def ticket(self, request: web.Request) -> web.Response:
+        """One ticket: what it says, why it is here, and every webhook that spoke of it."""
+        held = self._store.tickets.get(request.match_info["key"])
+        if held is None:
+            return self._page("missing.html", 404, message="There is no ticket of this key.")
+        return self._page(
+            "ticket.html", held=held, card=card(held), ticket=ticket_of(held), urgency_words=URGENCY_WORDS
+        )
+
+    async def static(self, request: web.Request) -> web.Response:
+        """Style, script and icon."""
+        name = request.match_info["name"]
+        if name not in self._static:
+            return self._page("missing.html", 404, message="There is no such file.")
+        return web.Response(body=self._static[name], content_type=STATIC[name], charset="utf-8")
+
+    def _column(self, name: str, page: Wanted) -> Column:
+        found, after = page_of(self._store, name, page)
+        older = "" if after is None else f"/queues/{name}?after={after}"
+        return Column(name, self._store.queues[name].counts, [card(held) for held in found], older)
+
+    def _page(self, template: str, status: int = 200, **fields: object) -> web.Response:
+        html = self._templates.get_template(template).render(
+            **fields, empty=EMPTY_CARD, refused=sum(self._hooks.refused.values())
+        )
+        return html_answer(html, status)

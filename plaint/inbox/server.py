@@ -1,0 +1,131 @@
+"""Starts the inbox and ends it."""
+
+import asyncio
+import errno
+import ipaddress
+import signal
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+
+from plaint.inbox.answers import SECURITY_HEADERS, problem
+from plaint.inbox.api import Api
+from plaint.inbox.faults import Faults
+from plaint.inbox.hooks import MAX_BODY_BYTES, Hooks
+from plaint.inbox.journal import Journal
+from plaint.inbox.pages import Pages
+from plaint.inbox.settings import DEFAULT_PORT, InboxSettings
+from plaint.inbox.signature import signing_key
+from plaint.inbox.store import Store
+
+BACKLOG = 1024
+QUEUE_PATH = "/hooks/{queue:[a-z][a-z0-9-]{0,62}}"
+
+
+async def serve(settings: InboxSettings, ready: Callable[[str], None]) -> None:
+    """Run until SIGTERM or SIGINT. ``ready`` is called once with the address, ``http://127.0.0.1:8321``.
+
+    Run it under uvloop. Raises OSError if it can't listen or open its journal, JournalDamaged if that can't be read.
+    """
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(signum, stop.set)
+    async with running(settings) as url:
+        ready(url)
+        await stop.wait()
+
+
+@asynccontextmanager
+async def running(settings: InboxSettings) -> AsyncIterator[str]:
+    """The inbox inside another program: it listens at the address given until the block ends. Raises as ``serve``."""
+    async with AsyncExitStack() as stack:
+        store = Store(settings.keep, settings.queues)
+        if settings.journal is not None:
+            stack.enter_context(Journal(settings.journal)).restore(store)
+        closing = asyncio.Event()
+        hooks = Hooks(signing_key(settings.secret.get_secret_value()), store, settings.faults or Faults(), closing)
+        listener = stack.enter_context(_listen(settings))
+        hooks.base_url = _address(settings.host, listener)
+        app = _application(store, hooks, settings)
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=2)
+        await runner.setup()
+        stack.push_async_callback(runner.cleanup)
+        stack.callback(closing.set)
+        await web.SockSite(runner, listener, backlog=BACKLOG).start()
+        yield hooks.base_url
+
+
+def _application(store: Store, hooks: Hooks, settings: InboxSettings) -> web.Application:
+    app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[_only_named(settings.host)])
+    app.on_response_prepare.append(_secure)
+    app.router.add_post(QUEUE_PATH, hooks.post)
+    app.add_routes(list(Api(store, hooks, may_fail=settings.faults is not None).routes()))
+    app.add_routes(list(Pages(store, hooks).routes()))
+    return app
+
+
+async def _secure(request: web.Request, answer: web.StreamResponse) -> None:
+    """What a browser gets carries the headers that keep it careful."""
+    if not request.path.startswith("/hooks/"):
+        answer.headers.update(SECURITY_HEADERS)
+
+
+def _only_named(host: str) -> Middleware:
+    """On loopback, refuse requests that name another host.
+
+    A page on the web can have its own name resolve to 127.0.0.1 and then read from here with its visitor's browser;
+    it can't choose the Host header. Webhooks are spared, their signature is the better proof.
+    """
+    only_loopback = _is_loopback(host)
+
+    @web.middleware
+    async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if only_loopback and not request.path.startswith("/hooks/") and not _is_loopback(request.url.host or ""):
+            return problem(421, "this inbox answers to a loopback address only")
+        return await handler(request)
+
+    return guard
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _listen(settings: InboxSettings) -> socket.socket:
+    if settings.port is not None:
+        return _bind(settings.host, settings.port)
+    try:
+        return _bind(settings.host, DEFAULT_PORT)
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            raise
+        return _bind(settings.host, 0)
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    family, kind, protocol, _, address = socket.getaddrinfo(
+        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )[0]
+    listener = socket.socket(family, kind, protocol)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(BACKLOG)  # at once: two sockets may be bound to one port as long as neither listens
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+def _address(host: str, listener: socket.socket) -> str:
+    """What to put into a browser on this machine."""
+    port: int = listener.getsockname()[1]
+    shown = "localhost" if host in ("", "0.0.0.0", "::") else host  # noqa: S104 - compared, not bound
+    return f"http://[{shown}]:{port}" if ":" in shown else f"http://{shown}:{port}"

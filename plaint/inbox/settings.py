@@ -1,0 +1,61 @@
+"""What the inbox can be told."""
+
+from base64 import b64encode
+from pathlib import Path
+from secrets import token_bytes
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
+
+from plaint.inbox.faults import Faults
+from plaint.inbox.signature import signing_key
+
+DEFAULT_PORT = 8321
+
+Queue = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,62}$")]
+
+
+def new_secret() -> SecretStr:
+    """A fresh signing secret of 32 bytes."""
+    return SecretStr("whsec_" + b64encode(token_bytes(32)).decode())
+
+
+class InboxSettings(BaseModel):
+    """Settings of one inbox. Unknown keys are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    secret: SecretStr = Field(
+        default_factory=new_secret,
+        description="Signing secret of the webhooks, whsec_ and base64 of 24 to 64 bytes. Without it one made at start.",
+    )
+    host: str = Field(
+        default="127.0.0.1",
+        description="Address to listen on. Whoever reaches it can read the tickets: there is no log-in.",
+    )
+    port: Annotated[int, Field(ge=0, le=65535)] | None = Field(
+        default=None,
+        description=f"Port; 0 for any free one. Without it {DEFAULT_PORT} if that is free, else any free one.",
+    )
+    queues: tuple[Queue, ...] = Field(
+        default=("helpdesk", "service", "marketing"),
+        description="Queues that the page shows from the start; others appear with their first ticket.",
+    )
+    keep: Annotated[int, Field(ge=1, le=100_000)] = Field(
+        default=5_000,
+        description="Tickets of each queue whose text is held in memory; of older ones only key, revision and receipts.",
+    )
+    journal: Path | None = Field(
+        default=None,
+        description="File that remembers the webhook ids taken (no text), so that a restarted inbox knows them again.",
+    )
+    faults: Faults | None = Field(
+        default=None,
+        description="Makes it a test receiver, which fails by these rules and takes new ones at POST /api/faults.",
+    )
+
+    @field_validator("secret")
+    @classmethod
+    def _secret_is_a_key(cls, secret: SecretStr) -> SecretStr:
+        signing_key(secret.get_secret_value())
+        return secret
