@@ -1,0 +1,1 @@
+"""How good a model is: the measures, and the model card that states them."""

@@ -1,0 +1,78 @@
+"""What a folder of weights says about itself, and the check that its files are the ones it was made with."""
+
+import hashlib
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from models.outputs import Calibration
+from schemas.labels import INTENTS, SENTIMENTS, URGENCIES, Intent, Sentiment
+
+MANIFEST = "manifest.json"
+NETWORK = "model.int8.onnx"
+TOKENIZER = "tokenizer.json"
+MEND = "restore it from the release (git checkout, or install plaint again), or export the weights anew"
+
+
+class WeightsError(Exception):
+    """Weights that can't be served; says which file, what is wrong with it and the mend."""
+
+
+class Manifest(BaseModel):
+    """`manifest.json`, beside the files that it names."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(min_length=1)
+    """Goes into every triage as `model_version`: new weights, new name."""
+    intents: tuple[Intent, ...]
+    sentiments: tuple[Sentiment, ...]
+    urgencies: tuple[int, ...]
+    calibration: Calibration
+    urgent_threshold: float = Field(gt=0, lt=1)
+    max_tokens: int = Field(gt=2)
+    layers: int = Field(gt=0)
+    base: str
+    """Package and sha256 of the pretrained encoder."""
+    seed: int
+    epochs: int
+    data: dict[str, str]
+    """sha256 of the files that the training read."""
+    files: dict[str, str]
+    """sha256 of the files beside the manifest."""
+
+
+def load_manifest(folder: Path) -> Manifest:
+    """The manifest of checked weights.
+
+    Raises:
+        WeightsError: a file is missing, unreadable or not the one the manifest names; or its labels are of another plaint.
+    """
+    path = folder / MANIFEST
+    try:
+        manifest = Manifest.model_validate_json(_read(path))
+    except ValidationError as error:
+        faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
+        raise WeightsError(f"{path} is no manifest of weights ({faults}): {MEND}") from error
+    if (manifest.intents, manifest.sentiments, manifest.urgencies) != (INTENTS, SENTIMENTS, URGENCIES):
+        raise WeightsError(f"{path} has other labels than this plaint, or in another order: use weights made for it")
+    for name in (NETWORK, TOKENIZER):
+        _check(folder / name, manifest.files.get(name))
+    return manifest
+
+
+def sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _check(path: Path, expected: str | None) -> None:
+    found = sha256(_read(path))
+    if found != expected:
+        raise WeightsError(f"{path} has sha256 {found}, its manifest says {expected}: {MEND}")
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise WeightsError(f"{path} can't be read ({error.strerror}): {MEND}") from error

@@ -1,0 +1,76 @@
+"""Batches for training: posts of like length together, in a random order that the seed and epoch alone decide."""
+
+import random
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from models.tokens import Tokens
+from models.training.data import Example
+
+HIDE_HANDLE = 0.25
+"""Share of handles that a training post shows as `@user`: the firm of tomorrow's post has never been seen."""
+UNSURE_WEIGHT = 0.5
+"""Loss weight of a post whose annotator wasn't sure."""
+
+_HANDLE = re.compile(r"(?<![\w@])@\w+")
+_POOL = 48  # batches whose posts are sorted by length together: little padding, still random
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """`ids` (posts, length) int64, `mask` the same in float; labels and weights (posts,)."""
+
+    ids: Tensor
+    mask: Tensor
+    intents: Tensor
+    sentiments: Tensor
+    urgencies: Tensor
+    urgent: Tensor
+    weights: Tensor
+    positions: tuple[int, ...]
+    """Of its posts in the examples that the batches were made of."""
+
+
+def epoch_batches(examples: Sequence[Example], tokens: Tokens, size: int, seed: int, epoch: int) -> list[Batch]:
+    """The batches of one epoch; the same arguments give the same batches, so that an epoch can be resumed."""
+    generator = random.Random(f"{seed} {epoch}")
+    encoded = tokens.encode([hide_handles(example.text, generator) for example in examples])
+    order = list(range(len(examples)))
+    generator.shuffle(order)
+    batches: list[list[int]] = []
+    for start in range(0, len(order), size * _POOL):
+        pool = sorted(order[start : start + size * _POOL], key=lambda position: len(encoded[position]))
+        batches += [pool[first : first + size] for first in range(0, len(pool), size)]
+    generator.shuffle(batches)
+    return [collate(examples, encoded, batch) for batch in batches]
+
+
+def hide_handles(text: str, generator: random.Random) -> str:
+    return _HANDLE.sub(lambda match: "@user" if generator.random() < HIDE_HANDLE else match[0], text)
+
+
+def pad(encoded: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
+    """Ids and mask, padded with 0 ([PAD]) to the longest."""
+    longest = max(map(len, encoded))
+    ids = torch.tensor([[*row, *([0] * (longest - len(row)))] for row in encoded])
+    mask = torch.tensor([[1.0] * len(row) + [0.0] * (longest - len(row)) for row in encoded])
+    return ids, mask
+
+
+def collate(examples: Sequence[Example], encoded: Sequence[Sequence[int]], positions: Sequence[int]) -> Batch:
+    ids, mask = pad([encoded[position] for position in positions])
+    posts = [examples[position] for position in positions]
+    return Batch(
+        ids=ids,
+        mask=mask,
+        intents=torch.tensor([post.intent for post in posts]),
+        sentiments=torch.tensor([post.sentiment for post in posts]),
+        urgencies=torch.tensor([post.urgency for post in posts]),
+        urgent=torch.tensor([float(post.urgent) for post in posts]),
+        weights=torch.tensor([1.0 if post.sure else UNSURE_WEIGHT for post in posts]),
+        positions=tuple(positions),
+    )

@@ -1,0 +1,63 @@
+"""What a run leaves on disk, each file written whole or not at all."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+from models.training.network import Network, Shape
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """The next batch to train on, and how many there have been."""
+
+    epoch: int
+    batch: int
+    step: int
+
+
+def save_network(path: Path, network: Network) -> None:
+    _save(path, {"shape": asdict(network.shape), "state": network.state_dict()})
+
+
+def load_network(path: Path) -> Network:
+    """The network in `.eval()`: dropout off, as export needs it."""
+    saved = torch.load(path, weights_only=True)
+    network = Network(Shape(**saved["shape"]))
+    network.load_state_dict(saved["state"])
+    return network.eval()
+
+
+def save_progress(folder: Path, network: Network, average: Network, optimiser: Optimizer, progress: Progress) -> None:
+    state = {
+        "network": network.state_dict(),
+        "average": average.state_dict(),
+        "optimiser": optimiser.state_dict(),
+        "random": torch.get_rng_state(),
+        "progress": asdict(progress),
+    }
+    _save(folder / "checkpoint.pt", state)
+
+
+def load_progress(folder: Path, network: Network, average: Network, optimiser: Optimizer) -> Progress | None:
+    """Fills the arguments from the folder's checkpoint; None where there is none."""
+    path = folder / "checkpoint.pt"
+    if not path.exists():
+        return None
+    state: dict[str, Any] = torch.load(path, weights_only=True)
+    network.load_state_dict(state["network"])
+    average.load_state_dict(state["average"])
+    optimiser.load_state_dict(state["optimiser"])
+    random: Tensor = state["random"]
+    torch.set_rng_state(random)
+    return Progress(**state["progress"])
+
+
+def _save(path: Path, content: dict[str, Any]) -> None:
+    draft = path.with_suffix(".draft")
+    torch.save(content, draft)
+    draft.replace(path)

@@ -1,0 +1,43 @@
+"""The torch network over many posts, and a line on how it does on the dev posts."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from models.batching import token_batches
+from models.evaluation.metrics import average_precision, macro_f1, quadratic_kappa
+from models.outputs import INTENT, SENTIMENT, URGENCY, URGENT, WIDTH, Floats
+from models.tokens import Tokens
+from models.training.batches import pad
+from models.training.data import Example
+from models.training.network import Network
+from schemas.labels import INTENTS, SENTIMENTS, URGENCIES
+
+TOKEN_BUDGET = 4096
+
+
+@torch.no_grad()
+def predict(network: Network, examples: Sequence[Example], tokens: Tokens) -> Floats:
+    """Logits (posts, WIDTH) in the examples' order, in float32; leaves the network in `.eval()`."""
+    network.eval()
+    encoded = tokens.encode([example.text for example in examples])
+    logits = np.empty((len(examples), WIDTH), dtype=np.float32)
+    for positions in token_batches([len(ids) for ids in encoded], TOKEN_BUDGET):
+        ids, mask = pad([encoded[position] for position in positions])
+        logits[positions] = network(ids, mask).numpy()
+    return logits
+
+
+def dev_report(examples: Sequence[Example], logits: Floats) -> str:
+    """One line for the training's log."""
+    intents = np.array([example.intent for example in examples])
+    sentiments = np.array([example.sentiment for example in examples])
+    urgencies = np.array([example.urgency for example in examples])
+    urgent = np.array([example.urgent for example in examples])
+    return (
+        f"intent F1 {macro_f1(intents, logits[:, INTENT].argmax(1), len(INTENTS)):.3f} "
+        f"sentiment F1 {macro_f1(sentiments, logits[:, SENTIMENT].argmax(1), len(SENTIMENTS)):.3f} "
+        f"urgency kappa {quadratic_kappa(urgencies, logits[:, URGENCY].argmax(1), len(URGENCIES)):.3f} "
+        f"urgent average precision {average_precision(urgent, logits[:, URGENT].astype(float)):.3f}"
+    )
