@@ -129,6 +129,7 @@ def _summary(held: HeldTicket) -> dict[str, object]:
         "withdrawn": held.withdrawn,
         "requests": held.requests,
         "arrived_at": held.arrived_at,
+        "updated_at": held.updated_at,
         "arrived": clock(held.arrived_at),
         "ticket": None if ticket is None else orjson.Fragment(ticket.to_bytes()),
     }

@@ -10,7 +10,7 @@ from plaint.inbox.store import HeldTicket
 from schemas.post import Moment
 from schemas.ticket import Ticket
 
-URGENCY_WORDS = ("none", "low", "normal", "high", "critical")
+URGENCY_WORDS = ("no", "low", "normal", "high", "critical")
 MAX_CARD_CHARS = 600
 
 _UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2028\u2029\ufff9-\ufffb\U000e0000-\U000e007f]")
@@ -51,7 +51,7 @@ def card(held: HeldTicket) -> Card:
         "version": f"{held.requests}.{len(held.receipts)}.{held.body is None}",
         "number": f"#{held.number}",
         "page": f"/tickets/{held.key}",
-        "arrived": clock(held.arrived_at),
+        "arrived": f"{datetime.fromtimestamp(held.arrived_at, UTC):%-d %b %H:%M:%S}",
         "withdrawn": "withdrawn" if held.withdrawn else "",
         "repeats": f"{repeats} repeated request{'s' * (repeats > 1)}" if repeats else "",
     }
@@ -68,7 +68,7 @@ def card(held: HeldTicket) -> Card:
         network=visible(ticket.network),
         author=visible(ticket.author.handle),
         team=visible(ticket.team),
-        latency=latency(ticket.received_at, held.arrived_at),
+        latency=latency(ticket.received_at, held.updated_at),
         link=web_link(ticket.url),
     )
 
@@ -112,7 +112,7 @@ def clock(at: float) -> str:
 
 
 def latency(received: Moment | None, arrived_at: float) -> str:
-    """The way from the post's receipt to its ticket's arrival: ``after 0.4 s``, ``after 3 min``."""
+    """The way from the post's receipt to its ticket's arrival: ``in 0.42 s``, ``in 3 min``."""
     if received is None:
         return ""
     seconds = arrived_at - received.timestamp()
@@ -120,5 +120,5 @@ def latency(received: Moment | None, arrived_at: float) -> str:
         return ""
     for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60)):
         if seconds >= 2 * size:
-            return f"after {seconds / size:.0f} {unit}"
-    return f"after {seconds:.2f} s" if seconds < 10 else f"after {seconds:.0f} s"
+            return f"in {seconds / size:.0f} {unit}"
+    return f"in {seconds:.2f} s" if seconds < 10 else f"in {seconds:.0f} s"

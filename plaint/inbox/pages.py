@@ -8,7 +8,7 @@ from aiohttp import web
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from plaint.inbox.answers import html_answer
-from plaint.inbox.cards import EMPTY_CARD, URGENCY_WORDS, Card, card, clock, ticket_of, visible, web_link
+from plaint.inbox.cards import EMPTY_CARD, Card, card, clock, ticket_of, visible, web_link
 from plaint.inbox.hooks import Hooks
 from plaint.inbox.paging import BadQuery, Wanted, page_of, wanted
 from plaint.inbox.store import QueueCounts, Store
@@ -74,9 +74,7 @@ class Pages:
         held = self._store.tickets.get(request.match_info["key"])
         if held is None:
             return self._page("missing.html", 404, message="There is no ticket of this key.")
-        return self._page(
-            "ticket.html", held=held, card=card(held), ticket=ticket_of(held), urgency_words=URGENCY_WORDS
-        )
+        return self._page("ticket.html", held=held, card=card(held), ticket=ticket_of(held))
 
     async def static(self, request: web.Request) -> web.Response:
         """Style, script and icon."""

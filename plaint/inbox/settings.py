@@ -42,7 +42,7 @@ class InboxSettings(BaseModel):
         description="Queues that the page shows from the start; others appear with their first ticket.",
     )
     keep: Annotated[int, Field(ge=1, le=100_000)] = Field(
-        default=5_000,
+        default=2_000,
         description="Tickets of each queue whose text is held in memory; of older ones only key, revision and receipts.",
     )
     journal: Path | None = Field(
