@@ -1,0 +1,58 @@
+"""The deliver worker: plaint.tickets.<destination> → the destination, remembered in plaint.deliveries.<destination>."""
+
+import asyncio
+import os
+import random
+import signal
+import socket
+
+from plaint.kafka.settings import KafkaSettings
+from plaint.workers.delivering.fatal import fatal
+from plaint.workers.delivering.worker import DeliverWorker
+from route.delivery.breaker import Breaker
+from route.delivery.clock import SystemClock
+from route.delivery.courier import Policy
+from route.delivery.retry import RetrySchedule
+from route.destinations import open_destination
+from route.destinations.settings import DestinationSettings
+
+LOG_WRITE_S = 5.0
+"""What a write of the log may take on a sound broker, so that a request and its outcome fit into a rebalance."""
+
+
+async def deliver(
+    kafka: KafkaSettings, name: str, destination: DestinationSettings, instance: str | None = None
+) -> None:
+    """Deliver the tickets of destination ``name`` until SIGTERM or SIGINT; then finish what is under way and return.
+
+    ``instance`` makes it a static member of its group: unique among the running processes of this destination, the same
+    after a restart. Its topics must exist. Ends the process with code 70 if Kafka does not take a record of the log.
+
+    Raises ValueError or OSError if the settings can't be used, KafkaConnectionError if no broker answers.
+    """
+    if destination.timeout_s + LOG_WRITE_S > kafka.rebalance_timeout_s:
+        raise ValueError(f"timeout_s must be {LOG_WRITE_S} s under kafka.rebalance_timeout_s, which waits for requests")
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):  # before the consumer starts: it may wait long for its group
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    clock = SystemClock()
+    opened = open_destination(destination, clock.wall)
+    schedule = RetrySchedule(destination.first_wait_s, destination.max_wait_s, destination.jitter, random.random)
+    worker = DeliverWorker(
+        kafka,
+        name,
+        opened,
+        Policy(destination.tries, schedule, destination.unknown_outcome == "park"),
+        Breaker(destination.breaker_failures, destination.breaker_probe_s),
+        clock,
+        concurrency=destination.concurrency,
+        window=destination.window,
+        timeout_s=destination.timeout_s,
+        worker=instance or f"{socket.gethostname()}-{os.getpid()}",
+        instance=instance,
+        fatal=fatal,
+    )
+    try:
+        await worker.run(stop)
+    finally:
+        await opened.close()

@@ -1,0 +1,88 @@
+"""Reads single records of the delivery log back: tickets whose next try was far off are not kept in memory."""
+
+import asyncio
+from collections import defaultdict
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from plaint.kafka.settings import KafkaSettings
+
+PATIENCE_S = 120.0
+"""As long as a write may take: a broker that is being restarted is no reason to end."""
+
+Record = tuple[bytes, bytes]
+
+
+class BodyMissing(Exception):
+    """The log does not hold the record any more: what this process remembers of it is wrong."""
+
+
+class LogBodies:
+    """Connects when it is first asked. What is asked for while a read is under way is read together."""
+
+    def __init__(self, kafka: KafkaSettings, topic: str) -> None:
+        self._topic = topic
+        self._options = kafka.connection()
+        self._consumer: AIOKafkaConsumer | None = None
+        self._wanted: dict[int, dict[int, asyncio.Future[Record]]] = defaultdict(dict)
+        self._task: asyncio.Task[None] | None = None
+
+    async def read(self, partition: int, offset: int) -> Record:
+        """Key and value of the record at ``offset``. Raises BodyMissing or KafkaError."""
+        wanted = self._wanted[partition]
+        if offset not in wanted:
+            wanted[offset] = asyncio.get_running_loop().create_future()
+        if self._task is None:
+            self._task = asyncio.create_task(self._drain())
+        return await asyncio.shield(wanted[offset])
+
+    async def stop(self) -> None:
+        """Disconnect."""
+        if self._consumer is not None:
+            await self._consumer.stop()
+
+    async def _drain(self) -> None:
+        try:
+            while self._wanted:
+                partition, wanted = self._wanted.popitem()
+                try:
+                    async with asyncio.timeout(PATIENCE_S):
+                        await self._read(partition, wanted)
+                except Exception as error:
+                    for future in wanted.values():
+                        if not future.done():
+                            future.set_exception(error)
+        finally:
+            self._task = None
+
+    async def _read(self, partition: int, wanted: "dict[int, asyncio.Future[Record]]") -> None:
+        consumer, tp = await self._connected(), TopicPartition(self._topic, partition)
+        consumer.unsubscribe()
+        consumer.assign([tp])
+        for offset in sorted(wanted):
+            if wanted[offset].done():
+                continue
+            consumer.seek(tp, offset)
+            found = None
+            while not found:
+                found = (await consumer.getmany(tp, timeout_ms=500)).get(tp)
+            if found[0].offset != offset:
+                raise BodyMissing(f"{self._topic}[{partition}]@{offset} is gone")
+            for record in found:
+                future = wanted.get(record.offset)
+                if future is not None and not future.done():
+                    future.set_result((record.key, record.value))
+        consumer.unsubscribe()
+
+    async def _connected(self) -> AIOKafkaConsumer:
+        if self._consumer is None:
+            consumer = AIOKafkaConsumer(
+                **self._options,
+                enable_auto_commit=False,
+                auto_offset_reset="earliest",
+                fetch_max_wait_ms=500,
+                max_partition_fetch_bytes=64 << 10,  # seldom more than one of the records that lie together is wanted
+            )
+            await consumer.start()
+            self._consumer = consumer
+        return self._consumer

@@ -1,0 +1,96 @@
+"""Reads the partitions of the delivery log that this process owns: first what is there, then what is added."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from plaint.kafka.settings import KafkaSettings
+
+FOLLOW_PAUSE_S = 0.2
+"""Between two looks at what others may have written: few large fetches instead of one for each of our own writes."""
+MAX_RECORDS = 2000
+
+
+class Follower(Protocol):
+    """Someone who follows one partition."""
+
+    @property
+    def position(self) -> int:
+        """Offset of the next record to read."""
+
+    @property
+    def is_replaying(self) -> bool:
+        """Still reading what was there before: no pause between two reads."""
+
+    def feed(self, records: Sequence[Any]) -> None:
+        """The next records (aiokafka's ConsumerRecord), in order."""
+
+
+class LogFollower:
+    """One consumer for all of them. It starts at the earliest record if a position is gone."""
+
+    def __init__(self, kafka: KafkaSettings, topic: str) -> None:
+        self._topic = topic
+        self._followers: dict[int, Follower] = {}
+        self._changed = asyncio.Event()
+        self._consumer = AIOKafkaConsumer(
+            **kafka.connection(),
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            fetch_max_wait_ms=500,
+            max_partition_fetch_bytes=4 << 20,
+        )
+
+    async def start(self) -> None:
+        """Connect. Raises aiokafka.errors.KafkaConnectionError."""
+        await self._consumer.start()
+
+    async def stop(self) -> None:
+        """Disconnect."""
+        await self._consumer.stop()
+
+    def follow(self, partition: int, follower: Follower) -> None:
+        """Feed ``follower`` from its position on, in place of who followed ``partition`` before."""
+        self._followers[partition] = follower
+        self._changed.set()
+
+    def leave(self, partition: int, follower: Follower) -> None:
+        """Feed ``follower`` no more."""
+        if self._followers.get(partition) is follower:
+            del self._followers[partition]
+            self._changed.set()
+
+    async def run(self) -> None:
+        """Read until cancelled. Raises KafkaError for what does not pass by waiting."""
+        while True:
+            if self._changed.is_set():
+                self._assign()
+            if not self._followers:
+                await self._changed.wait()
+                continue
+            found = await self._consumer.getmany(timeout_ms=200, max_records=MAX_RECORDS)
+            for tp, records in found.items():
+                follower = self._followers.get(tp.partition)
+                if follower is not None and records[0].offset >= follower.position:
+                    follower.feed(records)
+            await self._rest(sum(map(len, found.values())))
+
+    async def _rest(self, count: int) -> None:
+        if count == MAX_RECORDS or any(follower.is_replaying for follower in self._followers.values()):
+            await asyncio.sleep(0)
+            return
+        try:
+            async with asyncio.timeout(FOLLOW_PAUSE_S):
+                await self._changed.wait()
+        except TimeoutError:
+            return
+
+    def _assign(self) -> None:
+        self._changed.clear()
+        self._consumer.unsubscribe()
+        if self._followers:
+            self._consumer.assign([TopicPartition(self._topic, number) for number in self._followers])
+            for number, follower in self._followers.items():
+                self._consumer.seek(TopicPartition(self._topic, number), follower.position)

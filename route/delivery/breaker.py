@@ -1,0 +1,66 @@
+"""The breaker: stops asking a destination that is down, so that an outage costs neither requests nor tries."""
+
+from enum import Enum, auto
+
+
+class Pass(Enum):
+    """Whether a request may start."""
+
+    YES = auto()
+    PROBE = auto()
+    """One request to see whether the destination is back; tell ``succeeded``, ``failed`` or ``released`` of it."""
+    NO = auto()
+
+
+class Breaker:
+    """Opens when requests for ``threshold`` different tickets failed with no success between; a success closes it.
+
+    Different tickets, because one that a receiver chokes on must spend its own tries and not hold up the rest. While
+    open it lets one request through every ``probe_s``. Times are in seconds of a clock that only goes forward.
+    """
+
+    def __init__(self, threshold: int, probe_s: float) -> None:
+        self._threshold = threshold
+        self._probe_s = probe_s
+        self._failing: set[str] = set()
+        self._probing = False
+        self.is_open = False
+        self.probe_at = 0.0
+        """When the next probe may start, while open."""
+
+    def ask(self, now: float) -> Pass:
+        """May a request start? A probe that is granted is taken to have started."""
+        if not self.is_open:
+            return Pass.YES
+        if self._probing or now < self.probe_at:
+            return Pass.NO
+        self._probing = True
+        return Pass.PROBE
+
+    @property
+    def is_probing(self) -> bool:
+        """A probe is under way: nothing starts before it ends."""
+        return self._probing
+
+    def succeeded(self) -> None:
+        """The destination answered a request as one that works does."""
+        self._failing.clear()
+        self.is_open = self._probing = False
+
+    def failed(self, key: str, now: float, retry_after_s: float = 0.0) -> bool:
+        """A request for ticket ``key`` failed; true if this opened the breaker.
+
+        The next probe waits for what the destination asked.
+        """
+        self._failing.add(key)
+        opens = not self.is_open and len(self._failing) >= self._threshold
+        if opens:
+            self.is_open = True
+            self._failing.clear()
+        if self.is_open:
+            self.probe_at = now + max(self._probe_s, retry_after_s)
+        return opens
+
+    def released(self) -> None:
+        """A probe has ended, whatever came of it."""
+        self._probing = False

@@ -1,0 +1,171 @@
+"""Records of the delivery log: written by splicing, read without a model, always valid ``schemas.delivery.Delivery``.
+
+Every ticket costs three of them, so the ticket's own JSON is put in as it is, and reading one back takes 3 µs where the
+model takes 20. ``v`` and ``epoch`` come first: that is how an owner tells its own records from others' by their first bytes.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal, NamedTuple
+
+import orjson
+
+from schemas.delivery import OWNER_KEY
+from schemas.reasons import DeadReason, DropReason
+from schemas.record import RecordInvalid
+from schemas.ticket import Op
+
+OpenState = Literal["accepted", "sending"]
+FinalState = Literal["done", "dead"]
+
+OWNER = OWNER_KEY.encode()
+
+_OPS: dict[object, Op] = {"create": "create", "update": "update", "withdraw": "withdraw"}
+_OPEN: dict[object, OpenState] = {"accepted": "accepted", "sending": "sending"}
+
+
+class LogRecord(NamedTuple):
+    """Key and value as Kafka takes them."""
+
+    key: bytes
+    value: bytes
+
+
+@dataclass(slots=True)
+class Entry:
+    """One record of a ticket as read from the log. ``state`` None means that it is settled: done or dead."""
+
+    key: str
+    revision: int
+    offset: int
+    epoch: int
+    created: bool
+    dead: bool = False
+    state: OpenState | None = None
+    op: Op = "create"
+    attempt: int = 0
+    due: float = 0.0
+    """Seconds since the epoch."""
+    body: bytes = b""
+    """The ticket as JSON; empty once it is settled."""
+
+
+def own_prefix(epoch: int) -> bytes:
+    """How the value of every record of the owner with this epoch begins."""
+    return b'{"v":1,"epoch":%d,' % epoch
+
+
+def owner_record(worker: str, at: float) -> LogRecord:
+    """The record by which ``worker`` takes a partition; its offset is the epoch of what it writes from then on."""
+    head = {"v": 1, "epoch": -1, "state": "owner", "worker": worker, "at": _moment(at)}
+    return LogRecord(OWNER, orjson.dumps(head))
+
+
+def open_record(
+    key: str,
+    state: OpenState,
+    *,
+    epoch: int,
+    revision: int,
+    op: Op,
+    attempt: int,
+    due: float,
+    created: bool,
+    at: float,
+    body: bytes,
+) -> LogRecord:
+    """``accepted`` or ``sending``; ``body`` is the ticket's JSON."""
+    head = orjson.dumps(
+        {
+            "v": 1,
+            "epoch": epoch,
+            "state": state,
+            "revision": revision,
+            "op": op,
+            "attempt": attempt,
+            "due_at": _moment(due),
+            "created": created,
+            "at": _moment(at),
+        }
+    )
+    return LogRecord(key.encode(), b'%b,"ticket":%b}' % (head[:-1], body))
+
+
+def final_record(
+    key: str,
+    state: FinalState,
+    *,
+    epoch: int,
+    revision: int,
+    op: Op,
+    created: bool,
+    at: float,
+    attempt: int = 0,
+    reason: DeadReason | DropReason | None = None,
+    status: int | None = None,
+    remote_id: str = "",
+    remote_url: str = "",
+) -> LogRecord:
+    """``done`` or ``dead``: no text, no author."""
+    head: dict[str, Any] = {
+        "v": 1,
+        "epoch": epoch,
+        "state": state,
+        "revision": revision,
+        "op": op,
+        "attempt": attempt,
+        "created": created,
+        "at": _moment(at),
+    }
+    if reason is not None:
+        head["reason"] = reason
+    if status is not None:
+        head["status"] = status
+    if remote_id:
+        head["remote_id"] = remote_id
+    if remote_url:
+        head["remote_url"] = remote_url
+    return LogRecord(key.encode(), orjson.dumps(head))
+
+
+def read_entry(key: bytes, value: bytes, offset: int) -> Entry:
+    """A record of a ticket (not an owner record) as it stands at ``offset``. Raises RecordInvalid."""
+    try:
+        return _entry(key.decode("ascii"), orjson.loads(value), offset)
+    except (ValueError, KeyError, TypeError, OverflowError) as error:
+        raise RecordInvalid(DeadReason.INVALID_RECORD, f"not a delivery: {type(error).__name__}") from None
+
+
+def _entry(key: str, fields: dict[str, Any], offset: int) -> Entry:
+    if len(key) != 32 or int(key, 16) < 0:
+        raise ValueError(key)
+    entry = Entry(
+        key=key,
+        revision=_count(fields, "revision"),
+        offset=offset,
+        epoch=int(fields.get("epoch", -1)),
+        created=fields.get("created", False) is True,
+    )
+    state = fields["state"]
+    if state in ("done", "dead"):
+        entry.dead = state == "dead"
+        return entry
+    entry.state = _OPEN[state]
+    entry.op = _OPS[fields.get("op", "create")]
+    entry.attempt = _count(fields, "attempt")
+    entry.due = datetime.fromisoformat(fields["due_at"]).timestamp()
+    if not isinstance(fields["ticket"], dict):
+        raise TypeError("ticket")
+    entry.body = orjson.dumps(fields["ticket"])
+    return entry
+
+
+def _count(fields: dict[str, Any], name: str) -> int:
+    value = fields.get(name, 0)
+    if type(value) is not int or value < 0:
+        raise ValueError(name)
+    return value
+
+
+def _moment(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)

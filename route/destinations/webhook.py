@@ -1,0 +1,175 @@
+"""A signed webhook (Standard Webhooks 1.0.0): every helpdesk that has an address to POST to, and everyone's own code.
+
+One POST a try. ``webhook-id`` is ``<ticket key>-<revision>``, the same over all tries, so a receiver that drops repeated ids
+gets each revision once: class idempotent. ``ticket.updated`` may come for a key whose create nobody is sure arrived, so a
+receiver takes it for a create if it doesn't know the key. No redirect is followed, answers are read up to 8 KiB.
+"""
+
+import re
+from collections.abc import Callable
+from urllib.parse import urlsplit
+
+import aiohttp
+import orjson
+from aiohttp.abc import AbstractStreamWriter
+from multidict import CIMultiDict
+from yarl import URL
+
+from route.destinations.base import Idempotency, MaySend, NeverAgain, NotNow, Outcome, Parcel, Taken, Withheld
+from route.destinations.public import PublicResolver
+from route.destinations.retry_after import retry_after_s
+from route.destinations.settings import DestinationSettings, is_own_address
+from route.destinations.signing import signatures
+from route.destinations.statuses import Verdict, verdict
+from route.destinations.webhook_body import webhook_body
+
+MAX_ANSWER_BYTES = 8 * 1024
+MAX_DETAIL_CHARS = 300
+USER_AGENT = "plaint"
+
+_UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]+")
+_SECRET = re.compile(r"whsec_[A-Za-z0-9+/=]+|v1,[A-Za-z0-9+/=]{40,}")
+
+
+class _GuardedBody(aiohttp.BytesPayload):
+    """Asks once more, right before the bytes go to the socket, whether this process may still send.
+
+    aiohttp holds the headers back until then, so nothing at all is sent if it may not.
+    """
+
+    def __init__(self, value: bytes, may_send: MaySend) -> None:
+        super().__init__(value, content_type="application/json")
+        self._may_send = may_send
+        self.is_withheld = False
+        self.is_sent = False
+
+    async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:
+        if not self._may_send():
+            self.is_withheld = True
+            raise Withheld
+        self.is_sent = True
+        await super().write_with_length(writer, content_length)
+
+
+class Webhook:
+    """See Destination. For use inside a running event loop; ``now`` is seconds since the epoch."""
+
+    idempotency = Idempotency.IDEMPOTENT
+
+    def __init__(self, settings: DestinationSettings, now: Callable[[], float]) -> None:
+        """Raises ValueError or OSError if the secret file can't be used."""
+        self._url = URL(settings.url, encoded=True)
+        self._hidden = [part for part in urlsplit(settings.url)[2:4] if len(part) > 1]
+        self._keys = settings.signing_keys()
+        self._retry_after_max_s = settings.retry_after_max_s
+        self._now = now
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(
+                limit=settings.concurrency,
+                resolver=None if settings.allow_private or is_own_address(settings.url) else PublicResolver(),
+            ),
+            timeout=aiohttp.ClientTimeout(total=settings.timeout_s),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
+            skip_auto_headers=("Accept", "Accept-Encoding", "User-Agent"),
+        )
+
+    async def create(self, parcel: Parcel, may_send: MaySend) -> Outcome:
+        """POST ``complaint.urgent`` or ``ticket.created``."""
+        return await self._post(parcel, may_send)
+
+    async def update(self, parcel: Parcel, may_send: MaySend) -> Outcome:
+        """POST ``ticket.updated``."""
+        return await self._post(parcel, may_send)
+
+    async def withdraw(self, parcel: Parcel, may_send: MaySend) -> Outcome:
+        """POST ``ticket.withdrawn``."""
+        return await self._post(parcel, may_send)
+
+    async def find(self, key: str) -> Taken | NotNow | None:
+        """Never asked of the class idempotent."""
+        raise NotImplementedError
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._session.close()
+
+    async def _post(self, parcel: Parcel, may_send: MaySend) -> Outcome:
+        now = self._now()
+        value = webhook_body(parcel, now)
+        headers = self._headers(parcel, value, int(now))
+        body = _GuardedBody(value, may_send)
+        try:
+            async with self._session.post(self._url, data=body, headers=headers, allow_redirects=False) as answer:
+                return self._outcome(answer, await _start_of(answer))
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            if body.is_withheld:
+                raise Withheld from None
+            return NotNow(_nature(error), maybe_taken=body.is_sent)
+
+    def _headers(self, parcel: Parcel, body: bytes, timestamp: int) -> CIMultiDict[str]:
+        webhook_id = f"{parcel.key}-{parcel.revision}"
+        return CIMultiDict(
+            {
+                "User-Agent": USER_AGENT,
+                "Accept-Encoding": "identity",
+                "webhook-id": webhook_id,
+                "webhook-timestamp": str(timestamp),
+                "webhook-signature": signatures(self._keys, webhook_id, timestamp, body),
+            }
+        )
+
+    def _outcome(self, answer: aiohttp.ClientResponse, start: bytes) -> Outcome:
+        found = verdict(answer.status)
+        if found is Verdict.TAKEN:
+            return Taken(answer.status, *_remote(start))
+        detail = f"{answer.status} {self._shown(start)}".rstrip()
+        if found is Verdict.NEVER:
+            return NeverAgain(detail, answer.status)
+        after = retry_after_s(answer.headers.get("Retry-After"), self._now(), self._retry_after_max_s)
+        return NotNow(detail, answer.status, after, maybe_taken=found is Verdict.MAYBE_TAKEN)
+
+    def _shown(self, start: bytes) -> str:
+        """The start of an answer without what must not be read in a log: control characters, secrets, the address."""
+        text = _SECRET.sub("…", start.decode("utf-8", "replace"))
+        for part in self._hidden:
+            text = text.replace(part, "…")
+        return _UNSEEN.sub(" ", text)[:MAX_DETAIL_CHARS]
+
+
+async def _start_of(answer: aiohttp.ClientResponse) -> bytes:
+    """The first bytes of the answer; what is too long is not read on, which costs its connection."""
+    start = b""
+    while len(start) < MAX_ANSWER_BYTES:
+        chunk = await answer.content.read(MAX_ANSWER_BYTES - len(start))
+        if not chunk:
+            break
+        start += chunk
+    return start
+
+
+def _remote(start: bytes) -> tuple[str, str]:
+    """Id and address of the receiver's own ticket, if its answer is a JSON object that names them."""
+    try:
+        fields = orjson.loads(start)
+    except orjson.JSONDecodeError:
+        return "", ""
+    if not isinstance(fields, dict):
+        return "", ""
+    remote_id, url = fields.get("id"), fields.get("url")
+    shown_id = str(remote_id) if isinstance(remote_id, str | int) else ""
+    shown_url = url if isinstance(url, str) and url.startswith(("http://", "https://")) else ""
+    return (shown_id if len(shown_id) <= 200 else ""), (shown_url if len(shown_url) <= 2048 else "")
+
+
+def _nature(error: Exception) -> str:
+    """What went wrong, in words without address, headers or body."""
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    if isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.ClientSSLError):
+        return "its certificate is not trusted, or TLS failed otherwise"
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return f"no connection: {error.os_error.strerror or error.os_error}"
+    if isinstance(error, aiohttp.ServerDisconnectedError | ConnectionError):
+        return "the line was dropped without an answer"
+    return f"no sound answer: {type(error).__name__}"
