@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import subprocess
+import time
 import uuid
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from plaint.broker.settings import BrokerSettings
 
 JAVA_NEEDED = 17
 GRACE_S = 30.0
+LOCK_WAIT_S = 2.0
 THIRTY_DAYS_MIN = 30 * 24 * 60
 
 
@@ -89,16 +91,24 @@ def release_jars(kafka_home: Path | None) -> str:
 
 
 def _lock(home: Path) -> IO[str]:
-    """Hold the folder. The broker inherits the lock, so it is free only when both are gone."""
+    """Hold the folder. The broker inherits the lock, so it is free only when both are gone.
+
+    A broker whose plaint was killed a moment ago needs a moment to be gone itself.
+    """
     lock = (home / "lock").open("a+")
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        lock.close()
-        raise BrokerFailed(
-            f"{home} is in use by another plaint: stop it, or give this one another broker.data_dir"
-        ) from None
-    return lock
+    deadline = time.monotonic() + LOCK_WAIT_S
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() < deadline:
+                time.sleep(0.05)
+                continue
+            lock.close()
+            raise BrokerFailed(
+                f"{home} is in use by another plaint: stop it, or give this one another broker.data_dir"
+            ) from None
+        return lock
 
 
 def _node(home: Path) -> Node:
@@ -171,6 +181,7 @@ def _launch(command: list[str], home: Path, node: Node, lock: IO[str]) -> Broker
         bootstrap=f"127.0.0.1:{node.port}",
         cluster_id=node.cluster_id,
         description=f"data kept in {home}",
+        keeps_data=True,
         overrides={},
         process=spawn(argv, log, cwd=home, keep=(lock.fileno(),)),
         log=log,

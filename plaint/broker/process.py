@@ -49,6 +49,7 @@ class Broker:
     bootstrap: str
     cluster_id: str
     description: str
+    keeps_data: bool
     overrides: Mapping[str, Any]
     process: subprocess.Popen[bytes]
     log: IO[bytes]
@@ -114,16 +115,25 @@ class Broker:
 
         The id tells it from another broker that took the port first. Raises BrokerFailed.
         """
-        deadline = time.monotonic() + timeout_s
-        while time.monotonic() < deadline and self.returncode is None:
-            if is_free(int(self.bootstrap.rpartition(":")[2])):
-                time.sleep(0.02)
-            elif self._answers(min(5.0, max(0.1, deadline - time.monotonic()))):
-                return
+        try:
+            ready = self._wait(time.monotonic() + timeout_s)
+        except BaseException:  # Ctrl-C while waiting: nobody holds it yet
+            self.stop()
+            raise
+        if ready:
+            return
         code, said = self.returncode, self.tail()
         self.stop()
         what = f"did not answer within {timeout_s:g} s" if code is None else f"ended with code {code} while it started"
         raise BrokerFailed(f"{self.name} {what}. It wrote:\n{said or '(nothing)'}")
+
+    def _wait(self, deadline: float) -> bool:
+        port = int(self.bootstrap.rpartition(":")[2])
+        while (left := deadline - time.monotonic()) > 0 and self.returncode is None:
+            if not is_free(port) and self._answers(min(5.0, max(0.1, left))):
+                return True
+            time.sleep(0.02)
+        return False
 
     def _answers(self, timeout_s: float) -> bool:
         try:
@@ -138,15 +148,19 @@ def spawn(
 ) -> subprocess.Popen[bytes]:
     """Start a broker in a session of its own, so that a terminal's Ctrl-C is not for it. Main thread only.
 
-    ``keep`` are descriptors that the child holds open as well, such as the lock on its data.
+    ``keep`` are descriptors that the child holds open as well, such as the lock on its data. The log is closed if it fails.
     """
-    return subprocess.Popen(
-        leashed(argv),
-        stdin=subprocess.DEVNULL,
-        stdout=log,
-        stderr=log,
-        cwd=cwd,
-        env=child_environment(),
-        start_new_session=True,
-        pass_fds=keep,
-    )
+    try:
+        return subprocess.Popen(
+            leashed(argv),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            cwd=cwd,
+            env=child_environment(),
+            start_new_session=True,
+            pass_fds=keep,
+        )
+    except BaseException:
+        log.close()
+        raise

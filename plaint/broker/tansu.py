@@ -69,6 +69,7 @@ def _launch(executable: Path) -> Broker:
         bootstrap=bootstrap,
         cluster_id=cluster_id,
         description="in memory, everything in it is gone when plaint ends",
+        keeps_data=False,
         overrides=OVERRIDES,
         process=spawn(argv, log),
         log=log,

@@ -16,15 +16,16 @@ class BrokerAway(Exception):
     """No broker answered in time: not now, try again later."""
 
 
-class _LastWarning(logging.Handler):
-    """The client swallows why it can't connect (a refused password too) and logs it: keep the last reason."""
+class _LastReason(logging.Handler):
+    """The client tries until its time is up and then says only that: keep why the last try failed, which it logs."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
         self.text = ""
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.text = record.getMessage()
+        if isinstance(record.args, tuple) and str(record.msg).startswith("Bootstrap connection"):
+            self.text = str(record.args[1])
 
 
 def _reach(brokers: tuple[str, ...], timeout_s: float) -> None:
@@ -51,7 +52,7 @@ def open_admin(kafka: KafkaSettings, timeout_s: float) -> Iterator[KafkaAdminCli
         return made[-1]
 
     _reach(kafka.brokers, timeout_s)
-    reason = _LastWarning()
+    reason = _LastReason()
     logger = logging.getLogger("kafka.net.manager")
     logger.addHandler(reason)
     try:
@@ -67,7 +68,10 @@ def open_admin(kafka: KafkaSettings, timeout_s: float) -> Iterator[KafkaAdminCli
         for half_open in made:  # the constructor starts a thread and leaves it behind when it fails
             half_open._net.stop()
             half_open.close()
-        raise BrokerAway(f"no answer from {', '.join(kafka.brokers)}: {reason.text or error}") from error
+        raise BrokerAway(
+            f"no answer from {', '.join(kafka.brokers)}: {reason.text or error}. "
+            f"If it runs: kafka.security_protocol is {kafka.security_protocol}, are protocol, user and password right?"
+        ) from error
     finally:
         logger.removeHandler(reason)
     try:

@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -74,13 +74,23 @@ def _die_with_parent() -> None:
 class KafkaProcess:
     """One broker on a port of its own; ``bootstrap`` stays the same for its life, whatever is done to it.
 
-    ``properties`` are further server properties. Data and log stand under ``folder``.
+    ``properties`` are further server properties; ``protocols`` are spoken on further ports: ``more["SASL_SSL"]`` is such
+    an address. Data and log stand under ``folder``.
     """
 
-    def __init__(self, folder: Path, properties: Mapping[str, str] | None = None, heap: str = "512m") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        properties: Mapping[str, str] | None = None,
+        protocols: Sequence[str] = (),
+        heap: str = "512m",
+    ) -> None:
         self.folder = folder
         self.port, self._controller_port = free_ports(2)
         self.bootstrap = f"127.0.0.1:{self.port}"
+        self.more = {
+            name: f"127.0.0.1:{port}" for name, port in zip(protocols, free_ports(len(protocols)), strict=True)
+        }
         self._properties = dict(properties or {})
         self._heap = heap
         self._process: subprocess.Popen[bytes] | None = None
@@ -169,13 +179,16 @@ class KafkaProcess:
 
     def _configure(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
+        addresses = {"PLAINTEXT": self.bootstrap, **self.more}
+        spoken = ",".join(f"{name}://{address}" for name, address in addresses.items())
         properties = {
             "process.roles": "broker,controller",
             "node.id": "1",
             "controller.quorum.voters": f"1@127.0.0.1:{self._controller_port}",
-            "listeners": f"PLAINTEXT://{self.bootstrap},CONTROLLER://127.0.0.1:{self._controller_port}",
-            "advertised.listeners": f"PLAINTEXT://{self.bootstrap}",
-            "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL_PLAINTEXT:SASL_PLAINTEXT",
+            "listeners": f"{spoken},CONTROLLER://127.0.0.1:{self._controller_port}",
+            "advertised.listeners": spoken,
+            "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,"
+            + ",".join(f"{name}:{name}" for name in ("PLAINTEXT", *self.more)),
             "controller.listener.names": "CONTROLLER",
             "inter.broker.listener.name": "PLAINTEXT",
             "log.dirs": str(self.folder / "data"),
