@@ -113,6 +113,20 @@ async def test_only_the_newest_texts_are_held_but_every_id_is_known(start: Start
         assert "no longer held" in await inbox.page()
 
 
+async def test_an_update_counts_as_new_and_a_withdrawn_ticket_takes_no_place(start: Start) -> None:
+    def ticket(post: str, op: str = "create", revision: int = 0) -> dict[str, Any]:
+        return a_ticket(post, op, revision, key=ticket_key(post, "x"))
+
+    async with start(keep=2) as inbox:
+        for sent in (ticket("a"), ticket("b"), ticket("a", "update", 1), ticket("c")):
+            await inbox.send(sent)
+        assert await text_of(inbox, ticket_key("b", "x")) is None
+        assert await text_of(inbox, ticket_key("a", "x")) is not None
+        for sent in (ticket("c", "withdraw", 1), ticket("d")):
+            await inbox.send(sent)
+        assert await text_of(inbox, ticket_key("a", "x")) is not None
+
+
 async def test_a_restarted_inbox_knows_what_it_took_and_never_wrote_text_down(start: Start, tmp_path: Path) -> None:
     journal = tmp_path / "journal"
     async with start(journal=journal, faults=Faults()) as inbox:
