@@ -127,9 +127,9 @@ class Supervisor:
         signals = [number for number in ENDING if signal.getsignal(number) is not signal.SIG_IGN]
         for number in signals:
             loop.add_signal_handler(number, self._signalled, number)
-        watch = asyncio.ensure_future(self._watch(guard)) if guard is not None else None
+        watch = asyncio.create_task(self._watch(guard)) if guard is not None else None
         tasks = {kept: asyncio.create_task(self._keep(kept)) for group in self._groups for kept in group}
-        for task in tasks.values():
+        for task in (*tasks.values(), *((watch,) if watch else ())):
             task.add_done_callback(self._fell)
         try:
             return await self._end
@@ -185,12 +185,7 @@ class Supervisor:
                     self._once_done.set()
                 return
             recent = self._count_exit(kept)
-            if code in NEVER_AGAIN or recent >= self._policy.exits:
-                why = (
-                    "a restart won't mend it"
-                    if code in NEVER_AGAIN
-                    else f"{recent} exits within {self._policy.window_s:g} s"
-                )
+            if why := self._hopeless(code, recent):
                 log.error("%s ended with code %d: %s, giving up", name, code, why)
                 self.stop(_shell_code(code) or EX_UNAVAILABLE)
                 return
@@ -199,6 +194,12 @@ class Supervisor:
             if await _first(self._sleep(delay), kept.stop):
                 return
             self.restarts[name] += 1
+
+    def _hopeless(self, code: int, recent: int) -> str:
+        """Why there is no use in another start, or nothing."""
+        if code in NEVER_AGAIN:
+            return "a restart won't mend it"
+        return f"{recent} exits within {self._policy.window_s:g} s" if recent >= self._policy.exits else ""
 
     def _count_exit(self, kept: _Kept) -> int:
         now = self._clock()

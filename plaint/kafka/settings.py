@@ -8,15 +8,6 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 Seconds = Annotated[float, Field(gt=0, le=3600)]
 
 
-class _Unprintable(str):
-    """A secret for a client that logs its arguments (kafka-python does, at debug level)."""
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        return "'**********'"
-
-
 class KafkaSettings(BaseModel):
     """``kafka:`` in the settings."""
 
@@ -84,5 +75,5 @@ class KafkaSettings(BaseModel):
         if self.security_protocol.startswith("SASL"):
             options["sasl_mechanism"] = self.sasl_mechanism
             options["sasl_plain_username"] = self.sasl_username
-            options["sasl_plain_password"] = _Unprintable(self.sasl_password.get_secret_value())
+            options["sasl_plain_password"] = self.sasl_password.get_secret_value()
         return options

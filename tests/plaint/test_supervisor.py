@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from plaint.supervisor import EX_UNAVAILABLE, Child, RestartPolicy, Supervisor, python_module
+from plaint.supervisor import EX_SOFTWARE, EX_UNAVAILABLE, Child, RestartPolicy, Supervisor, python_module
 
 REPOSITORY = Path(__file__).parents[2]
 QUICK = RestartPolicy(first_s=0.01, longest_s=0.05, exits=4, window_s=60)
@@ -342,3 +342,11 @@ async def test_a_python_child_does_not_import_from_the_working_directory(
     start([Child("a", python_module("this"), once=True)])
     await until(lambda: lines)
     assert lines.of("a")[0].startswith("The Zen of Python")
+
+
+async def test_a_fault_of_the_supervisor_itself_ends_everything(start: Start, lines: Lines) -> None:
+    async def broken() -> int:
+        raise ValueError("no broker to watch")
+
+    _, task = start([child("a", READY + ENDS_WELL + WAIT)], guard=broken())
+    assert await asyncio.wait_for(task, 10) == EX_SOFTWARE

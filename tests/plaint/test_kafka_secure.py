@@ -1,0 +1,122 @@
+"""A Kafka with TLS, passwords and rights, through both clients; and one that hangs."""
+
+import gc
+import logging
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from plaint.kafka.admin import BrokerAway
+from plaint.kafka.publisher import OutRecord, Publisher
+from plaint.kafka.settings import KafkaSettings
+from plaint.kafka.topics import TopicsWrong, ensure_topics
+from schemas.topics import POSTS
+from tests.support.kafka_process import KafkaProcess, why_no_kafka
+
+pytestmark = pytest.mark.kafka
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Holds ``cert``, signed by itself, for 127.0.0.1."""
+    made = tmp_path_factory.mktemp("secure")
+    make = [
+        "openssl",
+        "req",
+        "-x509",
+        "-nodes",
+        "-days",
+        "2",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:prime256v1",
+    ]
+    make += ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
+    subprocess.run([*make, "-keyout", str(made / "key"), "-out", str(made / "cert")], check=True, capture_output=True)
+    (made / "both.pem").write_text((made / "key").read_text() + (made / "cert").read_text())
+    return made
+
+
+@pytest.fixture(scope="module")
+def node(folder: Path) -> Iterator[KafkaProcess]:
+    """A Kafka that speaks SASL_SSL; ``plaint`` may do everything, ``guest`` is known and may do nothing."""
+    if reason := why_no_kafka():
+        pytest.skip(f"NOT TESTED ON APACHE KAFKA: {reason}")
+    login = 'org.apache.kafka.common.security.plain.PlainLoginModule required user_plaint="s3same" user_guest="s3same";'
+    properties = {
+        "sasl.enabled.mechanisms": "PLAIN",
+        "listener.name.sasl_ssl.plain.sasl.jaas.config": login,
+        "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+        "super.users": "User:ANONYMOUS;User:plaint",
+        "ssl.keystore.type": "PEM",
+        "ssl.keystore.location": str(folder / "both.pem"),
+    }
+    with KafkaProcess(folder / "kafka", properties, ["SASL_SSL"]) as started:
+        yield started
+
+
+@pytest.fixture
+def secure(node: KafkaProcess, folder: Path) -> Callable[..., KafkaSettings]:
+    """Makes settings for a user of that Kafka."""
+
+    def settings(user: str = "plaint", password: str = "s3same", ca: bool = True) -> KafkaSettings:
+        return KafkaSettings.model_validate(
+            {
+                "brokers": (node.more["SASL_SSL"],),
+                "security_protocol": "SASL_SSL",
+                "ssl_cafile": str(folder / "cert") if ca else "",
+                "sasl_mechanism": "PLAIN",
+                "sasl_username": user,
+                "sasl_password": password,
+            }
+        )
+
+    return settings
+
+
+async def test_topics_and_records_pass_over_tls_with_a_password(secure: Callable[..., KafkaSettings]) -> None:
+    kafka = secure()
+    assert POSTS in ensure_topics(kafka, []).created
+    publisher = Publisher(kafka)
+    await publisher.start()
+    await publisher.publish([OutRecord(POSTS, 0, b"key", b"value")])
+    await publisher.stop()
+
+
+def test_missing_rights_are_told_for_every_topic(secure: Callable[..., KafkaSettings]) -> None:
+    with pytest.raises(
+        TopicsWrong, match=r"kafka\.sasl_username: plaint\.posts was refused: TopicAuthorization"
+    ) as told:
+        ensure_topics(secure("guest"), ["helpdesk"])
+    assert len(told.value.faults) == 5
+    assert all("grant the user Create and Describe" in fault.mend for fault in told.value.faults)
+
+
+@pytest.mark.filterwarnings("ignore:unclosed <ssl:ResourceWarning")
+@pytest.mark.parametrize(
+    ("wrong", "reason"), [({"password": "other"}, "no answer from"), ({"ca": False}, "CERTIFICATE_VERIFY_FAILED")]
+)
+def test_a_refused_connection_is_told_with_its_reason(
+    wrong: dict[str, object], reason: str, secure: Callable[..., KafkaSettings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # kafka-python forgets the socket of a handshake that failed; captured log records would keep it for later tests.
+    monkeypatch.setattr(logging.getLogger("kafka"), "propagate", False)
+    with pytest.raises(BrokerAway, match=f"{reason}.*are protocol, user and password right"):
+        ensure_topics(secure(**wrong), [], timeout_s=1)
+    gc.collect()
+
+
+def test_a_hanging_kafka_is_given_up_in_time_and_used_once_it_answers(
+    node: KafkaProcess, secure: Callable[..., KafkaSettings]
+) -> None:
+    node.pause()
+    began = time.monotonic()
+    with pytest.raises(BrokerAway):
+        ensure_topics(secure(), [], timeout_s=1)
+    assert time.monotonic() - began < 8
+    node.resume()
+    assert POSTS in ensure_topics(secure(), []).existing
