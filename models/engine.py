@@ -1,9 +1,4 @@
-"""Texts to scores, as the rest of plaint uses it:
-
-    engine = Engine.load()
-    scores = engine.score(["@NorthRail stuck at Ashby for three hours, no staff, no water"])
-    scores[0].urgent >= engine.urgent_threshold
-"""
+"""Texts to scores, as the rest of plaint uses it: `Engine.load().score(texts)`."""
 
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence

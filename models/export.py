@@ -6,6 +6,7 @@ model card (README.md) with what the test posts say, int8 beside float32. Needs 
 
 import argparse
 import json
+import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,9 +14,10 @@ from pathlib import Path
 import numpy as np
 
 from models.evaluation.card import Subject, render
+from models.evaluation.metrics import macro_f1
 from models.manifest import MANIFEST, NETWORK, TOKENIZER, Manifest, sha256
 from models.onnx_graph import build
-from models.outputs import Floats, probabilities
+from models.outputs import INTENT, Floats, probabilities
 from models.session import Session
 from models.tokens import Tokens
 from models.training.calibrate import cheapest_threshold, fit_calibration
@@ -26,6 +28,8 @@ from models.training.train import MAX_TOKENS, Recipe
 from schemas.labels import INTENTS, SENTIMENTS, URGENCIES
 
 TOKEN_BUDGET = 1024
+MOST_LOST = 0.015
+"""Of intent macro-F1 on the dev posts that int8 may cost against float32."""
 
 
 def graph_of(network: Network, int8: bool) -> bytes:
@@ -54,6 +58,7 @@ def export(network_file: Path, tokenizer: Path, out: Path, recipe: Recipe) -> No
     tokens = Tokens(out / TOKENIZER, MAX_TOKENS)
 
     dev = logits_of(out / NETWORK, parts.dev, tokens)
+    _check_agreement(parts.dev, dev, _float32_logits(network, parts.dev, tokens))
     calibration = fit_calibration(parts.dev, dev)
     urgent = np.array([example.urgent for example in parts.dev])
     threshold = cheapest_threshold(probabilities(dev, calibration).urgent, urgent, recipe.seed)
@@ -81,6 +86,15 @@ def export(network_file: Path, tokenizer: Path, out: Path, recipe: Recipe) -> No
         bytes_shipped=sum((out / name).stat().st_size for name in (NETWORK, TOKENIZER, MANIFEST)),
     )
     (out / "README.md").write_text(render(subject), encoding="utf-8")
+
+
+def _check_agreement(examples: Sequence[Example], int8: Floats, float32: Floats) -> None:
+    """Raises ValueError where int8 lost more than `MOST_LOST` of the intent macro-F1 on these posts."""
+    truth = np.array([example.intent for example in examples])
+    scores = [macro_f1(truth, logits[:, INTENT].argmax(axis=1), len(INTENTS)) for logits in (int8, float32)]
+    sys.stdout.write(f"intent macro-F1 on dev: int8 {scores[0]:.4f}, float32 {scores[1]:.4f}\n")
+    if scores[1] - scores[0] > MOST_LOST:
+        raise ValueError(f"int8 loses {scores[1] - scores[0]:.4f} of the intent macro-F1, more than {MOST_LOST}")
 
 
 def _float32_logits(network: Network, examples: Sequence[Example], tokens: Tokens) -> Floats:

@@ -119,9 +119,7 @@ class _Graph:
         weights = self.state[f"{name}.weight"].T
         if not self.int8:
             return self.node("MatMul", [left, self.constant(f"{name}.weights", weights)], f"{name}.product")
-        return self.node(
-            "DynamicQuantizeMatMul", [left, *self._quantised(weights, name)], f"{name}.product", MICROSOFT
-        )
+        return self.node("DynamicQuantizeMatMul", [left, *self._quantised(weights, name)], f"{name}.product", MICROSOFT)
 
     def _quantised(self, weights: Array, name: str) -> tuple[str, str, str]:
         values, scales = quantise(weights, 0, WEIGHT_TOP)
@@ -140,7 +138,13 @@ class _Graph:
         )
 
     def _skip_norm(self, product: str, skipped: str, biased: str, norm: str) -> str:
-        inputs = [product, skipped, self.weight(f"{norm}.weight"), self.weight(f"{norm}.bias"), self.weight(f"{biased}.bias")]
+        inputs = [
+            product,
+            skipped,
+            self.weight(f"{norm}.weight"),
+            self.weight(f"{norm}.bias"),
+            self.weight(f"{biased}.bias"),
+        ]
         return self.node("SkipLayerNormalization", inputs, f"{norm}.out", MICROSOFT, epsilon=NORM_EPSILON)
 
     def pool_and_classify(self, hidden: str) -> str:
@@ -150,7 +154,9 @@ class _Graph:
         self.constant("axis.one", np.array([1]))
         self.constant("axis.two", np.array([2]))
         limit = self.node("Squeeze", ["length"], "length.scalar")
-        places = self.node("Cast", [self.node("Range", ["first", limit, "step"], "range")], "places", to=TensorProto.INT32)
+        places = self.node(
+            "Cast", [self.node("Range", ["first", limit, "step"], "range")], "places", to=TensorProto.INT32
+        )
         column = self.node("Unsqueeze", ["lengths", "axis.one"], "lengths.column")
         real = self.node("Cast", [self.node("Less", [places, column], "real")], "mask", to=TensorProto.FLOAT)
         masked = self.node("Mul", [hidden, self.node("Unsqueeze", [real, "axis.two"], "mask.wide")], "masked")

@@ -70,5 +70,5 @@ def softmax(logits: Floats) -> Floats:
 
 
 def sigmoid(logits: Floats) -> Floats:
-    result: Floats = 1.0 / (1.0 + np.exp(-np.clip(logits, -60.0, 60.0)))
+    result: Floats = 1.0 / (1.0 + np.exp(np.negative(np.clip(logits, -60.0, 60.0))))
     return result

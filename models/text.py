@@ -37,7 +37,7 @@ _PLACEHOLDERS = {
 }
 _PLACEHOLDER = re.compile("|".join(re.escape(placeholder) for placeholder in _PLACEHOLDERS), re.IGNORECASE)
 _URL = re.compile(r"(?:https?://|\bwww\.|\bt\.co/)\S+", re.IGNORECASE)
-_EMAIL = re.compile(r"\b[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{2,63}){1,4}")
+_EMAIL = re.compile(r"(?<![@\w.])[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{2,63}){1,4}")
 _HANDLE = re.compile(r"(?<![\w@])@(\w{1,64})(?:\.bsky\.social|@[\w-]+(?:\.[\w-]+)+)?")
 _LEADING_HANDLES = re.compile(r"^(?:\.?@\w+[\s,:]*){4,}")
 _LEADING_HANDLE = re.compile(r"\.?@\w+[\s,:]*")
@@ -82,13 +82,13 @@ def _plain_unicode(text: str) -> str:
     if _SURROGATE.search(text):
         text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "ignore")
     if _MAYBE_EMOJI.search(text):
-        text = emoji.replace_emoji(_REPEATED_EMOJI.sub(r"\1", text), _emoji_words)
+        text = str(emoji.replace_emoji(_REPEATED_EMOJI.sub(r"\1", text), _emoji_words))
     return unicodedata.normalize("NFKC", text)[: 2 * MAX_CHARS]
 
 
 @lru_cache(maxsize=4096)
 def _emoji_name(symbol: str) -> str:
-    return emoji.demojize(symbol).strip(":").replace("_", " ").replace(":", " ")
+    return str(emoji.demojize(symbol)).strip(":").replace("_", " ").replace(":", " ")
 
 
 def _emoji_words(symbol: str, _: dict[str, str]) -> str:

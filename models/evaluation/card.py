@@ -54,8 +54,8 @@ def _scores(subject: Subject) -> str:
     }
     urgent = [sum(example.urgent for example in part) for part in (parts.test, parts.test_seen, parts.test_unseen)]
     lines = [f"| | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]
-    for name in next(iter(columns.values())):
-        lines.append(f"| {name} | {' | '.join(str(column[name]) for column in columns.values())} |")
+    names = next(iter(columns.values()))
+    lines += [f"| {name} | {' | '.join(str(column[name]) for column in columns.values())} |" for name in names]
     return f"""## Scores
 
 On real posts that no choice was made on, in brackets the 95% bootstrap interval. Of them {urgent[0]} are urgent complaints,
@@ -102,6 +102,8 @@ def _limits(subject: Subject) -> str:
 - A thread: it sees one post, neither what it answers nor its picture, link or author.
 - Tell severity finely: urgency is one voice among several and is raised by policy downstream, never lowered.
 - Sarcasm without a clue in the words, slang younger than its data, and firms whose names are common words.
+- Say how it does on your posts: MultiDoGO's crowd workers rephrase a few dozen tasks, so its slice flatters the questions
+  above, and sources never seen are the better guide.
 - Long text: between head and tail of more than 128 tokens it's blind.
 - Bit-equal scores: int8 activations are scaled by batch, so a probability may move by some hundredths with the posts that
   it is computed with."""

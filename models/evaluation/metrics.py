@@ -63,7 +63,9 @@ def precision_at_recall(true: NDArray[np.bool_], scores: Floats, recall: float) 
 def expected_calibration_error(correct: NDArray[np.bool_], confidence: Floats, bins: int = 10) -> float:
     """Mean gap between confidence and accuracy over equally wide bins, weighted by their posts (Guo et al. 2017)."""
     index = np.minimum((confidence * bins).astype(int), bins - 1)
-    gaps = [abs(correct[index == b].mean() - confidence[index == b].mean()) * (index == b).mean() for b in np.unique(index)]
+    gaps = [
+        abs(correct[index == b].mean() - confidence[index == b].mean()) * (index == b).mean() for b in np.unique(index)
+    ]
     return float(sum(gaps))
 
 

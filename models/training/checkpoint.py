@@ -29,7 +29,8 @@ def load_network(path: Path) -> Network:
     saved = torch.load(path, weights_only=True)
     network = Network(Shape(**saved["shape"]))
     network.load_state_dict(saved["state"])
-    return network.eval()
+    network.eval()
+    return network
 
 
 def save_progress(folder: Path, network: Network, average: Network, optimiser: Optimizer, progress: Progress) -> None:

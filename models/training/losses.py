@@ -40,5 +40,7 @@ def loss(logits: Tensor, batch: Batch, weights: Tensor) -> Tensor:
     urgency = functional.cross_entropy(logits[:, URGENCY], batch.urgencies, reduction="none")
     ranked = ranked_probability(logits[:, URGENCY], batch.urgencies)
     urgent = functional.binary_cross_entropy_with_logits(logits[:, URGENT], batch.urgent, reduction="none")
-    each = intent + SENTIMENT_SHARE * sentiment + URGENCY_SHARE * urgency + RANKED_SHARE * ranked + URGENT_SHARE * urgent
+    each = (
+        intent + SENTIMENT_SHARE * sentiment + URGENCY_SHARE * urgency + RANKED_SHARE * ranked + URGENT_SHARE * urgent
+    )
     return (each * batch.weights).sum() / batch.weights.sum()

@@ -51,7 +51,8 @@ class Layer(nn.Module):
         """`hidden` (batch, length, width); `bias` (batch, 1, 1, length) is added to the attention scores."""
         batch, length, width = hidden.shape
         query, key, value = (
-            part.view(batch, length, self.heads, self.head_width).transpose(1, 2) for part in self.qkv(hidden).chunk(3, dim=-1)
+            part.view(batch, length, self.heads, self.head_width).transpose(1, 2)
+            for part in self.qkv(hidden).chunk(3, dim=-1)
         )
         scores = query @ key.transpose(2, 3) * self.head_width**-0.5 + bias
         mixed = self.dropout(scores.softmax(dim=-1)) @ value

@@ -17,7 +17,6 @@ from schemas.labels import INTENTS, SENTIMENTS, URGENCIES
 TOKEN_BUDGET = 4096
 
 
-@torch.no_grad()
 def predict(network: Network, examples: Sequence[Example], tokens: Tokens) -> Floats:
     """Logits (posts, WIDTH) in the examples' order, in float32; leaves the network in `.eval()`."""
     network.eval()
@@ -25,7 +24,8 @@ def predict(network: Network, examples: Sequence[Example], tokens: Tokens) -> Fl
     logits = np.empty((len(examples), WIDTH), dtype=np.float32)
     for positions in token_batches([len(ids) for ids in encoded], TOKEN_BUDGET):
         ids, mask = pad([encoded[position] for position in positions])
-        logits[positions] = network(ids, mask).numpy()
+        with torch.no_grad():
+            logits[positions] = network(ids, mask).numpy()
     return logits
 
 

@@ -49,7 +49,7 @@ SAVE_EVERY = 150
 def parameter_groups(network: Network, recipe: Recipe) -> list[dict[str, object]]:
     """Learning rates fall layer by layer; norms and biases aren't decayed."""
     depth = len(network.layers)
-    modules: list[tuple[nn.Module | nn.Parameter, float]] = [(network.heads, recipe.head_rate)]
+    modules: list[tuple[nn.Module, float]] = [(network.heads, recipe.head_rate)]
     modules += [(layer, recipe.rate * recipe.layer_decay ** (depth - 1 - i)) for i, layer in enumerate(network.layers)]
     lowest = recipe.rate * recipe.layer_decay**depth
     modules += [(module, lowest) for module in (network.words, network.positions, network.norm)]
@@ -111,21 +111,21 @@ class Trainer:
         with torch.autocast("cpu", torch.bfloat16, enabled=fast_bfloat16()):
             logits = self.network(batch.ids, batch.mask)
         value = self.objective(logits.float(), batch)
-        value.backward()  # type: ignore[no-untyped-call]
+        torch.autograd.backward(value)
         nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.clip)
         self.optimiser.step()
         self.optimiser.zero_grad()
         self._move_average()
-        return float(value)
+        return float(value.detach())
 
     def objective(self, logits: Tensor, batch: Batch) -> Tensor:
         return loss(logits, batch, self.weights)
 
-    @torch.no_grad()
     def _move_average(self) -> None:
         decay = min(self.recipe.average, (1 + self.progress.step) / (10 + self.progress.step))
-        for mean, value in zip(self.average.parameters(), self.network.parameters(), strict=True):
-            mean.lerp_(value, 1 - decay)
+        with torch.no_grad():
+            for mean, value in zip(self.average.parameters(), self.network.parameters(), strict=True):
+                mean.lerp_(value, 1 - decay)
 
 
 def fast_bfloat16() -> bool:
@@ -151,7 +151,8 @@ def main() -> None:
     while trainer.progress.epoch < recipe.epochs:
         trainer.run_epoch(epoch_batches(parts.train, tokens, recipe.batch, recipe.seed, trainer.progress.epoch))
         save_network(arguments.out / "network.pt", trainer.average)
-        print(f"epoch {trainer.progress.epoch}: {dev_report(parts.dev, predict(trainer.average, parts.dev, tokens))}", flush=True)
+        report = dev_report(parts.dev, predict(trainer.average, parts.dev, tokens))
+        print(f"epoch {trainer.progress.epoch}: {report}", flush=True)
 
 
 if __name__ == "__main__":

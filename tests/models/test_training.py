@@ -1,0 +1,129 @@
+"""Training and export on a small random network. Needs the `train` extra."""
+
+import json
+import math
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="needs the train extra")
+pytest.importorskip("onnx", reason="needs the train extra")
+pytest.importorskip("safetensors", reason="needs the train extra")
+
+from models.export import graph_of  # noqa: E402
+from models.session import Session  # noqa: E402
+from models.tokens import Tokens  # noqa: E402
+from models.training.batches import epoch_batches, hide_handles, pad  # noqa: E402
+from models.training.checkpoint import load_network, save_network  # noqa: E402
+from models.training.data import Example  # noqa: E402
+from models.training.losses import ranked_probability  # noqa: E402
+from models.training.network import Network, Shape  # noqa: E402
+from models.training.shrink import trimmed_tokenizer  # noqa: E402
+from models.training.train import Recipe, Trainer, schedule  # noqa: E402
+
+TOKENIZER = Path(__file__).parent / "tiny-1" / "tokenizer.json"
+SHAPE = Shape(vocabulary=40_000, positions=32, width=32, layers=2, heads=4, inner=64)
+RECIPE = Recipe(epochs=2, batch=4)
+IDS = [[1, 7, 9, 2], [1, 4, 2], [1, 30, 31, 32, 33, 34, 2]]
+
+
+def network() -> Network:
+    torch.manual_seed(3)
+    made = Network(SHAPE)
+    for parameter in made.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    return made
+
+
+def examples() -> list[Example]:
+    return [
+        Example(str(number), "s", f"late again {number} @Tallis", number % 5, number % 3, number % 5, number % 2 == 0)
+        for number in range(40)
+    ]
+
+
+@pytest.mark.parametrize(("int8", "tolerance"), [(False, 1e-3), (True, 0.35)])
+def test_the_graph_computes_what_the_network_does(tmp_path: Path, int8: bool, tolerance: float) -> None:
+    made = network().eval()
+    path = tmp_path / "model.onnx"
+    path.write_bytes(graph_of(made, int8))
+    ids, mask = pad(IDS)
+    with torch.no_grad():
+        expected = made(ids, mask).numpy()
+    given = Session(path, threads=1, token_budget=64).run(IDS)
+    assert np.abs(given - expected).max() < tolerance * np.abs(expected).max()
+
+
+def test_an_interrupted_run_ends_as_an_uninterrupted_one(tmp_path: Path) -> None:
+    tokens = Tokens(TOKENIZER, 16)
+
+    def run(folder: Path, stop_after: int) -> Trainer:
+        folder.mkdir(exist_ok=True)
+        torch.manual_seed(5)
+        trainer = Trainer(network(), examples(), RECIPE, folder)
+        trainer.resume()
+        while trainer.progress.epoch < stop_after:
+            trainer.run_epoch(epoch_batches(examples(), tokens, RECIPE.batch, RECIPE.seed, trainer.progress.epoch))
+        return trainer
+
+    whole = run(tmp_path / "whole", 2)
+    run(tmp_path / "halves", 1)
+    halves = run(tmp_path / "halves", 2)
+    assert halves.progress == whole.progress
+    for ours, theirs in zip(halves.average.parameters(), whole.average.parameters(), strict=True):
+        assert torch.equal(ours, theirs)
+    assert not torch.equal(halves.average.heads.weight, network().heads.weight)
+
+
+def test_a_saved_network_comes_back_without_dropout(tmp_path: Path) -> None:
+    saved = network()
+    save_network(tmp_path / "network.pt", saved)
+    loaded = load_network(tmp_path / "network.pt")
+    assert not loaded.training
+    ids, mask = pad(IDS)
+    with torch.no_grad():
+        assert torch.equal(loaded(ids, mask), saved.eval()(ids, mask))
+
+
+def test_padding_changes_nothing() -> None:
+    made = network().eval()
+    with torch.no_grad():
+        alone = made(*pad(IDS[1:2]))
+        padded = made(*pad(IDS))[1:2]
+    assert torch.allclose(alone, padded, atol=1e-4)
+
+
+def test_every_example_is_in_one_batch_of_an_epoch_and_epochs_differ() -> None:
+    tokens = Tokens(TOKENIZER, 16)
+    first, second = (epoch_batches(examples(), tokens, 4, 1, epoch) for epoch in (0, 1))
+    assert sorted(position for batch in first for position in batch.positions) == list(range(40))
+    assert [batch.positions for batch in first] != [batch.positions for batch in second]
+
+
+def test_about_a_quarter_of_handles_is_hidden() -> None:
+    hidden = hide_handles("@Tallis why " * 400, random.Random(1)).count("@user")
+    assert 70 < hidden < 130
+
+
+def test_the_ranked_score_grows_with_the_distance() -> None:
+    sure_of_nought = torch.tensor([[9.0, 0.0, 0.0, 0.0, 0.0]] * 3)
+    near, far, right = ranked_probability(sure_of_nought, torch.tensor([1, 4, 0])).tolist()
+    assert right < 0.01 < near < far
+
+
+def test_the_rate_rises_and_then_falls_to_nought() -> None:
+    shares = [schedule(step, 100, RECIPE) for step in range(101)]
+    assert max(shares) == 1.0
+    assert shares[0] < 0.2
+    assert math.isclose(shares[100], 0.0, abs_tol=1e-9)
+
+
+def test_a_trimmed_tokenizer_cuts_words_as_before() -> None:
+    content = json.loads(TOKENIZER.read_text(encoding="utf-8"))
+    pieces = sorted(content["model"]["vocab"], key=content["model"]["vocab"].__getitem__)
+    kept = [piece for piece in pieces if piece != "late"]
+    vocabulary = trimmed_tokenizer(content, kept)["model"]["vocab"]
+    assert "late" not in vocabulary
+    assert sorted(vocabulary.values()) == list(range(len(kept)))
