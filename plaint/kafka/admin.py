@@ -2,6 +2,7 @@
 
 import logging
 import socket
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
@@ -10,6 +11,8 @@ from kafka.errors import KafkaError, RetriableError
 from kafka.net.compat import KafkaNetClient
 
 from plaint.kafka.settings import KafkaSettings
+
+USE_S = 60.0
 
 
 class BrokerAway(Exception):
@@ -42,42 +45,76 @@ def _reach(brokers: tuple[str, ...], timeout_s: float) -> None:
     raise BrokerAway(f"no broker answers: {'; '.join(reasons) or 'kafka.brokers is empty'}")
 
 
+class _Connections:
+    """The client's connections, held from outside: its constructor leaves them behind when it fails."""
+
+    def __init__(self) -> None:
+        self._made: list[KafkaNetClient] = []
+
+    def make(self, **config: object) -> KafkaNetClient:
+        """What the client calls to make its connections."""
+        self._made.append(KafkaNetClient(**config))
+        return self._made[-1]
+
+    def drop(self) -> None:
+        """End the client's thread; who waits for an answer gets a KafkaConnectionError. Any thread may call it."""
+        for connections in self._made:
+            connections._net.stop()
+            connections.close()
+
+    @contextmanager
+    def within(self, seconds: float) -> Iterator[None]:
+        """Drop them when the time is up. The client's own timeouts leave out a TLS handshake that nobody answers."""
+        timer = threading.Timer(seconds, self.drop)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+
+
 @contextmanager
 def open_admin(kafka: KafkaSettings, timeout_s: float) -> Iterator[KafkaAdminClient]:
-    """A connected client. Raises BrokerAway if none of the brokers answers within ``timeout_s``, or stops answering inside."""
-    made: list[KafkaNetClient] = []
+    """A connected client, to be used for less than a minute.
 
-    def keep(**config: object) -> KafkaNetClient:
-        made.append(KafkaNetClient(**config))
-        return made[-1]
-
+    Raises BrokerAway if none of the brokers answers within ``timeout_s``, or if they stop answering inside.
+    """
     _reach(kafka.brokers, timeout_s)
+    connections = _Connections()
+    client = _connect(kafka, timeout_s, connections)
+    try:
+        with connections.within(USE_S):
+            yield client
+    except (
+        RetriableError,
+        RuntimeError,
+    ) as error:  # RuntimeError: its connections were dropped, or no controller found
+        raise BrokerAway(f"{', '.join(kafka.brokers)}: {error}") from error
+    finally:
+        with suppress(KafkaError):
+            client.close()
+
+
+def _connect(kafka: KafkaSettings, timeout_s: float, connections: _Connections) -> KafkaAdminClient:
     reason = _LastReason()
     logger = logging.getLogger("kafka.net.manager")
     logger.addHandler(reason)
     try:
-        client = KafkaAdminClient(
-            **kafka.connection(),
-            client_id="plaint-admin",
-            bootstrap_timeout_ms=int(timeout_s * 1000),
-            request_timeout_ms=int(timeout_s * 1000),
-            reconnect_backoff_max_ms=1000,
-            kafka_client=keep,
-        )
-    except KafkaError as error:
-        for half_open in made:  # the constructor starts a thread and leaves it behind when it fails
-            half_open._net.stop()
-            half_open.close()
+        with connections.within(timeout_s + 0.5):
+            return KafkaAdminClient(
+                **kafka.connection(),
+                client_id="plaint-admin",
+                bootstrap_timeout_ms=int(timeout_s * 1000),
+                request_timeout_ms=int(timeout_s * 1000),
+                reconnect_backoff_max_ms=1000,
+                kafka_client=connections.make,
+            )
+    except (KafkaError, RuntimeError) as error:
+        connections.drop()
         raise BrokerAway(
             f"no answer from {', '.join(kafka.brokers)}: {reason.text or error}. "
             f"If it runs: kafka.security_protocol is {kafka.security_protocol}, are protocol, user and password right?"
         ) from error
     finally:
         logger.removeHandler(reason)
-    try:
-        yield client
-    except RetriableError as error:
-        raise BrokerAway(f"{', '.join(kafka.brokers)}: {error}") from error
-    finally:
-        with suppress(KafkaError):
-            client.close()

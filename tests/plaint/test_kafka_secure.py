@@ -16,7 +16,15 @@ from plaint.kafka.topics import TopicsWrong, ensure_topics
 from schemas.topics import POSTS
 from tests.support.kafka_process import KafkaProcess, why_no_kafka
 
-pytestmark = pytest.mark.kafka
+pytestmark = [pytest.mark.kafka, pytest.mark.filterwarnings("ignore:unclosed <ssl:ResourceWarning")]
+
+
+@pytest.fixture(autouse=True)
+def forgotten_sockets(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """kafka-python forgets the socket of a handshake that failed; captured log records would keep it for later tests."""
+    monkeypatch.setattr(logging.getLogger("kafka"), "propagate", False)
+    yield
+    gc.collect()
 
 
 @pytest.fixture(scope="module")
@@ -96,18 +104,14 @@ def test_missing_rights_are_told_for_every_topic(secure: Callable[..., KafkaSett
     assert all("grant the user Create and Describe" in fault.mend for fault in told.value.faults)
 
 
-@pytest.mark.filterwarnings("ignore:unclosed <ssl:ResourceWarning")
 @pytest.mark.parametrize(
     ("wrong", "reason"), [({"password": "other"}, "no answer from"), ({"ca": False}, "CERTIFICATE_VERIFY_FAILED")]
 )
 def test_a_refused_connection_is_told_with_its_reason(
-    wrong: dict[str, object], reason: str, secure: Callable[..., KafkaSettings], monkeypatch: pytest.MonkeyPatch
+    wrong: dict[str, object], reason: str, secure: Callable[..., KafkaSettings]
 ) -> None:
-    # kafka-python forgets the socket of a handshake that failed; captured log records would keep it for later tests.
-    monkeypatch.setattr(logging.getLogger("kafka"), "propagate", False)
     with pytest.raises(BrokerAway, match=f"{reason}.*are protocol, user and password right"):
         ensure_topics(secure(**wrong), [], timeout_s=1)
-    gc.collect()
 
 
 def test_a_hanging_kafka_is_given_up_in_time_and_used_once_it_answers(
