@@ -99,11 +99,10 @@ class Dispatcher:
             await self._courier.carry(lane, item, probing)
         except Exception as error:
             self._fatal(error)
-        finally:
-            self.in_flight -= 1
-            if probing:
-                self._breaker.released()
-            self.pump()
+        self.in_flight -= 1
+        if probing:
+            self._breaker.released()
+        self.pump()
 
     async def give_up(self, lane: Lane) -> None:
         """The partition is to be someone else's: start nothing more of it, wait for what is under way."""

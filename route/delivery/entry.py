@@ -131,7 +131,10 @@ def final_record(
 def read_entry(key: bytes, value: bytes, offset: int) -> Entry:
     """A record of a ticket (not an owner record) as it stands at ``offset``. Raises RecordInvalid."""
     try:
-        return _entry(key.decode("ascii"), orjson.loads(value), offset)
+        fields = orjson.loads(value)
+        if not isinstance(fields, dict):
+            raise TypeError("no object")
+        return _entry(key.decode("ascii"), fields, offset)
     except (ValueError, KeyError, TypeError, OverflowError) as error:
         raise RecordInvalid(DeadReason.INVALID_RECORD, f"not a delivery: {type(error).__name__}") from None
 

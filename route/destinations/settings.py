@@ -19,7 +19,7 @@ class DestinationSettings(BaseModel):
     nothing of that is used up.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     type: Literal["webhook"] = Field(default="webhook", description="What kind of destination it is.")
     url: str = Field(

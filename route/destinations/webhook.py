@@ -5,6 +5,7 @@ gets each revision once: class idempotent. ``ticket.updated`` may come for a key
 receiver takes it for a create if it doesn't know the key. No redirect is followed, answers are read up to 8 KiB.
 """
 
+import os
 import re
 from collections.abc import Callable
 from urllib.parse import urlsplit
@@ -169,7 +170,8 @@ def _nature(error: Exception) -> str:
     if isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.ClientSSLError):
         return "its certificate is not trusted, or TLS failed otherwise"
     if isinstance(error, aiohttp.ClientConnectorError):
-        return f"no connection: {error.os_error.strerror or error.os_error}"
+        number = error.os_error.errno
+        return f"no connection: {os.strerror(number) if number and number > 0 else error.os_error}"
     if isinstance(error, aiohttp.ServerDisconnectedError | ConnectionError):
         return "the line was dropped without an answer"
     return f"no sound answer: {type(error).__name__}"

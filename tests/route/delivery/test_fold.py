@@ -1,0 +1,212 @@
+"""What the log says, whatever was written to it, in whatever order it is read and however often."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from route.delivery.entry import Entry, OpenState
+from route.delivery.fold import Fold
+from route.delivery.settled import Known
+from tests.route.delivery.doubles import START
+
+FOREVER = float("inf")
+A, B, C = (f"{n:016x}{0:016x}" for n in (1, 2, 3))
+
+
+@dataclass(frozen=True)
+class Owner:
+    """An owner record."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """A record of a ticket, by an owner that is ``behind`` the newest: 0 is the newest itself, 1 its predecessor."""
+
+    key: str
+    revision: int
+    state: OpenState | Literal["done", "dead"]
+    behind: int = 0
+    created: bool = True
+
+
+_record = st.builds(Owner) | st.builds(
+    Step,
+    st.sampled_from([A, B, C]),
+    st.integers(0, 3),
+    st.sampled_from(["accepted", "sending", "done", "dead"]),
+    st.integers(0, 2),
+    st.booleans(),
+)
+_log = st.lists(_record, max_size=40)
+
+
+def entries(log: list[Owner | Step]) -> list[Entry | None]:
+    """The log with offsets and epochs; None is an owner record."""
+    owners: list[int] = []
+    found: list[Entry | None] = []
+    for offset, record in enumerate(log):
+        if isinstance(record, Owner):
+            owners.append(offset)
+            found.append(None)
+            continue
+        epoch = owners[-1 - record.behind] if record.behind < len(owners) else -1
+        final = record.state in ("done", "dead")
+        found.append(
+            Entry(
+                key=record.key,
+                revision=record.revision,
+                offset=offset,
+                epoch=epoch,
+                created=record.created,
+                dead=record.state == "dead",
+                state=None if final else record.state,  # type: ignore[arg-type]
+                due=START,
+                body=b"" if final else b'{"offset":%d}' % offset,
+            )
+        )
+    return found
+
+
+def feed(fold: Fold, log: list[Entry | None], begin: int = 0, end: int | None = None) -> Fold:
+    for offset in range(begin, len(log) if end is None else end):
+        entry = log[offset]
+        if entry is None:
+            fold.owned(offset)
+        else:
+            fold.apply(entry, FOREVER)
+        fold.position = offset + 1
+    return fold
+
+
+def what(fold: Fold) -> dict[str, tuple[object, Known | None]]:
+    """All that a fold knows of the three keys."""
+    return {key: (_open(fold, key), fold.settled.get(key)) for key in (A, B, C)}
+
+
+def _open(fold: Fold, key: str) -> object:
+    item = fold.open.get(key)
+    return None if item is None else (item.revision, item.state, item.created, item.body, item.offset)
+
+
+@given(_log)
+@settings(deadline=None)
+def test_what_is_settled_is_never_opened_again(log: list[Owner | Step]) -> None:
+    fold, read = Fold(), entries(log)
+    highest: dict[str, int] = {}
+    for offset, entry in enumerate(read):
+        feed(fold, read, offset, offset + 1)
+        if entry is not None and entry.state is None:
+            highest[entry.key] = max(entry.revision, highest.get(entry.key, -1))
+        for key, item in fold.open.items():
+            assert item.revision > highest.get(key, -1)
+
+
+@given(_log)
+@settings(deadline=None)
+def test_the_highest_revision_wins(log: list[Owner | Step]) -> None:
+    fold, read = Fold(), entries(log)
+    for offset, entry in enumerate(read):
+        before = {key: _newest(fold, key) for key in (A, B, C)}
+        feed(fold, read, offset, offset + 1)
+        assert all(_newest(fold, key) >= before[key] for key in (A, B, C))
+        assert entry is None or _newest(fold, entry.key) >= entry.revision or entry.epoch < fold.epoch
+
+
+def _newest(fold: Fold, key: str) -> int:
+    item, known = fold.open.get(key), fold.settled.get(key)
+    return max(item.revision if item else -1, known.revision if known else -1)
+
+
+@given(_log, st.data())
+@settings(deadline=None)
+def test_reading_a_part_of_it_again_changes_nothing(log: list[Owner | Step], data: st.DataObject) -> None:
+    """A worker that gets a partition back reads from where its own reading stopped, not from where its memory is."""
+    read = entries(log)
+    once = feed(Fold(), read)
+    end = data.draw(st.integers(0, len(read)))
+    begin = data.draw(st.integers(0, end))
+    again = feed(Fold(), read, 0, end)
+    feed(again, read, begin)
+    settled = {key: known for key, (_, known) in what(once).items()}
+    assert {key: known for key, (_, known) in what(again).items()} == settled
+    assert {key: item.revision for key, item in again.open.items()} == {
+        key: item.revision for key, item in once.open.items()
+    }
+
+
+@given(_log)
+@settings(max_examples=300, deadline=None)
+def test_compaction_changes_nothing_once_stale_records_are_overruled(log: list[Owner | Step]) -> None:
+    """What would be lost is exactly what the fold names as stale: each key whose last record counts for nothing."""
+    read = entries(log)
+    whole = feed(Fold(), read)
+    last = {entry.key if entry else "owner": offset for offset, entry in enumerate(read)}
+    compacted = Fold()
+    for offset, entry in enumerate(read):
+        if last[entry.key if entry else "owner"] == offset:
+            feed(compacted, read, offset, offset + 1)
+    for key, (item, known) in what(whole).items():
+        if key not in whole.stale:
+            assert _open(compacted, key) == item
+            # Of an older settled revision nothing is left in the log, nor needed: a newer one is open.
+            assert item is not None or compacted.settled.get(key) == known
+
+
+def test_a_stopped_owners_late_word_about_an_open_ticket_counts_for_nothing() -> None:
+    fold = feed(Fold(), entries([Owner(), Step(A, 0, "sending"), Owner(), Step(A, 0, "accepted", behind=1)]))
+    assert fold.open[A].state == "sending"
+    assert fold.stale == {A}
+
+
+def test_a_stopped_owners_late_word_that_a_ticket_is_done_counts() -> None:
+    fold = feed(Fold(), entries([Owner(), Step(A, 0, "sending"), Owner(), Step(A, 0, "done", behind=1)]))
+    assert not fold.open
+    assert fold.settled.get(A) == Known(0, created=True)
+    assert not fold.stale
+
+
+def test_the_truth_written_once_more_ends_the_matter() -> None:
+    log: list[Owner | Step] = [Owner(), Step(A, 0, "done"), Owner(), Step(A, 0, "sending", behind=1)]
+    assert feed(Fold(), entries(log)).stale == {A}
+    assert not feed(Fold(), entries([*log, Step(A, 0, "done")])).stale
+
+
+def test_a_newer_revision_opens_a_settled_ticket() -> None:
+    fold = feed(Fold(), entries([Owner(), Step(A, 0, "done"), Step(A, 2, "accepted")]))
+    assert fold.open[A].revision == 2
+    assert fold.settled.get(A) == Known(0, created=True)
+
+
+def test_a_tombstone_makes_a_key_new() -> None:
+    fold = feed(Fold(), entries([Owner(), Step(A, 0, "done"), Step(B, 0, "accepted")]))
+    fold.forget(A)
+    fold.forget(B)
+    assert what(fold) == dict.fromkeys((A, B, C), (None, None))
+
+
+def test_bodies_of_far_off_tickets_stay_in_the_log() -> None:
+    fold = Fold()
+    soon, later = entries([Step(A, 0, "accepted"), Step(B, 0, "accepted")])
+    assert soon is not None
+    assert later is not None
+    later.due = START + 3600
+    fold.apply(soon, keep_until=START + 60)
+    fold.apply(later, keep_until=START + 60)
+    assert fold.open[A].body is not None
+    assert fold.open[B].body is None
+    assert fold.open[B].offset == 1
+    assert fold.held == 1
+
+
+@given(_log)
+@settings(deadline=None)
+def test_bodies_in_memory_are_counted(log: list[Owner | Step]) -> None:
+    fold = Fold()
+    for entry in entries(log):
+        if entry is not None:
+            fold.apply(entry, keep_until=START - (entry.offset % 2))
+        for item in list(fold.open.values())[:1]:
+            fold.load(item, b"{}") if item.body is None else fold.leave(item)
+        assert fold.held == sum(item.body is not None for item in fold.open.values())

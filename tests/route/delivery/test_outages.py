@@ -1,0 +1,219 @@
+"""Failures of the destination: retries, Retry-After, the breaker, and what they may cost."""
+
+import asyncio
+
+import pytest
+
+from route.destinations.base import NeverAgain, NotNow, Outcome, Parcel, Taken
+from schemas.reasons import DeadReason
+from tests.route.delivery.doubles import Stage, settle, ticket
+
+
+def many(count: int, first: int = 0) -> list:  # type: ignore[type-arg]
+    return [ticket(f"post-{n}") for n in range(first, first + count)]
+
+
+def times(stage: Stage, post: str = "post-1") -> list[float]:
+    return [at for at, parcel in stage.destination.asked if parcel.key == ticket(post).key]
+
+
+async def test_retries_follow_the_schedule() -> None:
+    stage = Stage(lambda _: NotNow("503"), tries=5)
+    await stage.take(ticket())
+    await stage.clock.advance(1000)
+    assert times(stage) == [0, 5, 15, 35, 75]
+
+
+async def test_after_the_last_try_it_is_a_dead_letter_with_the_last_answer() -> None:
+    stage = Stage(lambda _: NotNow("503 gone fishing", 503), tries=2)
+    await stage.take(ticket())
+    await stage.clock.advance(1000)
+    [dead] = stage.dead
+    assert dead.reason is DeadReason.RETRIES_EXHAUSTED
+    assert dead.detail == "2 tries; the last: 503 gone fishing"
+    assert dead.body == ticket().to_bytes()
+    assert stage.log.states()[-1] == "dead"
+
+
+async def test_a_refusal_is_a_dead_letter_at_once() -> None:
+    stage = Stage(lambda _: NeverAgain("422 no such queue", 422))
+    await stage.take(ticket())
+    await stage.clock.advance(1000)
+    [dead] = stage.dead
+    assert (dead.reason, dead.detail, dead.status) == (DeadReason.REFUSED, "422 no such queue", 422)
+    assert len(stage.destination.asked) == 1
+
+
+async def test_the_schedule_goes_on_where_it_was_after_a_restart() -> None:
+    before = Stage(lambda _: NotNow("503"), first_wait_s=100.0, tries=3)
+    await before.take(ticket())
+    await before.clock.advance(40)
+    before.dispatcher.stop()
+    after = Stage(lambda _: NotNow("503"), first_wait_s=100.0, tries=3, log=before.log, clock=before.clock)
+    await after.clock.advance(10_000)
+    assert times(after) == [100, 300]
+    assert [dead.reason for dead in after.dead] == [DeadReason.RETRIES_EXHAUSTED]
+
+
+async def test_retry_after_is_waited_for_when_it_is_longer() -> None:
+    stage = Stage(lambda parcel: NotNow("429", 429, retry_after_s=60.0) if parcel.attempt == 1 else NotNow("503"))
+    await stage.take(ticket())
+    await stage.clock.advance(70)
+    assert times(stage) == [0, 60, 70]
+
+
+async def test_no_more_requests_at_once_than_allowed() -> None:
+    async def slow(_: Parcel) -> Outcome:
+        await stage.clock.sleep(1)
+        return Taken(200)
+
+    stage = Stage(slow, concurrency=3)
+    await stage.take(*many(20))
+    await stage.clock.advance(5)
+    assert stage.destination.most_under_way == 3
+    await stage.clock.advance(10)
+    assert len(stage.destination.asked) == 20
+
+
+async def test_while_the_destination_is_down_one_request_a_second_and_no_try_is_spent() -> None:
+    down = True
+    stage = Stage(lambda _: NotNow("503") if down else Taken(200), breaker_failures=5, concurrency=8, tries=2)
+    await stage.take(*many(500))
+    await stage.clock.advance(0.5)
+    at_first = len(stage.destination.asked)
+    assert at_first == 8  # what was under way when it opened
+    await stage.clock.advance(600)
+    assert 595 <= len(stage.destination.asked) - at_first <= 605
+    assert not stage.dead
+    down = False
+    await stage.clock.advance(2)
+    settled = stage.counters.done
+    assert settled >= 500 - 5  # those whose tries were spent before it opened wait for their own time
+    await stage.clock.advance(60)
+    assert stage.counters.done == 500
+    assert not stage.dead
+
+
+async def test_when_the_destination_is_back_everything_goes_at_once_but_never_more_than_allowed() -> None:
+    down = True
+
+    async def answer(_: Parcel) -> Outcome:
+        if down:
+            return NotNow("503")
+        await stage.clock.sleep(0.01)
+        return Taken(200)
+
+    stage = Stage(answer, breaker_failures=5, concurrency=8)
+    await stage.take(*many(400))
+    await stage.clock.advance(300)
+    down = False
+    stage.destination.most_under_way = 0
+    await stage.clock.advance(1 + 400 / 8 * 0.01 + 0.5)
+    assert stage.counters.done >= 395
+    assert stage.destination.most_under_way == 8
+
+
+async def test_probes_wait_for_retry_after() -> None:
+    stage = Stage(lambda _: NotNow("503", 503, retry_after_s=30.0), breaker_failures=1)
+    await stage.take(*many(10))
+    await stage.clock.advance(0.5)
+    asked = len(stage.destination.asked)
+    await stage.clock.advance(29)
+    assert len(stage.destination.asked) == asked
+    await stage.clock.advance(1)
+    assert len(stage.destination.asked) == asked + 1
+
+
+async def test_one_ticket_that_the_destination_chokes_on_holds_up_no_other_and_dies() -> None:
+    bad = ticket("bad").key
+    stage = Stage(lambda parcel: NotNow("500") if parcel.key == bad else Taken(200), breaker_failures=2, tries=4)
+    await stage.take(ticket("bad"), *many(50))
+    await stage.clock.advance(200)
+    assert stage.counters.done == 50
+    assert [dead.reason for dead in stage.dead] == [DeadReason.RETRIES_EXHAUSTED]
+    assert stage.counters.breaker_opened == 0
+
+
+async def test_of_many_that_it_chokes_on_each_probe_takes_another_so_a_sound_one_gets_through() -> None:
+    stage = Stage(
+        lambda parcel: NotNow("500") if b"choke" in parcel.body else Taken(200), breaker_failures=5, concurrency=4
+    )
+    await stage.take(*(ticket(f"choke-{n}", text="choke") for n in range(20)))
+    await stage.clock.advance(5)
+    assert stage.breaker.is_open
+    await stage.take(ticket("sound"))
+    await stage.clock.advance(30)
+    assert stage.counters.done == 1
+
+
+async def test_fresh_tickets_do_not_go_before_older_retries() -> None:
+    stage = Stage(lambda parcel: NotNow("503") if parcel.attempt == 1 else Taken(200), concurrency=1)
+    await stage.take(ticket("old"))
+    await stage.clock.advance(4)
+    stage.is_leased = False
+    await stage.clock.advance(2)
+    await stage.take(ticket("new"))
+    stage.is_leased = True
+    await stage.clock.advance(1)
+    assert [parcel.ticket().post_id for _, parcel in stage.destination.asked] == ["old", "old", "new"]
+
+
+async def test_a_fault_in_the_destinations_code_is_tried_again_then_a_dead_letter_of_ours() -> None:
+    def broken(_: Parcel) -> Outcome:
+        raise ZeroDivisionError("a bug")
+
+    stage = Stage(broken, tries=3, breaker_failures=1)
+    await stage.take(ticket())
+    await stage.clock.advance(100)
+    [dead] = stage.dead
+    assert (dead.reason, dead.detail) == (DeadReason.STAGE_ERROR, "ZeroDivisionError: a bug")
+    assert times(stage) == [0, 5, 15]
+    assert not stage.breaker.is_open  # that is no word about the destination
+
+
+async def test_far_off_tickets_leave_their_bodies_in_the_log_and_are_sent_whole_when_due() -> None:
+    stage = Stage(lambda parcel: NotNow("503") if parcel.attempt < 3 else Taken(200), first_wait_s=300.0)
+    await stage.take(*many(20))
+    assert stage.lane.fold.held == 0
+    assert len(stage.lane.fold.open) == 20
+    await stage.clock.advance(1000)
+    assert stage.counters.done == 20
+    assert stage.log.reads == 40
+    assert all(parcel.ticket().post_id.startswith("post-") for _, parcel in stage.destination.asked)
+
+
+@pytest.mark.parametrize("seconds", [10.0, 100_000.0])
+async def test_the_wall_clock_may_be_set(seconds: float) -> None:
+    stage = Stage(lambda parcel: NotNow("503") if parcel.attempt == 1 else Taken(200), first_wait_s=3000.0)
+    await stage.take(ticket())
+    stage.clock.wall = lambda: 1_800_000_000.0 + seconds + 3000 + stage.clock.now  # type: ignore[method-assign]
+    await stage.clock.advance(61)
+    assert stage.counters.done == 1
+
+
+async def test_a_body_that_cannot_be_read_back_ends_the_process() -> None:
+    async def no_log(offset: int) -> tuple[bytes, bytes]:
+        raise OSError("the log can't be read")
+
+    stage = Stage(lambda _: NotNow("503"), first_wait_s=300.0)
+    stage.log.read = no_log  # type: ignore[method-assign]
+    await stage.take(ticket())
+    await stage.clock.advance(400)
+    assert [str(fault) for fault in stage.faults] == ["the log can't be read"]
+
+
+async def test_giving_up_waits_for_what_is_under_way_and_starts_nothing_more() -> None:
+    answer: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+
+    async def held(_: Parcel) -> Outcome:
+        return await answer
+
+    stage = Stage(held, concurrency=1)
+    await stage.take(*many(3))
+    leaving = asyncio.create_task(stage.dispatcher.give_up(stage.lane))
+    await settle()
+    assert not leaving.done()
+    answer.set_result(Taken(200))
+    await leaving
+    assert stage.counters.done == 1
+    assert len(stage.destination.asked) == 1

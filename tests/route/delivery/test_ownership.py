@@ -1,0 +1,332 @@
+"""Who may send: leases, newer owners, requests that a former owner left without an outcome, stopped owners' records."""
+
+import asyncio
+
+import pytest
+
+from route.delivery.entry import LogRecord, open_record, read_entry
+from route.destinations.base import Idempotency, NotNow, Outcome, Parcel, Taken
+from schemas.delivery import Delivery
+from schemas.reasons import DeadReason
+from schemas.ticket import Ticket
+from tests.route.delivery.doubles import MemoryLog, Stage, settle, ticket
+
+IDEMPOTENT, UPSERT, FIND, NONE = Idempotency
+
+
+async def a_log_with_a_request_under_way(one: Ticket | None = None) -> MemoryLog:
+    """The log of an owner that died while the destination was answering."""
+
+    async def never(_: Parcel) -> Outcome:
+        return await asyncio.get_running_loop().create_future()  # type: ignore[no-any-return]
+
+    stage = Stage(never)
+    await stage.take(one or ticket())
+    assert stage.log.states() == ["accepted", "sending"]
+    return stage.log
+
+
+@pytest.mark.parametrize("kind", [IDEMPOTENT, UPSERT])
+async def test_where_repeats_do_no_harm_an_unknown_outcome_is_sent_again_after_one_timeout(kind: Idempotency) -> None:
+    stage = Stage(log=await a_log_with_a_request_under_way(), idempotency=kind)
+    await stage.clock.advance(14.9)
+    assert not stage.destination.asked
+    await stage.clock.advance(0.2)
+    assert stage.destination.ops == [("create", 0)]
+    assert stage.destination.asked[0][1].attempt == 2
+    assert stage.counters.unknown == 1
+
+
+async def test_where_it_can_be_asked_a_ticket_that_arrived_is_done_without_another_request() -> None:
+    stage = Stage(log=await a_log_with_a_request_under_way(), idempotency=FIND)
+    stage.destination.has[ticket().key] = Taken(None, "4711")
+    await stage.clock.advance(20)
+    assert not stage.destination.asked
+    done = Delivery.from_bytes(stage.log.records[-1].value)
+    assert (done.state, done.remote_id) == ("done", "4711")
+
+
+async def test_where_it_can_be_asked_a_ticket_that_did_not_arrive_is_sent() -> None:
+    stage = Stage(log=await a_log_with_a_request_under_way(), idempotency=FIND)
+    await stage.clock.advance(20)
+    assert stage.destination.looked_for == [ticket().key]
+    assert stage.destination.ops == [("create", 0)]
+
+
+async def test_where_it_can_be_asked_but_does_not_answer_nothing_is_sent_until_it_does() -> None:
+    stage = Stage(log=await a_log_with_a_request_under_way(), idempotency=FIND)
+    stage.destination.has[ticket().key] = NotNow("503")
+    await stage.clock.advance(60)
+    assert not stage.destination.asked
+    assert len(stage.destination.looked_for) > 1
+    del stage.destination.has[ticket().key]
+    await stage.clock.advance(60)
+    assert stage.destination.ops == [("create", 0)]
+
+
+async def test_where_it_cannot_be_asked_the_ticket_is_left_to_a_person() -> None:
+    stage = Stage(log=await a_log_with_a_request_under_way(), idempotency=NONE)
+    await stage.clock.advance(20)
+    assert not stage.destination.asked
+    [dead] = stage.dead
+    assert dead.reason is DeadReason.UNKNOWN_OUTCOME
+    assert dead.body == ticket().to_bytes()
+    assert stage.log.states()[-1] == "dead"
+
+
+async def test_or_it_is_sent_again_if_the_settings_say_so() -> None:
+    stage = Stage(log=await a_log_with_a_request_under_way(), idempotency=NONE, park_unknown=False)
+    await stage.clock.advance(20)
+    assert stage.destination.ops == [("create", 0)]
+
+
+async def test_a_request_without_an_answer_is_as_unknown_as_one_left_by_a_dead_owner() -> None:
+    stage = Stage(lambda _: NotNow("no answer in time"), idempotency=NONE)
+    await stage.take(ticket())
+    await stage.clock.advance(60)
+    assert len(stage.destination.asked) == 1
+    assert [dead.reason for dead in stage.dead] == [DeadReason.UNKNOWN_OUTCOME]
+
+
+async def test_a_request_that_certainly_did_not_arrive_is_sent_again_whatever_the_class() -> None:
+    stage = Stage(
+        lambda parcel: NotNow("refused", maybe_taken=False) if parcel.attempt == 1 else Taken(200), idempotency=NONE
+    )
+    await stage.take(ticket())
+    await stage.clock.advance(60)
+    assert len(stage.destination.asked) == 2
+    assert not stage.dead
+
+
+async def test_an_update_without_a_known_outcome_is_sent_again_whatever_the_class() -> None:
+    """The class speaks of second tickets; a second update is none."""
+    first = Stage(lambda parcel: Taken(200) if parcel.op == "create" else NotNow("500"), idempotency=NONE)
+    await first.take(ticket())
+    await first.take(ticket(revision=1, op="update"))
+    await first.clock.advance(60)
+    assert first.destination.ops[:3] == [("create", 0), ("update", 1), ("update", 1)]
+
+
+async def test_an_edit_after_an_unknown_create_is_an_update() -> None:
+    stage = Stage(log=await a_log_with_a_request_under_way())
+    await stage.take(ticket(revision=1, op="update"))
+    assert stage.destination.ops == [("update", 1)]
+
+
+async def test_without_a_lease_nothing_is_sent() -> None:
+    stage = Stage()
+    stage.is_leased = False
+    await stage.take(ticket())
+    await stage.clock.advance(600)
+    assert not stage.destination.asked
+    assert stage.log.states() == ["accepted"]
+    stage.is_leased = True
+    await stage.clock.advance(0.1)
+    assert stage.destination.ops == [("create", 0)]
+
+
+async def test_a_lease_that_runs_out_as_the_bytes_go_out_holds_them_back_until_it_is_renewed() -> None:
+    stage = Stage()
+    write = stage.log.write
+
+    def and_stop_after(records: list[LogRecord]) -> "asyncio.Future[list[int]]":
+        stage.is_leased = stage.is_leased and b'"state":"sending"' not in records[0].value
+        return write(records)
+
+    stage.log.write = and_stop_after  # type: ignore[method-assign, assignment]
+    await stage.take(ticket())
+    assert stage.log.states() == ["accepted", "sending"]
+    assert not stage.destination.asked
+    stage.is_leased = True
+    await stage.clock.advance(0.1)
+    assert stage.destination.ops == [("create", 0)]
+    assert stage.log.states() == ["accepted", "sending", "done"]
+
+
+async def test_a_destination_that_finds_the_lease_gone_at_the_socket_is_asked_again_when_it_is_back() -> None:
+    stage = Stage()
+    answers = iter([False, True])  # the loop that waits for the lease sees it, the socket does not
+
+    async def create(parcel: Parcel, may_send: object) -> Outcome:
+        return await type(stage.destination).create(stage.destination, parcel, lambda: next(answers))
+
+    stage.destination.create = create  # type: ignore[method-assign]
+    await stage.take(ticket())
+    assert stage.counters.withheld == 1
+    assert stage.counters.requests == 1
+    assert stage.log.states() == ["accepted", "sending", "done"]
+
+
+async def test_an_answer_that_comes_after_the_partition_was_lost_is_for_the_next_owner_to_find_out() -> None:
+    answer: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+
+    async def held(_: Parcel) -> Outcome:
+        return await answer
+
+    stage = Stage(held)
+    await stage.take(ticket())
+    stage.is_leased = False
+    leaving = asyncio.create_task(stage.dispatcher.give_up(stage.lane))
+    await settle()
+    answer.set_result(Taken(200))
+    await settle()
+    await leaving
+    assert stage.log.states() == ["accepted", "sending"]
+    assert stage.counters.abandoned == 1
+
+
+async def test_an_answer_that_comes_while_the_partition_is_given_up_in_order_is_written() -> None:
+    answer: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+
+    async def held(_: Parcel) -> Outcome:
+        return await answer
+
+    stage = Stage(held)
+    await stage.take(ticket())
+    leaving = asyncio.create_task(stage.dispatcher.give_up(stage.lane))
+    await settle()
+    answer.set_result(Taken(200))
+    await leaving
+    assert stage.log.states() == ["accepted", "sending", "done"]
+
+
+async def test_a_deposed_owner_sends_nothing_more() -> None:
+    stage = Stage(concurrency=1)
+    stage.is_leased = False
+    await stage.take(ticket())
+    stage.lane.depose()
+    stage.is_leased = True
+    await stage.clock.advance(60)
+    assert not stage.destination.asked
+
+
+async def test_getting_a_partition_back_starts_from_what_the_memory_and_the_log_say() -> None:
+    """The memory of a partition that was lost in the middle of a request is kept; the request is unknown by then."""
+    log = await a_log_with_a_request_under_way()
+    fold = log.fold()
+    item = fold.open[ticket().key]
+    item.flying = True
+    stage = Stage(log=log)
+    await stage.clock.advance(20)
+    assert stage.destination.ops == [("create", 0)]
+
+
+# -- records of owners that were stopped and woke ------------------------------------------------------------------
+
+
+def a_stale_record(one: Ticket, state: str) -> LogRecord:
+    return open_record(
+        one.key,
+        state,  # type: ignore[arg-type]
+        epoch=-1,
+        revision=one.revision,
+        op="create",
+        attempt=9,
+        due=0.0,
+        created=False,
+        at=0.0,
+        body=one.to_bytes(),
+    )
+
+
+async def overhear(stage: Stage, record: LogRecord) -> None:
+    """Another process writes to the log, and the owner reads it."""
+    stage.log.records.append(record)
+    offset = len(stage.log.records) - 1
+    stage.lane.fold.apply(read_entry(record.key, record.value, offset), keep_until=float("inf"))
+    stale, stage.lane.fold.stale = stage.lane.fold.stale, set()
+    await stage.lane.heal(stale, stage.clock.wall)
+    stage.dispatcher.pump()
+    await settle()
+
+
+@pytest.mark.parametrize("state", ["accepted", "sending"])
+async def test_a_stale_record_of_a_ticket_that_is_done_is_overruled(state: str) -> None:
+    stage = Stage()
+    await stage.take(ticket())
+    await overhear(stage, a_stale_record(ticket(), state))
+    assert stage.log.states() == ["accepted", "sending", "done", state, "done"]
+    later = Stage(log=stage.log)
+    await later.clock.advance(60)
+    assert not later.destination.asked
+
+
+async def test_a_stale_record_of_a_dead_ticket_leaves_it_dead() -> None:
+    stage = Stage(lambda _: NotNow("503", maybe_taken=False), tries=1)
+    await stage.take(ticket())
+    await overhear(stage, a_stale_record(ticket(), "accepted"))
+    assert stage.log.states()[-1] == "dead"
+
+
+async def test_a_stale_record_of_an_open_ticket_is_overruled_with_the_whole_ticket() -> None:
+    stage = Stage(lambda _: NotNow("503"), first_wait_s=30.0)
+    await stage.take(ticket())
+    await overhear(stage, a_stale_record(ticket(), "sending"))
+    last = Delivery.from_bytes(stage.log.records[-1].value)
+    assert (last.state, last.attempt, last.ticket) == ("accepted", 1, ticket())
+
+
+async def test_so_is_one_whose_body_was_left_in_the_log() -> None:
+    stage = Stage(lambda _: NotNow("503"), first_wait_s=3000.0)
+    await stage.take(ticket())
+    assert stage.item().body is None
+    await overhear(stage, a_stale_record(ticket(), "sending"))
+    assert Delivery.from_bytes(stage.log.records[-1].value).ticket == ticket()
+
+
+async def test_a_stale_record_of_something_unknown_changes_nothing() -> None:
+    stage = Stage()
+    await overhear(stage, a_stale_record(ticket("someone-elses"), "accepted"))
+    await stage.clock.advance(60)
+    assert not stage.destination.asked
+    await stage.take(ticket("someone-elses"))  # its offset was never acknowledged, so it comes
+    assert stage.destination.ops == [("create", 0)]
+
+
+async def test_a_deposed_owner_overrules_nobody() -> None:
+    stage = Stage()
+    await stage.take(ticket())
+    stage.lane.depose()
+    await overhear(stage, a_stale_record(ticket(), "accepted"))
+    assert stage.log.states()[-1] == "accepted"
+
+
+async def test_a_former_owners_word_that_it_is_done_saves_the_request() -> None:
+    stage = Stage(lambda _: NotNow("503", maybe_taken=False), first_wait_s=30.0)
+    await stage.take(ticket())
+    other = Stage()
+    await other.take(ticket())
+    await overhear(stage, other.log.records[-1])
+    await stage.clock.advance(600)
+    assert len(stage.destination.asked) == 1
+    assert not stage.lane.fold.open
+
+
+async def test_a_former_owners_word_during_our_own_request_does_not_open_the_ticket_again() -> None:
+    answer: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+
+    async def held(_: Parcel) -> Outcome:
+        return await answer
+
+    stage = Stage(held)
+    await stage.take(ticket())
+    await stage.take(ticket(revision=1, op="update"))
+    other = Stage()
+    await other.take(ticket())
+    await overhear(stage, other.log.records[-1])
+    answer.set_result(NotNow("500"))
+    await settle()
+    assert stage.log.states()[:4] == ["accepted", "sending", "done", "accepted"]
+    assert stage.destination.ops[1] == ("update", 1)
+
+
+async def test_what_is_in_the_log_but_no_ticket_is_passed_over() -> None:
+    log = MemoryLog()
+    record = a_stale_record(ticket(), "accepted")
+    log.records.append(LogRecord(record.key, record.value.replace(b'"destination"', b'"place"')))
+    stage = Stage(log=log)
+    await stage.clock.advance(60)
+    assert not stage.destination.asked
+    assert stage.counters.unreadable == 1
+    await stage.take(ticket())
+    assert stage.destination.ops == [("create", 0)]

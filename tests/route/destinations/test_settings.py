@@ -1,0 +1,95 @@
+"""The settings of a destination."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from route.destinations.settings import DestinationSettings
+
+SECRET = "whsec_" + "A" * 32
+SOUND: dict[str, Any] = {"url": "https://desk.example/hook", "secret": SECRET}
+
+
+def settings(**changed: Any) -> DestinationSettings:
+    return DestinationSettings.model_validate({**SOUND, **changed})
+
+
+def test_address_and_secret_are_all_that_is_needed() -> None:
+    assert settings().signing_keys() == (bytes(24),)
+
+
+def test_every_setting_is_described() -> None:
+    assert all(field.description for field in DestinationSettings.model_fields.values())
+
+
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:8000/h", "http://localhost/h", "http://[::1]:1/h", "http://10.1.2.3/h"]
+)
+def test_plain_http_is_fine_for_an_address_of_ones_own(url: str) -> None:
+    assert settings(url=url).url == url
+
+
+def test_and_for_a_name_of_ones_own_if_said() -> None:
+    assert settings(url="http://desk.internal/h", allow_private=True).allow_private
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({"url": "http://desk.example/hook"}, "url must be https"),
+        ({"url": "http://93.184.215.14/hook"}, "url must be https"),
+        ({"url": "ftp://desk.example"}, "must be an http or https address"),
+        ({"url": "desk.example"}, "must be an http or https address"),
+        ({"url": "https://"}, "must be an http or https address"),
+        ({"url": "https://desk.example/\r\nX: y"}, "must be an http or https address"),
+        ({"url": "https://käse.example/"}, "must be an http or https address"),
+        ({"url": "https://user:pass@desk.example/"}, "neither user, password"),
+        ({"url": "https://desk.example/#part"}, "neither user, password nor fragment"),
+        ({"url": "https://desk.example:99999/"}, "Port out of range"),
+        ({"secret": None}, "one of secret and secret_file"),
+        ({"secret_file": "/run/secret"}, "one of secret and secret_file"),
+        ({"secret": "hunter2"}, "must be whsec_"),
+        ({"first_wait_s": 100, "max_wait_s": 10}, "first_wait_s must not be over max_wait_s"),
+        ({"tries": 0}, "greater than or equal to 1"),
+        ({"timeout_s": 0}, "greater than 0"),
+        ({"jitter": 1}, "less than 1"),
+        ({"colour": "red"}, "Extra inputs are not permitted"),
+        ({"type": "pigeon"}, "Input should be 'webhook'"),
+        ({"unknown_outcome": "forget"}, "Input should be 'park' or 'send'"),
+    ],
+)
+def test_what_is_wrong_is_told(changed: dict[str, Any], told: str) -> None:
+    with pytest.raises(ValidationError, match=told):
+        settings(**changed)
+
+
+def test_what_is_wrong_is_told_without_the_address_or_the_secret() -> None:
+    with pytest.raises(ValidationError) as told:
+        settings(url="https://desk.example:99999/T0K3N", secret="whsec_S3CR3T")
+    assert "T0K3N" not in str(told.value)
+    assert "S3CR3T" not in str(told.value)
+
+
+def test_no_secret_is_shown() -> None:
+    shown = repr(settings(url="https://desk.example/hook/T0K3N"))
+    assert SECRET not in shown
+    assert "T0K3N" not in shown
+
+
+def test_the_secret_may_stand_in_a_file_with_several_while_keys_rotate(tmp_path: Path) -> None:
+    file = tmp_path / "secret"
+    file.write_text(f"{SECRET}\nwhsec_{'B' * 32}\n")
+    keys = settings(secret=None, secret_file=file).signing_keys()
+    assert len(keys) == 2
+    assert keys[0] == bytes(24)
+
+
+@pytest.mark.parametrize(("content", "told"), [("", "is empty"), ("hunter2", "each line must be whsec_")])
+def test_a_bad_file_is_told_without_its_content(tmp_path: Path, content: str, told: str) -> None:
+    file = tmp_path / "secret"
+    file.write_text(content)
+    with pytest.raises(ValueError, match=told) as error:
+        settings(secret=None, secret_file=file).signing_keys()
+    assert "hunter2" not in str(error.value)
