@@ -37,13 +37,14 @@ def start(settings: BrokerSettings) -> Broker:
     jars = release_jars(settings.kafka_home)
     home = settings.data_dir / "kafka"
     try:
-        home.mkdir(parents=True, exist_ok=True)
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)  # posts are in it
         lock = _lock(home)
     except OSError as error:
         raise BrokerFailed(f"broker.data_dir {settings.data_dir} can't be written: {error.strerror}") from error
     try:
         node = _node(home)
         _write_config(home, node)
+        # Little memory and a quick start rather than the last bit of speed: this broker serves one machine.
         command = [java, f"-Xmx{settings.heap}", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto"]
         command += [f"-Dlog4j2.configurationFile={home / 'log4j2.xml'}", "-cp", jars]
         _format(command, home, node, settings.start_timeout_s)

@@ -88,9 +88,11 @@ class Broker:
 
     def tail(self) -> str:
         """The last lines that it wrote."""
-        size = self.log.seek(0, os.SEEK_END)
-        self.log.seek(max(0, size - LOG_TAIL_BYTES))
-        return self.log.read().decode(errors="replace").strip()
+        # Not seek and read: the position in the file is the broker's as well.
+        size = os.fstat(self.log.fileno()).st_size
+        return (
+            os.pread(self.log.fileno(), LOG_TAIL_BYTES, max(0, size - LOG_TAIL_BYTES)).decode(errors="replace").strip()
+        )
 
     def stop(self) -> int:
         """SIGTERM, SIGKILL after the grace period; its exit code. A second call does nothing."""

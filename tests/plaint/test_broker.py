@@ -77,6 +77,20 @@ async def test_its_end_can_be_awaited() -> None:
         assert await broker.ended() == -signal.SIGKILL
 
 
+def test_reading_what_it_wrote_leaves_its_log_whole() -> None:
+    with start_broker(BrokerSettings()) as broker:
+        first = broker.tail()
+        with socket.create_connection(("127.0.0.1", int(broker.bootstrap.split(":")[1]))) as client:
+            client.sendall(b"\x00\x00\x00\x08" + b"\xff" * 8)  # no Kafka request: it logs that
+            client.recv(1)
+        deadline = time.monotonic() + 10
+        while broker.tail() == first:
+            assert time.monotonic() < deadline
+        assert broker.tail().startswith(first)
+        assert "\x00" not in broker.tail()
+        assert "\x1b" not in broker.tail()
+
+
 def test_stopping_twice_is_harmless() -> None:
     broker = start_broker(BrokerSettings())
     assert broker.stop() == broker.stop() == 0

@@ -48,6 +48,7 @@ def test_data_and_address_stay_over_restarts_and_kills_and_two_do_not_share_them
     with start_broker(settings(tmp_path)) as broker:
         ensure_topics(broker.adapt(KafkaSettings()), ["helpdesk"])
         write(broker.bootstrap, b"first")
+        assert (tmp_path / "kafka").stat().st_mode & 0o777 == 0o700
         listening = {c.laddr.ip for c in psutil.Process(broker.pid).net_connections() if c.status == psutil.CONN_LISTEN}
         assert {address.removeprefix("::ffff:") for address in listening} == {"127.0.0.1"}
         with pytest.raises(BrokerFailed, match=r"in use by another plaint: stop it, or .* another broker\.data_dir"):
