@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from classify.policy import POLICY_VERSION, assess
-from models.engine import Scores
+from models.outputs import Scores
 from schemas.labels import INTENTS, SENTIMENTS, URGENCIES
 from schemas.post import Post
 from schemas.triage import Triage

@@ -25,12 +25,16 @@ Place = tuple[str, int, int]
 
 @dataclass
 class Tickets:
-    """What one destination was asked to do and what its log says of it; revisions by ticket key."""
+    """What one destination was asked to do and what its log says of it; revisions by ticket key.
+
+    ``taken`` are the revisions that the destination is said to have taken: its receiver must know them.
+    """
 
     asked: dict[str, int] = field(default_factory=dict)
     created: set[str] = field(default_factory=set)
     ended: dict[str, int] = field(default_factory=dict)
     dead: set[str] = field(default_factory=set)
+    taken: set[tuple[str, int]] = field(default_factory=set)
     requests: int = 0
 
     def open(self) -> set[str]:
@@ -127,6 +131,8 @@ class Census:
             known.ended[name] = max(step.revision, known.ended.get(name, 0))
             if step.state == "dead":
                 known.dead.add(name)
+            elif step.reason is None:  # else it ended without a request: collapsed, nothing to withdraw
+                known.taken.add((name, step.revision))
 
     def add_dead_letter(self, letter: DeadLetter) -> None:
         """A record of plaint.deadletters."""

@@ -62,7 +62,7 @@ class Settings(BaseSettings):
         """These settings as variables, secrets included: what a child process is started with."""
         return {
             PREFIX + name.upper(): orjson.dumps(value, default=_revealed).decode()
-            for name, value in self.model_dump(exclude_unset=True).items()
+            for name, value in self.model_dump().items()
         }
 
 

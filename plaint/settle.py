@@ -114,16 +114,20 @@ def _counts(found: Mapping[str, int]) -> str:
 async def settle(
     follower: Follower, census: Census, patience_s: float, now: Callable[[], float] = time.monotonic
 ) -> list[str]:
-    """Follow until nothing is missing, or until nothing has moved for ``patience_s``. What is still missing."""
-    moved = now()
+    """Follow until nothing is missing, or until no more comes to its end for ``patience_s``. What is still missing.
+
+    A destination that is down makes records (one probe a second) but no progress.
+    """
+    left, moved = -1, now()
     while True:
-        if await follower.read():
-            moved = now()
+        if await follower.read() and now() - moved < patience_s:
             continue
         missing = census.missing()
         if not missing:
             return []
-        if now() - moved > patience_s:
+        if len(missing) != left:
+            left, moved = len(missing), now()
+        elif now() - moved >= patience_s:
             return missing
 
 
@@ -149,8 +153,8 @@ def sum_up(
         creates = {name: Counter(r["key"] for r in found if r["op"] == "create") for name, found in taken.items()}
         requests = {name: sum(r["requests"] for r in found) for name, found in taken.items()}
         duplicates = sum(count - 1 for found in creates.values() for count in found.values())
-        done = {name: census.tickets[name].ended.keys() - census.tickets[name].dead for name in creates}
-        absent = sum(len(done[name] - creates[name].keys()) for name in creates)
+        arrived = {name: {(r["key"], r["revision"]) for r in found} for name, found in taken.items()}
+        absent = sum(len(census.tickets[name].taken - arrived[name]) for name in taken)
         counted = {name: len(found) for name, found in creates.items()}
     unread = read - census.records - census.dead_at_ingest
     return Summary(

@@ -133,6 +133,9 @@ def _in_record(message: Any) -> InRecord:
 
 
 def _app(kafka: KafkaSettings, stage: Stage, instance: str | None) -> faust.App:
+    if faust.streams._CStreamIterator is None:
+        # The pure Python one acknowledges records that it skips in a rebalance, before anything came of them.
+        raise StageBroken("faust-streaming has no compiled stream iterator here; install a wheel that has")
     return faust.App(
         topics.group(stage.name),
         broker=[f"kafka://{broker}" for broker in kafka.brokers],
