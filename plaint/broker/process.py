@@ -21,6 +21,10 @@ class BrokerFailed(Exception):
     """The broker could not be started, or not in time. The message says why and what mends it."""
 
 
+class BrokerDied(BrokerFailed):
+    """It ended by itself while it started: its port may have been taken."""
+
+
 def free_port() -> int:
     """A port of 127.0.0.1 that nobody listens on now. Somebody may take it before it is used: see ``wait_ready``."""
     with socket.socket() as probe:
@@ -115,7 +119,7 @@ class Broker:
     def wait_ready(self, timeout_s: float) -> None:
         """Return once it answers a metadata request with its own cluster id; it is stopped if it doesn't.
 
-        The id tells it from another broker that took the port first. Raises BrokerFailed.
+        The id tells it from another broker that took the port first. Raises BrokerFailed, BrokerDied if it ended.
         """
         try:
             ready = self._wait(time.monotonic() + timeout_s)
@@ -126,13 +130,15 @@ class Broker:
             return
         code, said = self.returncode, self.tail()
         self.stop()
-        what = f"did not answer within {timeout_s:g} s" if code is None else f"ended with code {code} while it started"
-        raise BrokerFailed(f"{self.name} {what}. It wrote:\n{said or '(nothing)'}")
+        wrote = f"It wrote:\n{said or '(nothing)'}"
+        if code is None:
+            raise BrokerFailed(f"{self.name} did not answer within {timeout_s:g} s. {wrote}")
+        raise BrokerDied(f"{self.name} ended with code {code} while it started. {wrote}")
 
     def _wait(self, deadline: float) -> bool:
         port = int(self.bootstrap.rpartition(":")[2])
         while (left := deadline - time.monotonic()) > 0 and self.returncode is None:
-            if not is_free(port) and self._answers(min(5.0, max(0.1, left))):
+            if not is_free(port) and self._answers(min(2.0, max(0.1, left))):
                 return True
             time.sleep(0.02)
         return False

@@ -137,6 +137,14 @@ def test_a_broker_that_ends_while_starting_is_told_with_what_it_wrote(
     assert len(tries.read_text().split()) == 3  # the port may have been taken: it is tried on others
 
 
+def test_a_port_that_somebody_else_takes_first_is_given_up_for_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        ports = iter([taken.getsockname()[1], free_port()])
+        monkeypatch.setattr(tansu, "free_port", lambda: next(ports))
+        with start_broker(BrokerSettings(start_timeout_s=5)) as broker:
+            assert broker.bootstrap != f"127.0.0.1:{taken.getsockname()[1]}"
+
+
 def test_a_broker_that_does_not_answer_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     program = fake_broker(tmp_path, "echo $$; exec sleep 60")
     monkeypatch.setattr(tansu, "binary", lambda: program)
