@@ -19,7 +19,7 @@ SECURITY_HEADERS = {
 
 
 def json_answer(value: object, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
-    """``value`` as JSON; dataclasses and orjson.Fragment are allowed in it."""
+    """``value`` as JSON; dataclasses are allowed in it."""
     return web.Response(body=orjson.dumps(value), status=status, content_type="application/json", headers=headers)
 
 

@@ -5,9 +5,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
+from pydantic import ValidationError
+
 from plaint.inbox.message import Message
 from plaint.inbox.store import HeldTicket
 from schemas.post import Moment
+from schemas.record import faults
 from schemas.ticket import Ticket
 
 URGENCY_WORDS = ("no", "low", "normal", "high", "critical")
@@ -56,8 +59,8 @@ def card(held: HeldTicket) -> Card:
         "repeats": f"{repeats} repeated request{'s' * (repeats > 1)}" if repeats else "",
     }
     ticket = ticket_of(held)
-    if ticket is None:
-        return Card(**bare, text="Withdrawn; its text is gone." if held.withdrawn else "Its text is no longer held.")
+    if isinstance(ticket, str):
+        return Card(**bare, text=ticket)
     return Card(
         **bare,
         text=visible(shortened(ticket.text)),
@@ -73,9 +76,14 @@ def card(held: HeldTicket) -> Card:
     )
 
 
-def ticket_of(held: HeldTicket) -> Ticket | None:
-    """The newest revision of ``held`` if its text is still here."""
-    return None if held.body is None else Message.model_validate_json(held.body).data
+def ticket_of(held: HeldTicket) -> Ticket | str:
+    """The newest revision of ``held``, or a sentence that says why there is none to show."""
+    if held.body is None:
+        return "Withdrawn; its text is gone." if held.withdrawn else "Its text is no longer held."
+    try:
+        return Message.model_validate_json(held.body).data
+    except ValidationError as error:
+        return f"It can't be read as a ticket. {faults(error)}"
 
 
 def visible(text: str) -> str:

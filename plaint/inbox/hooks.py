@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from plaint.inbox.answers import json_answer, problem
 from plaint.inbox.faults import Answer, Chance, Drop, Failure, Faults, Wait
-from plaint.inbox.message import Message
+from plaint.inbox.message import Envelope, Head
 from plaint.inbox.signature import SignatureInvalid, verify
 from plaint.inbox.store import Outcome, Receipt, Store
 from schemas.record import faults as faults_of
@@ -58,7 +58,7 @@ class Hooks:
         queue = request.match_info["queue"]
         try:
             webhook_id, body = await self._read(request)
-            ticket = _message(body).data
+            ticket = _head(body)
         except Refused as refused:
             self.refused[refused.reason] += 1
             return problem(refused.status, refused.detail)
@@ -116,9 +116,9 @@ class Hooks:
                 continue
 
 
-def _message(body: bytes) -> Message:
+def _head(body: bytes) -> Head:
     try:
-        return Message.model_validate_json(body)
+        return Envelope.model_validate_json(body).data
     except ValidationError as error:
         syntax = any(fault["type"] == "json_invalid" for fault in error.errors(include_input=False))
         reason = Refusal.INVALID_JSON if syntax else Refusal.INVALID_TICKET

@@ -74,7 +74,9 @@ class Pages:
         held = self._store.tickets.get(request.match_info["key"])
         if held is None:
             return self._page("missing.html", 404, message="There is no ticket of this key.")
-        return self._page("ticket.html", held=held, card=card(held), ticket=ticket_of(held))
+        found = ticket_of(held)
+        ticket = None if isinstance(found, str) else found
+        return self._page("ticket.html", held=held, card=card(held), ticket=ticket)
 
     async def static(self, request: web.Request) -> web.Response:
         """Style, script and icon."""

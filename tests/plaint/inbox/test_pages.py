@@ -9,7 +9,7 @@ import pytest
 from plaint.inbox.cards import latency, visible, web_link
 from plaint.inbox.pages import STATIC
 from schemas.ticket import ticket_key
-from tests.plaint.inbox.peer import Peer, Start, a_ticket
+from tests.plaint.inbox.peer import Peer, Start, a_ticket, body_of, signed
 
 KEY = a_ticket()["key"]
 HOSTILE = (
@@ -150,6 +150,16 @@ async def test_a_tickets_page_tells_its_whole_life(inbox: Peer) -> None:
     html = await inbox.page(f"/tickets/{KEY}")
     assert "Withdrawn; its text is gone." in html
     assert "third time" not in html
+
+
+async def test_a_ticket_that_can_not_be_read_is_shown_as_that(inbox: Peer) -> None:
+    body = body_of(a_ticket() | {"urgency": "<b>high</b>", "confidence": float("nan")})
+    assert (await inbox.post(body, signed("msg_1", body)))[0] == 201
+    for path in ("/", f"/tickets/{KEY}"):
+        page = await inbox.page(path)
+        assert "It can&#39;t be read as a ticket." in page
+        assert "data.urgency: Input should be" in page
+    assert (await inbox.get(f"/api/tickets/{KEY}"))["ticket"]["urgency"] == "<b>high</b>"
 
 
 async def test_what_is_not_there_is_said_so(inbox: Peer) -> None:
