@@ -59,7 +59,7 @@ def plan(settings: Settings) -> Plan:
         for name in queues
     }
     changes = {
-        "inbox": settings.inbox.model_copy(update={"port": port}),
+        "inbox": settings.inbox.model_copy(update={"port": port, "secret": settings.inbox.secret}),
         "destinations": {**stand_ins, **settings.destinations},
     }
     return Plan(settings.model_copy(update=changes), address, queues)
