@@ -76,7 +76,7 @@ async def test_output_is_forwarded_line_by_line_with_the_stage_name(start: Start
         print("to stderr", file=sys.stderr, flush=True)
         sys.stdout.write("no newline")
     """)
-    start([child("ingest", speaks, once=True), child("deliver helpdesk", READY + ENDS_WELL + WAIT)])
+    start([child("ingest", speaks, once=True), child("deliver helpdesk", ENDS_WELL + READY + WAIT)])
     await until(lambda: len(lines) == 4)
     assert lines.of("ingest") == ["to stdout", "to stderr", "no newline"]
     assert "ingest           | to stdout" in lines
@@ -114,11 +114,15 @@ async def test_a_child_that_dies_is_started_again(start: Start, lines: Lines, tm
     assert not task.done()
 
 
-async def test_a_crash_loop_ends_everything_with_that_childs_code(start: Start, lines: Lines) -> None:
-    supervisor, task = start([child("classify", "raise SystemExit(70)")], [child("inbox", READY + ENDS_WELL + WAIT)])
+async def test_a_crash_loop_ends_everything_with_that_childs_code(start: Start, lines: Lines, tmp_path: Path) -> None:
+    inbox_is_up = f"open({str(tmp_path / 'up')!r}, 'w').close()\n"
+    crash_then = (
+        f"import os, time\nwhile not os.path.exists({str(tmp_path / 'up')!r}): time.sleep(0.01)\nraise SystemExit(70)"
+    )
+    supervisor, task = start([child("classify", crash_then)], [child("inbox", ENDS_WELL + inbox_is_up + WAIT)])
     assert await asyncio.wait_for(task, 20) == 70
     assert supervisor.restarts["classify"] == QUICK.exits - 1
-    assert lines.of("inbox")[-1] == "bye"
+    assert lines.of("inbox") == ["bye"]
 
 
 async def test_a_child_that_is_killed_in_a_loop_gives_the_shells_code(start: Start) -> None:
@@ -169,7 +173,7 @@ def test_waits_are_scattered_over_half_of_themselves() -> None:
 
 
 async def test_a_child_that_runs_once_is_done_with_code_0(start: Start, lines: Lines) -> None:
-    supervisor, task = start([child("ingest", "pass", once=True)], [child("inbox", READY + ENDS_WELL + WAIT)])
+    supervisor, task = start([child("ingest", "pass", once=True)], [child("inbox", ENDS_WELL + READY + WAIT)])
     await asyncio.wait_for(supervisor.finished(), 10)
     await until(lambda: lines.of("inbox"))
     assert not task.done()
@@ -186,7 +190,7 @@ async def test_a_child_that_runs_once_is_started_again_until_it_succeeds(start: 
 
 
 async def test_groups_end_one_after_the_other_in_the_order_of_the_way(start: Start, lines: Lines) -> None:
-    slow = READY + ENDS_WELL.replace("lambda *_: (", "lambda *_: (time.sleep(0.3), ") + WAIT
+    slow = ENDS_WELL.replace("lambda *_: (", "lambda *_: (time.sleep(0.3), ") + READY + WAIT
     supervisor, task = start(
         [child("ingest", slow)], [child("classify", slow), child("classify 2", slow)], [child("inbox", slow)]
     )
@@ -239,7 +243,7 @@ async def test_stopping_at_once_leaves_no_process(start: Start) -> None:
 async def test_the_end_of_the_broker_ends_everything(start: Start, lines: Lines) -> None:
     gone: asyncio.Future[int] = asyncio.get_running_loop().create_future()
     _, task = start(
-        [child("a", READY + STUBBORN + WAIT)],
+        [child("a", STUBBORN + READY + WAIT)],
         policy=RestartPolicy(orphan_grace_s=0.2),
         guard=gone,
     )
@@ -348,5 +352,5 @@ async def test_a_fault_of_the_supervisor_itself_ends_everything(start: Start, li
     async def broken() -> int:
         raise ValueError("no broker to watch")
 
-    _, task = start([child("a", READY + ENDS_WELL + WAIT)], guard=broken())
+    _, task = start([child("a", ENDS_WELL + READY + WAIT)], guard=broken())
     assert await asyncio.wait_for(task, 10) == EX_SOFTWARE
