@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ingest.settings import POST_FIELDS
-from ingest.source import Fault
+from schemas.faults import Fault
 
 NEEDED = ("id", "text")
 

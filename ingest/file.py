@@ -12,8 +12,9 @@ from ingest.columns import Columns
 from ingest.decode import post_from_fields, post_from_json
 from ingest.lines import STDIN, Line, Lines
 from ingest.settings import SourceSettings
-from ingest.source import Fault, Found, Item, Refused, SourceFailed, too_large
+from ingest.source import Found, Item, Refused, SourceFailed, not_utf8, too_large
 from ingest.table import BadRow, Row, Rows
+from schemas.faults import Fault
 from schemas.reasons import DeadReason
 from schemas.record import MAX_RECORD_BYTES, RecordInvalid
 
@@ -122,12 +123,11 @@ class FileSource:
         try:
             raw.decode()
         except UnicodeDecodeError as error:
-            detail = f"byte {error.start + 1} is no UTF-8 ({error.reason})"
-            return Refused(DeadReason.UNREADABLE_LINE, self._place(number), detail, raw)
+            return Refused(DeadReason.UNREADABLE_LINE, self._place(number), not_utf8(error), raw)
         return Refused(refusal.reason, self._place(number), refusal.detail, raw)
 
     def _damaged(self, lines: Lines, tail: list[Line]) -> Refused:
-        detail = f"the gzip data is damaged, nothing after this can be read: {lines.damage}"
+        detail = f"the gzip data is damaged, what is above may be garbled, what is below can't be read: {lines.damage}"
         raw = tail[0].data if tail else b""
         return Refused(DeadReason.UNREADABLE_LINE, self._place(lines.number), detail, raw)
 
@@ -145,7 +145,7 @@ def _until_damage(lines: Lines, stop: Event, tail: list[Line]) -> Iterator[Line]
 
 def _content_id(cells: Sequence[str]) -> str:
     """For a row that has none: the same row read again is the same post."""
-    return "row:" + blake2b("\0".join(cells).encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
+    return "row:" + blake2b("\0".join(cells).encode(), digest_size=16).hexdigest()
 
 
 def _renamed(item: Item, rounds: int) -> Item:

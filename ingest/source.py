@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from threading import Event
 from typing import NamedTuple, Protocol
 
+from schemas.faults import Fault
 from schemas.post import Post
 from schemas.reasons import DeadReason
 from schemas.record import MAX_RECORD_BYTES
@@ -42,15 +43,9 @@ def too_large(size: int) -> str:
     return f"it is {size} bytes long, a record may have {MAX_RECORD_BYTES}"
 
 
-class Fault(NamedTuple):
-    """One thing that keeps a source from starting: the setting, what is wrong, how to mend it."""
-
-    key: str
-    what: str
-    mend: str
-
-    def __str__(self) -> str:
-        return f"{self.key}: {self.what}; {self.mend}"
+def not_utf8(error: UnicodeDecodeError) -> str:
+    """What is wrong with bytes that are no text."""
+    return f"byte {error.start + 1} of the line is no UTF-8 ({error.reason})"
 
 
 class SourceFailed(Exception):

@@ -20,9 +20,9 @@ from plaint.broker.settings import BrokerSettings
 from plaint.inbox.settings import InboxSettings
 from plaint.kafka.settings import KafkaSettings
 from route.destinations.settings import DestinationSettings
-from route.faults import Fault, RoutesInvalid, one_of
 from route.settings import RouteSettings
-from route.yamlfile import Lines, read_yaml
+from route.yamlfile import FileInvalid, Lines, read_yaml
+from schemas.faults import Fault, FaultsFound, one_of
 
 PREFIX = "PLAINT_"
 OWN_VARIABLES = {"PLAINT_CONFIG", "PLAINT_DATA", "PLAINT_KAFKA_HOME", "PLAINT_INSTANCE", "PLAINT_LOG_LEVEL"}
@@ -66,12 +66,8 @@ class Settings(BaseSettings):
         }
 
 
-class SettingsInvalid(Exception):
-    """The settings can't be used; ``faults`` are all that was found."""
-
-    def __init__(self, faults: list[Fault]) -> None:
-        super().__init__("\n".join(map(str, faults)))
-        self.faults = faults
+class SettingsInvalid(FaultsFound):
+    """The settings can't be used."""
 
 
 def load_settings(file: Path | None, environ: Mapping[str, str] = os.environ) -> Settings:
@@ -99,7 +95,7 @@ def _from_file(file: Path | None) -> tuple[dict[str, Any], Lines]:
         return {}, {}
     try:
         written, lines = read_yaml(file)
-    except RoutesInvalid as error:
+    except FileInvalid as error:
         raise SettingsInvalid(list(error.faults)) from None
     if written is None:
         return {}, lines

@@ -10,11 +10,11 @@ from pydantic_core import ErrorDetails
 
 from route.conditions import Condition, compile_condition, take, take_all_of
 from route.examples import example
-from route.faults import Fault, RoutesInvalid, one_of, shown
 from route.fields import FIELDS, Field
 from route.operators import ConditionInvalid
 from route.rule import Rule, RuleSpec
-from route.yamlfile import KeyPath, Lines, read_yaml
+from route.yamlfile import FileInvalid, KeyPath, Lines, read_yaml
+from schemas.faults import Fault, one_of, shown
 from schemas.triage import Triage
 
 _TAKES_ALL_MEND = "leave its match out, so that no post falls through"
@@ -23,13 +23,13 @@ _TAKES_ALL_MEND = "leave its match out, so that no post falls through"
 def read_rules(path: Path, destinations: Collection[str]) -> tuple[list[Rule], list[Fault]]:
     """The rules of the file and its faults in order; the rules are whole if there are none.
 
-    Raises RoutesInvalid if the file can't be read as YAML at all.
+    Raises FileInvalid if the file can't be read as YAML at all.
     """
     data, lines = read_yaml(path)
     file = _File(path.name, lines)
     if not isinstance(data, dict) or not isinstance(data.get("rules"), list) or not data["rules"]:
         fault = Fault(path.name, "holds no list of rules", "begin it with rules: and a list of them")
-        raise RoutesInvalid([fault])
+        raise FileInvalid([fault])
     for key in data.keys() - {"rules"}:
         file.fault((str(key),), f'unknown key "{key}"', one_of(str(key), ["rules"]))
     readings = [_Reading(file, index, raw) for index, raw in enumerate(data["rules"])]

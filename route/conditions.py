@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from dataclasses import field as dataclass_field
 from typing import Any
 
-from route.faults import one_of, shown
 from route.fields import Field
 from route.operators import (
     BOUNDS,
@@ -30,6 +29,7 @@ from route.operators import (
     tighter,
     values,
 )
+from schemas.faults import one_of, shown
 from schemas.triage import Triage
 
 _KNOWN = (*BOUNDS, *OPERATORS)

@@ -6,9 +6,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from route.faults import one_of
 from route.fields import FIELDS
 from route.operators import ConditionInvalid
+from schemas.faults import one_of
 from schemas.record import faults
 from schemas.triage import Triage
 

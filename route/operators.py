@@ -6,8 +6,8 @@ from typing import Any
 
 import re2
 
-from route.faults import one_of, shown
 from route.fields import Field
+from schemas.faults import one_of, shown
 
 MAX_PATTERN_CHARS = 1000
 MAX_MATCHED_CHARS = 10_000

@@ -4,8 +4,9 @@ from collections.abc import Collection
 from pathlib import Path
 
 from route.checks import read_rules
-from route.faults import Fault, RoutesInvalid
 from route.rule import Match, Rule
+from route.yamlfile import FileInvalid
+from schemas.faults import Fault
 from schemas.triage import Triage
 
 SHIPPED = Path(__file__).with_name("routes.yaml")
@@ -21,10 +22,10 @@ class RouteTable:
 
     @classmethod
     def load(cls, path: Path | None, destinations: Collection[str]) -> "RouteTable":
-        """The routes in ``path``, or the shipped ones. Raises RoutesInvalid with every fault of the file."""
+        """The routes in ``path``, or the shipped ones. Raises FileInvalid with every fault of the file."""
         rules, faults = read_rules(path or SHIPPED, destinations)
         if faults:
-            raise RoutesInvalid(faults)
+            raise FileInvalid(faults)
         return cls(rules, destinations)
 
     def route(self, triage: Triage) -> Match:
@@ -42,5 +43,5 @@ def check_routes(path: Path | None, destinations: Collection[str]) -> list[Fault
     """Every fault of the routes in ``path`` (None: the shipped ones), the examples of the rules included."""
     try:
         return read_rules(path or SHIPPED, destinations)[1]
-    except RoutesInvalid as invalid:
+    except FileInvalid as invalid:
         return list(invalid.faults)

@@ -10,13 +10,17 @@ from typing import Any
 
 import yaml
 
-from route.faults import Fault, RoutesInvalid
+from schemas.faults import Fault, FaultsFound
 
 MAX_BYTES = 1024 * 1024
 MAX_DEPTH = 30
 
 KeyPath = tuple[str | int, ...]
 Lines = Mapping[KeyPath, int]
+
+
+class FileInvalid(FaultsFound):
+    """A file that a person wrote can't be used; its faults are in the order of the file."""
 
 
 class _StrictLoader(yaml.SafeLoader):
@@ -50,7 +54,7 @@ class _StrictLoader(yaml.SafeLoader):
 
 
 def read_yaml(path: Path) -> tuple[Any, Lines]:
-    """The data in ``path`` and the line (from 1) of each key and item, by its path. Raises RoutesInvalid."""
+    """The data in ``path`` and the line (from 1) of each key and item, by its path. Raises FileInvalid."""
     try:
         raw = path.read_bytes()
         text = raw.decode("utf-8-sig")
@@ -97,5 +101,5 @@ def _note_lines(node: yaml.Node, path: KeyPath, lines: dict[KeyPath, int]) -> No
             _note_lines(value, (*path, index), lines)
 
 
-def _invalid(place: str, what: str, mend: str) -> RoutesInvalid:
-    return RoutesInvalid([Fault(place, what, mend)])
+def _invalid(place: str, what: str, mend: str) -> FileInvalid:
+    return FileInvalid([Fault(place, what, mend)])

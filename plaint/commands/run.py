@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from ingest.settings import SourceSettings
 from plaint.kafka.topics import ensure_topics
 from plaint.settings import Settings, SettingsInvalid, load_settings
-from route.faults import Fault
+from schemas.faults import Fault, one_of
 from schemas.record import faults
 
 INSTANCE = "PLAINT_INSTANCE"
@@ -91,7 +91,6 @@ def deliver_(config: Path | None, destination: str) -> None:
     import uvloop
 
     from plaint.workers.deliver import deliver as work
-    from route.faults import one_of
 
     settings = _ready(config)
     if destination not in settings.destinations:

@@ -4,13 +4,14 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 from kafka import errors
 from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
 
 from plaint.kafka.admin import BrokerAway, open_admin
 from plaint.kafka.settings import KafkaSettings
+from schemas.faults import Fault, FaultsFound
 from schemas.topics import Topic, all_topics
 
 log = logging.getLogger(__name__)
@@ -35,23 +36,8 @@ MENDS: dict[type[errors.KafkaError], tuple[str, str]] = {
 }
 
 
-class Fault(NamedTuple):
-    """One thing that is wrong with the topics: the setting, what is wrong, how to mend it."""
-
-    key: str
-    what: str
-    mend: str
-
-    def __str__(self) -> str:
-        return f"{self.key}: {self.what}; {self.mend}"
-
-
-class TopicsWrong(Exception):
-    """The topics are not as plaint needs them and trying again won't change that."""
-
-    def __init__(self, faults: list[Fault]) -> None:
-        super().__init__("\n".join(map(str, faults)))
-        self.faults = tuple(faults)
+class TopicsWrong(FaultsFound):
+    """The topics are not as plaint needs them."""
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import signal
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from threading import Event, Thread, current_thread, main_thread
 from types import FrameType
@@ -16,8 +17,9 @@ from ingest.file import FileSource
 from ingest.pace import paced
 from ingest.publish import PostPublisher, PublishFailed
 from ingest.settings import SourceSettings
-from ingest.source import Fault, Source, SourceFailed
+from ingest.source import Source, SourceFailed
 from plaint.kafka.settings import KafkaSettings
+from schemas.faults import Fault
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +51,7 @@ class Report(BaseModel):
 def check_sources(sources: Sequence[SourceSettings]) -> list[Fault]:
     """What keeps these sources from starting, with keys as in the settings."""
     return [
-        fault._replace(key=f"sources[{index}].{fault.key}")
+        replace(fault, place=f"sources[{index}].{fault.place}")
         for index, settings in enumerate(sources)
         for fault in FileSource(settings).faults()
     ]

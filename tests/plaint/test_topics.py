@@ -59,7 +59,7 @@ def test_another_partition_count_is_told_and_nothing_changed(broker: str, fresh:
         ensure_topics(settings(broker, partitions=7), [fresh])
     faults = {fault.what.split()[0]: fault for fault in told.value.faults}
     assert tickets(fresh) in faults
-    assert faults[tickets(fresh)].key == "kafka.partitions"
+    assert faults[tickets(fresh)].place == "kafka.partitions"
     assert "has 4 partitions, the settings say 7" in faults[tickets(fresh)].what
     assert "set kafka.partitions to 4" in faults[tickets(fresh)].mend
     assert ensure_topics(settings(broker), [fresh]).created == ()

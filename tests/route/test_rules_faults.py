@@ -8,9 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from route.conditions import compile_condition, take_all_of
-from route.faults import Fault, RoutesInvalid
 from route.fields import FIELDS
 from route.rules import RouteTable, check_routes
+from route.yamlfile import FileInvalid
+from schemas.faults import Fault
 
 DESTINATIONS = ("helpdesk", "service")
 
@@ -121,7 +122,7 @@ def test_every_fault_of_a_bad_file_is_listed_at_once_in_the_order_of_the_file(tm
 
 
 def test_loading_a_bad_file_raises_all_of_its_faults(tmp_path: Path) -> None:
-    with pytest.raises(RoutesInvalid) as raised:
+    with pytest.raises(FileInvalid) as raised:
         RouteTable.load(write(tmp_path, BAD), DESTINATIONS)
     assert len(raised.value.faults) == len(FAULTS)
     assert raised.value.faults[7] == Fault(

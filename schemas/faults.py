@@ -1,4 +1,4 @@
-"""What is wrong with a file that a person wrote: where, what, and how to mend it."""
+"""What is wrong with something that a person set up, such as a file of settings: where, what, and how to mend it."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from difflib import get_close_matches
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One fault: ``place`` is file, line and key; ``what`` says what is wrong; ``mend`` what to write instead."""
+    """One fault: ``place`` is file, line and key; ``what`` says what is wrong; ``mend`` what to do instead."""
 
     place: str
     what: str
@@ -17,8 +17,8 @@ class Fault:
         return f"{self.place}: {self.what}; {self.mend}"
 
 
-class RoutesInvalid(Exception):
-    """The routes can't be used; ``faults`` are all that was found, in the order of the file."""
+class FaultsFound(Exception):
+    """What a person set up can't be used; ``faults`` are all that was found, and trying again won't change them."""
 
     def __init__(self, faults: Sequence[Fault]) -> None:
         super().__init__("\n".join(map(str, faults)))
@@ -27,9 +27,9 @@ class RoutesInvalid(Exception):
 
 def one_of(wrong: str, known: Iterable[str]) -> str:
     """The mend of a name that isn't known: the nearest known one, else all of them."""
-    names = list(known)
+    names = {name.casefold(): name for name in known}
     near = get_close_matches(wrong.casefold(), names, n=1, cutoff=0.6)
-    return f'did you mean "{near[0]}"?' if near else f"known are {', '.join(names) or 'none'}"
+    return f'did you mean "{names[near[0]]}"?' if near else f"known are {', '.join(names.values()) or 'none'}"
 
 
 def shown(value: object) -> str:
