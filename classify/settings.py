@@ -27,4 +27,4 @@ class ClassifySettings(BaseModel):
     ] = 0.5
     remember: Annotated[
         int, Field(ge=0, le=10_000_000, description="How many of the last post ids are known again as repeated.")
-    ] = 200_000
+    ] = 50_000

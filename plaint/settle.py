@@ -59,12 +59,14 @@ class Follower:
         self._fresh = fresh
         self._destinations = {topics.tickets(name): name for name in destinations}
         self._logs = {topics.deliveries(name): name for name in destinations}
-        self._consumer = AIOKafkaConsumer(
-            **kafka.connection(), enable_auto_commit=False, auto_offset_reset="earliest", fetch_max_wait_ms=500
-        )
+        self._kafka = kafka
+        self._consumer: AIOKafkaConsumer
 
     async def begin(self) -> None:
         """Connect and note where the topics end."""
+        self._consumer = AIOKafkaConsumer(
+            **self._kafka.connection(), enable_auto_commit=False, auto_offset_reset="earliest", fetch_max_wait_ms=500
+        )
         await self._consumer.start()
         names = [topics.POSTS, topics.TRIAGED, topics.DEAD_LETTERS, *self._destinations, *self._logs]
         found = [TopicPartition(name, p) for name in names for p in await self._partitions(name)]

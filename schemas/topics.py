@@ -40,15 +40,18 @@ def all_topics(destinations: Iterable[str]) -> list[Topic]:
     """Every topic that plaint needs for these destinations.
 
     Posts and triaged are compacted as well as deleted by age: a delete is a record without text under the same key, so
-    compaction takes the text away. The delivery logs are compacted only: nothing that is still open may age out.
+    compaction takes the text away. The delivery logs are compacted only: nothing that is still open may age out. Segments
+    are closed daily, since Kafka compacts and deletes closed ones only: text is gone at most a day after its time.
     """
-    stream = {"cleanup.policy": "compact,delete", "retention.ms": str(POSTS_RETENTION_MS)}
-    aged = {"cleanup.policy": "delete", "retention.ms": str(TICKETS_RETENTION_MS)}
-    log = {"cleanup.policy": "compact", "max.compaction.lag.ms": str(DAY_MS)}
+    daily = {"segment.ms": str(DAY_MS)}
+    compacted = daily | {"max.compaction.lag.ms": str(DAY_MS)}
+    stream = compacted | {"cleanup.policy": "compact,delete", "retention.ms": str(POSTS_RETENTION_MS)}
+    aged = daily | {"cleanup.policy": "delete", "retention.ms": str(TICKETS_RETENTION_MS)}
+    log = compacted | {"cleanup.policy": "compact"}
     found = [
         Topic(POSTS, stream),
         Topic(TRIAGED, stream),
-        Topic(DEAD_LETTERS, {"cleanup.policy": "delete", "retention.ms": str(DEAD_LETTERS_RETENTION_MS)}),
+        Topic(DEAD_LETTERS, daily | {"cleanup.policy": "delete", "retention.ms": str(DEAD_LETTERS_RETENTION_MS)}),
     ]
     for destination in destinations:
         found += [Topic(tickets(destination), aged), Topic(deliveries(destination), log)]
