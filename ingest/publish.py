@@ -9,7 +9,8 @@ from threading import Lock
 from typing import Any
 
 from kafka import KafkaProducer
-from kafka.errors import KafkaError, KafkaTimeoutError
+from kafka.errors import KafkaError
+from kafka.net.compat import KafkaNetClient
 from kafka.producer.future import FutureRecordMetadata
 
 from ingest.source import Item, Refused, too_large
@@ -27,6 +28,7 @@ MAX_WAITING_BYTES = 16 * 1024 * 1024
 """Bounds of what is sent and not yet acknowledged: kafka-python has none of its own."""
 LONG_WAIT_S = 5.0
 TICK_S = 1.0
+CLOSE_S = 10.0
 
 
 class PublishFailed(Exception):
@@ -56,26 +58,7 @@ class PostPublisher:
         self._waiting: deque[tuple[FutureRecordMetadata, int]] = deque()
         self._waiting_bytes = 0
         self._last_revision = 0
-        timeout_ms = int(start_timeout_s * 1000)
-        try:
-            self._producer = KafkaProducer(
-                **connection,
-                client_id="plaint-ingest",
-                acks="all",
-                enable_idempotence=idempotent,
-                max_in_flight_requests_per_connection=5 if idempotent else 1,  # the order of a key's records
-                delivery_timeout_ms=float("inf"),  # retry as long as it takes
-                retry_backoff_ms=200,
-                reconnect_backoff_max_ms=2_000,
-                linger_ms=5,
-                batch_size=64 * 1024,
-                allow_auto_create_topics=False,
-                max_block_ms=timeout_ms,
-                bootstrap_timeout_ms=timeout_ms,
-                metrics_enabled=False,
-            )
-        except KafkaError as error:
-            raise PublishFailed(f"no answer from {connection.get('bootstrap_servers')}: {error}") from error
+        self._producer = _connect(connection, idempotent, int(start_timeout_s * 1000))
         self._require(topics.POSTS)
         self._require(topics.DEAD_LETTERS)
 
@@ -90,7 +73,8 @@ class PostPublisher:
             self._put_dead_letter(Refused(DeadReason.TOO_LARGE, item.place, too_large(len(value)), item.raw))
             return
         self._send(topics.POSTS, post.id.encode(), value, [])
-        self.published += 1
+        with self._lock:
+            self.published += 1
 
     def settle(self) -> None:
         """Look at what was acknowledged since. Raises PublishFailed if the broker refused a record for good."""
@@ -107,11 +91,11 @@ class PostPublisher:
         self._wait_until(lambda: not self._waiting, give_up)
 
     def close(self) -> None:
-        """Disconnect without waiting for anything: ``drain`` first."""
-        try:
-            self._producer.close(timeout=0 if self._waiting else TICK_S)
-        except KafkaTimeoutError:
+        """Disconnect. What is not acknowledged by now is given up: ``drain`` first."""
+        if self._waiting:
             log.error("%d records were not acknowledged", len(self._waiting))
+            self._producer._sender.force_close()  # close() alone waits for them, gives up and leaves its thread behind
+        self._producer.close(timeout=CLOSE_S)
 
     def _require(self, topic: str) -> None:
         try:
@@ -140,7 +124,8 @@ class PostPublisher:
         if refused.whole:
             letter = letter.model_copy(update=refused.whole._asdict())
         self._send(topics.DEAD_LETTERS, None, letter.value, letter.headers())
-        self.dead[refused.reason] += 1
+        with self._lock:
+            self.dead[refused.reason] += 1
 
     def _send(self, topic: str, key: bytes | None, value: bytes, headers: list[Header]) -> None:
         self.settle()
@@ -182,3 +167,36 @@ class PostPublisher:
             oldest.get(timeout=TICK_S)
         except KafkaError:
             return  # not yet, or refused: settle tells which
+
+
+def _connect(connection: Mapping[str, Any], idempotent: bool, timeout_ms: int) -> KafkaProducer:
+    """Raises PublishFailed."""
+    clients: list[KafkaNetClient] = []
+
+    def keep(**config: Any) -> KafkaNetClient:
+        clients.append(KafkaNetClient(**config))
+        return clients[-1]
+
+    try:
+        return KafkaProducer(
+            **connection,
+            client_id="plaint-ingest",
+            acks="all",
+            enable_idempotence=idempotent,
+            max_in_flight_requests_per_connection=5 if idempotent else 1,  # the order of a key's records
+            delivery_timeout_ms=float("inf"),  # retry as long as it takes
+            retry_backoff_ms=200,
+            reconnect_backoff_max_ms=2_000,
+            linger_ms=5,
+            batch_size=64 * 1024,
+            allow_auto_create_topics=False,
+            max_block_ms=timeout_ms,
+            bootstrap_timeout_ms=timeout_ms,
+            metrics_enabled=False,
+            kafka_client=keep,
+        )
+    except KafkaError as error:
+        for half_open in clients:  # the constructor starts a thread and leaves it behind when it fails
+            half_open._net.stop()
+            half_open.close()
+        raise PublishFailed(f"no answer from {connection.get('bootstrap_servers')}: {error}") from error

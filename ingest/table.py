@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from ingest.lines import Line
-from ingest.source import Extent, too_large
+from ingest.source import Extent, not_utf8, too_large
 from schemas.reasons import DeadReason
 
 
@@ -36,7 +36,7 @@ class Rows:
     """Iterates the rows, the header among them, once. Blank lines are left out.
 
     Quoting that doesn't add up can swallow good rows after it, so only the line where it began is given up and the
-    lines after it are read anew. Bytes that are no UTF-8 come out as lone surrogates, which no post accepts.
+    lines after it are read anew.
     """
 
     def __init__(self, lines: Iterator[Line], limit: int) -> None:
@@ -44,6 +44,7 @@ class Rows:
         self._limit = limit
         self._again: deque[Line] = deque()
         self._taken: list[Line] = []
+        self._not_text = ""
         # The module's own limit, one for the whole process: never reached before ours is.
         csv.field_size_limit(max(csv.field_size_limit(), limit + 1))
 
@@ -51,6 +52,7 @@ class Rows:
         reader = csv.reader(self._feed(), strict=True)
         while True:
             self._taken.clear()
+            self._not_text = ""
             try:
                 cells = next(reader)
             except StopIteration:
@@ -59,8 +61,11 @@ class Rows:
                 yield self._bad(error)
                 reader = csv.reader(self._feed(), strict=True)
             else:
-                if cells:
-                    yield Row(self._taken[0].number, cells, self._raw())
+                raw = b"".join(line.data for line in self._taken).removesuffix(b"\n")
+                if self._not_text:
+                    yield BadRow(self._taken[0].number, DeadReason.UNREADABLE_LINE, self._not_text, raw)
+                elif cells:
+                    yield Row(self._taken[0].number, cells, raw)
 
     def _feed(self) -> Iterator[str]:
         size = 0
@@ -69,7 +74,12 @@ class Rows:
             self._taken.append(line)
             if line.whole or size > self._limit + 1:  # the one is the end of a line
                 raise _TooMuch
-            yield line.data.decode("utf-8", "surrogateescape")
+            try:
+                text = line.data.decode()
+            except UnicodeDecodeError as error:
+                self._not_text = not_utf8(error)
+                text = line.data.decode(errors="replace")  # only to find where the row ends
+            yield text
 
     def _bad(self, error: Exception) -> BadRow:
         first, *rest = self._taken
@@ -79,6 +89,3 @@ class Rows:
         why = f"over {self._limit} bytes without an end" if isinstance(error, _TooMuch) else str(error)
         detail = f"the row's quoting is damaged: {why}"
         return BadRow(first.number, DeadReason.UNREADABLE_LINE, detail, first.data.removesuffix(b"\n"))
-
-    def _raw(self) -> bytes:
-        return b"".join(line.data for line in self._taken).removesuffix(b"\n")

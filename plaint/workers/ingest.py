@@ -62,10 +62,13 @@ def ingest(kafka: KafkaSettings, sources: Sequence[SourceSettings], report: Path
 
     Blocks, waits for a broker that is away, and writes the report at the end if there is a file for it. Raises
     SourceFailed if a source can't start or can't be read, PublishFailed if a record can't be written for good, or, after
-    a signal, not in time: then the process must end with a non-zero code, and no report is written.
+    a signal, not in time: then the process must end with a non-zero code, and no report is written. Raises OSError if the
+    report can't be written.
     """
     if faults := check_sources(sources):
         raise SourceFailed("\n".join(map(str, faults)))
+    if report:
+        report.parent.mkdir(parents=True, exist_ok=True)
     stop = Event()
     with (
         closing(PostPublisher(kafka.connection(), kafka.idempotent_producer)) as publisher,

@@ -1,0 +1,135 @@
+"""What lies in the topics once posts and refused lines were published to the embedded broker."""
+
+import gc
+import logging
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from typing import Any
+
+import pytest
+from kafka.partitioner import murmur2
+
+from ingest import publish
+from ingest.publish import PostPublisher, PublishFailed
+from ingest.source import Extent, Found, Refused
+from plaint.broker.process import free_port
+from plaint.kafka.settings import KafkaSettings
+from plaint.kafka.topics import ensure_topics
+from schemas import topics
+from schemas.deadletter import DeadLetter
+from schemas.post import Post
+from schemas.reasons import DeadReason
+from schemas.record import MAX_RECORD_BYTES
+from tests.support.topic_reading import dead_letters, posts
+
+NOW = datetime(2026, 5, 4, 12, 0, 0, 123_000, tzinfo=UTC)
+NOW_MS = int(NOW.timestamp() * 1000)
+
+
+def found(**fields: Any) -> Found:
+    return Found(Post.model_validate({"text": "Hello", **fields}), "posts.jsonl:1", b"raw")
+
+
+@pytest.fixture
+def bootstrap(new_tansu: str) -> str:
+    ensure_topics(KafkaSettings(brokers=(new_tansu,)), [])
+    return new_tansu
+
+
+@pytest.fixture
+def publisher(bootstrap: str) -> Iterator[PostPublisher]:
+    made = PostPublisher({"bootstrap_servers": bootstrap}, idempotent=False, now=lambda: NOW)
+    yield made
+    made.close()
+
+
+def test_a_post_is_keyed_by_its_id_on_the_partition_that_kafka_gives_it(
+    publisher: PostPublisher, bootstrap: str
+) -> None:
+    ids = [f"at://did:plc:ä{number}" for number in range(200)]
+    for number in range(3):
+        for post_id in ids:
+            publisher.put(found(id=post_id, text=str(number)), "test")
+    publisher.drain()
+    read = posts(bootstrap, 600)
+    assert len(read) == publisher.published == 600
+    assert {record.partition for record in read} == {0, 1, 2, 3}
+    for post_id in ids:
+        mine = [record for record in read if record.key == post_id.encode()]
+        assert {record.partition for record in mine} == {(murmur2(post_id.encode()) & 0x7FFFFFFF) % 4}
+        assert [Post.from_bytes(record.value).text for record in mine] == ["0", "1", "2"]
+
+
+def test_a_post_gets_source_and_time_of_receipt_unless_it_has_them(publisher: PostPublisher, bootstrap: str) -> None:
+    earlier = NOW - timedelta(hours=2)
+    publisher.put(found(id="bare"), "file:posts.jsonl")
+    publisher.put(found(id="full", source="mastodon", received_at=earlier, author={"followers": 3}), "file:posts.jsonl")
+    publisher.drain()
+    read = {record.key: Post.from_bytes(record.value) for record in posts(bootstrap, 2)}
+    assert read[b"bare"] == Post(id="bare", text="Hello", source="file:posts.jsonl", received_at=NOW)
+    assert read[b"full"].received_at == earlier
+    assert (read[b"full"].source, read[b"full"].author.followers) == ("mastodon", 3)
+
+
+def test_later_states_without_a_revision_get_rising_ones(publisher: PostPublisher, bootstrap: str) -> None:
+    for event in ("create", "edit", "edit", "delete"):
+        publisher.put(found(id="1", event=event), "test")
+    publisher.put(found(id="1", event="edit", revision=7), "test")
+    publisher.drain()
+    read = [Post.from_bytes(record.value) for record in posts(bootstrap, 5)]
+    assert [post.revision for post in read] == [0, NOW_MS, NOW_MS + 1, NOW_MS + 2, 7]
+    assert [post.event for post in read] == ["create", "edit", "edit", "delete", "edit"]
+
+
+def test_a_record_over_the_limit_becomes_a_dead_letter(publisher: PostPublisher, bootstrap: str) -> None:
+    publisher.put(found(id="1", text="ä" * (MAX_RECORD_BYTES // 2)), "test")
+    publisher.put(found(id="2"), "test")
+    publisher.drain()
+    assert [record.key for record in posts(bootstrap, 1)] == [b"2"]
+    [record] = dead_letters(bootstrap, 1)
+    letter = DeadLetter.from_kafka(record.key, record.value, record.headers)
+    assert (letter.reason, letter.place, letter.value) == (DeadReason.TOO_LARGE, "posts.jsonl:1", b"raw")
+    assert publisher.dead == {DeadReason.TOO_LARGE: 1}
+
+
+def test_a_refused_line_lies_in_the_dead_letters_with_its_bytes(publisher: PostPublisher, bootstrap: str) -> None:
+    raw = b"\xff\x00\x1b[31m"
+    publisher.put(Refused(DeadReason.UNREADABLE_LINE, "a\nb:17", "no \ud800 text", raw), "test")
+    cut = Refused(DeadReason.TOO_LARGE, "a:18", "long", b"x" * MAX_RECORD_BYTES, Extent(10**9, "f" * 64))
+    publisher.put(cut, "test")
+    publisher.drain()
+    letters = {
+        letter.reason: letter
+        for letter in (DeadLetter.from_kafka(r.key, r.value, r.headers) for r in dead_letters(bootstrap, 2))
+    }
+    unreadable, large = letters[DeadReason.UNREADABLE_LINE], letters[DeadReason.TOO_LARGE]
+    assert (unreadable.stage, unreadable.place, unreadable.value) == ("ingest", "a\nb:17", raw)
+    assert (unreadable.size, unreadable.sha256) == (len(raw), sha256(raw).hexdigest())
+    assert (large.size, large.sha256, len(large.value)) == (10**9, "f" * 64, MAX_RECORD_BYTES)
+
+
+def test_no_more_than_a_bounded_number_waits(publisher: PostPublisher, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(publish, "MAX_WAITING", 50)
+    most = 0
+    for number in range(2000):
+        publisher.put(found(id=str(number)), "test")
+        most = max(most, len(publisher._waiting))
+    assert most <= 50
+    publisher.drain()
+    assert not publisher._waiting
+
+
+@pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
+def test_without_a_broker_it_does_not_start(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.CRITICAL, "kafka")  # a captured traceback would keep the client's sockets
+    with pytest.raises(PublishFailed, match="no answer from"):
+        PostPublisher({"bootstrap_servers": f"127.0.0.1:{free_port()}"}, idempotent=False, start_timeout_s=0.5)
+    gc.collect()  # the client leaves those of refused connections to the garbage collector
+
+
+@pytest.mark.kafka
+def test_without_topics_it_does_not_start(kafka: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(topics, "POSTS", "plaint.nowhere")  # the embedded broker would make it on being asked
+    with pytest.raises(PublishFailed, match=r"the topic plaint\.nowhere can't be used"):
+        PostPublisher({"bootstrap_servers": kafka}, idempotent=True, start_timeout_s=0.5)

@@ -1,0 +1,77 @@
+"""A source named in one short text or in a map, and what is told when it can't be."""
+
+from typing import Any
+
+import pytest
+
+from ingest.settings import SourceSettings, parse_source
+
+
+def test_a_path_is_enough() -> None:
+    settings = parse_source("file:posts.jsonl")
+    assert (settings.path, settings.is_csv, settings.rate, settings.loop) == ("posts.jsonl", False, None, False)
+
+
+@pytest.mark.parametrize("text", ["stdin", "file:-"])
+def test_standard_input_has_two_names(text: str) -> None:
+    assert parse_source(text).path == "-"
+
+
+def test_options_follow_after_commas_or_stand_beside() -> None:
+    text = "file:a:b=c.csv.gz,columns.id=tweet_id,columns.author.handle=user,constants.network=x,rate=2.5,loop"
+    settings = parse_source(text, name="tweets", format=None)
+    assert settings.path == "a:b=c.csv.gz"
+    assert settings.columns == {"id": "tweet_id", "author.handle": "user"}
+    assert settings.constants == {"network": "x"}
+    assert (settings.rate, settings.loop, settings.name, settings.format) == (2.5, True, "tweets", "auto")
+
+
+def test_columns_may_be_one_text_too() -> None:
+    settings = parse_source("file:a,format=csv", columns="id=tweet_id, text=body", constants="network=x")
+    assert (settings.columns, settings.constants) == ({"id": "tweet_id", "text": "body"}, {"network": "x"})
+
+
+def test_a_text_in_a_list_of_settings_is_the_same_as_its_map() -> None:
+    settings = SourceSettings.model_validate("file:a.csv,columns.id=n,columns.text=t,rate=3")
+    assert SourceSettings.model_validate(settings.model_dump(exclude_unset=True)) == settings
+
+
+@pytest.mark.parametrize(
+    ("path", "options", "is_csv"),
+    [
+        ("a.CSV", {}, True),
+        ("a.csv.gz", {}, True),
+        ("a.jsonl.gz", {}, False),
+        ("-", {}, False),
+        ("-", {"columns": {"id": "n"}}, True),
+        ("a.csv", {"format": "jsonl"}, False),
+        ("a.txt", {"format": "csv"}, True),
+    ],
+)
+def test_the_format_follows_from_name_and_columns(path: str, options: dict[str, Any], is_csv: bool) -> None:
+    assert SourceSettings.model_validate({"path": path, **options}).is_csv == is_csv
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("posts.jsonl", "names no source; it takes file:PATH, file:- or stdin"),
+        ("kafka:x", "names no source"),
+        ("file:", "path"),
+        ("file:a.jsonl,fast", "'fast' is no option"),
+        ("file:a.jsonl,speed=3", "speed"),
+        ("file:a.jsonl,rate=0", "rate"),
+        ("file:a.jsonl,rate=many", "rate"),
+        ("file:a.jsonl,loop=perhaps", "loop"),
+        ("file:a.csv,columns.handle=user", "handle is no field of a post; it takes id, text"),
+        ("file:a.csv,columns.id=", "id has no value; write id=VALUE"),
+        ("file:a.csv,constants.id=1", "id can't be the same for all posts"),
+        ("file:a.csv,columns.id=a,columns.text=b,constants.text=c", "text: is both a column and a constant"),
+        ("file:a.jsonl,format=jsonl,columns.id=a", "JSON Lines have no columns"),
+        ("stdin,loop", "can't be read again"),
+    ],
+)
+def test_what_is_wrong_is_told_with_its_mend(text: str, told: str) -> None:
+    with pytest.raises(ValueError) as error:
+        parse_source(text)
+    assert told in str(error.value)
