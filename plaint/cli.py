@@ -1,17 +1,19 @@
 """The door: ``plaint``, its commands, and the exit codes that scripts may rely on.
 
-0 all is well · 1 something was lost, or a check found faults · 2 wrong usage or settings · 70 the program failed
+0 all is well · 1 something was lost, or a check found faults · 2 wrong usage, settings, routes, topics or weights: a restart
+won't mend it · 69 the broker, a source or a port can't be had now · 70 the program failed · 130 ended before it was done
 """
 
+import os
 import sys
 from importlib import import_module
 from pathlib import Path
+from typing import NoReturn
 
 import click
 
-from plaint.logs import setup_logging
-
-EXIT_USAGE = 2
+from plaint.failures import EXIT_INTERRUPTED, EXIT_NO_READER, tell
+from plaint.logs import escaped, setup_logging
 
 COMMANDS = {
     "up": "plaint.commands.up:up",
@@ -61,15 +63,20 @@ def cli(ctx: click.Context, config: Path | None) -> None:
     ctx.obj = config
 
 
-def main() -> None:
-    """Run the command line; a fault of the settings ends with code 2 and no traceback."""
-    from plaint.settings import SettingsInvalid
-
+def main() -> NoReturn:
+    """Run the command line and end with its exit code; see the top of this file."""
     try:
-        cli.main(prog_name="plaint")
-    except SettingsInvalid as error:
-        count = len(error.faults)
-        click.echo(f"plaint: {count} fault{'s' * (count > 1)} in the settings", err=True)
-        for fault in error.faults:
-            click.echo(f"  {fault}", err=True)
-        sys.exit(EXIT_USAGE)
+        code = cli.main(prog_name="plaint", standalone_mode=False) or 0
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        code = EXIT_INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains when it flushes at the end
+        code = EXIT_NO_READER
+    except Exception as error:
+        code, lines = tell(error)
+        for line in lines:
+            click.echo(escaped(line), err=True)
+    sys.exit(code)

@@ -4,6 +4,9 @@ import logging
 import os
 import sys
 
+from schemas.faults import Fault, FaultsFound, one_of, shown
+
+LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 NOISY = ("faust", "mode", "aiokafka", "kafka", "asyncio", "aiohttp.access")
 """Libraries whose INFO speaks of their own life."""
@@ -14,14 +17,21 @@ class SafeFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """The record in one line, or several where a traceback follows."""
-        text = super().format(record)
-        return "".join(c if c.isprintable() or c in "\n\t" else f"\\x{ord(c):02x}" for c in text)
+        return escaped(super().format(record))
+
+
+def escaped(text: str) -> str:
+    """``text`` without what a terminal would obey."""
+    return "".join(c if c.isprintable() or c in "\n\t" else f"\\x{ord(c):02x}" for c in text)
 
 
 def setup_logging() -> None:
-    """Log to stderr at the level of PLAINT_LOG_LEVEL (default INFO)."""
+    """Log to stderr at the level of PLAINT_LOG_LEVEL (default INFO). Raises FaultsFound if that is none."""
+    level = os.environ.get("PLAINT_LOG_LEVEL", "").upper() or "INFO"
+    if level not in LEVELS:
+        raise FaultsFound([Fault("PLAINT_LOG_LEVEL", f"{shown(level)} is no level", one_of(level, LEVELS))])
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(SafeFormatter(FORMAT))
-    logging.basicConfig(level=os.environ.get("PLAINT_LOG_LEVEL", "INFO").upper(), handlers=[handler], force=True)
+    logging.basicConfig(level=level, handlers=[handler], force=True)
     for name in NOISY:
         logging.getLogger(name).setLevel(logging.WARNING)

@@ -5,7 +5,6 @@ refused in both. Every fault is told with its key, what is wrong and the mend.
 """
 
 import os
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, get_args
 
@@ -70,7 +69,7 @@ class SettingsInvalid(FaultsFound):
     """The settings can't be used."""
 
 
-def load_settings(file: Path | None, environ: Mapping[str, str] = os.environ) -> Settings:
+def load_settings(file: Path | None) -> Settings:
     """Read the settings. ``file`` None means ``plaint.yaml`` in the working directory, if there is one.
 
     Raises SettingsInvalid with every fault found.
@@ -78,7 +77,7 @@ def load_settings(file: Path | None, environ: Mapping[str, str] = os.environ) ->
     if file is None and Path("plaint.yaml").is_file():
         file = Path("plaint.yaml")
     written, lines = _from_file(file)
-    faults = _unknown_variables(environ)
+    faults = _unknown_variables()
     try:
         settings = Settings(**written)
     except ValidationError as error:
@@ -104,11 +103,11 @@ def _from_file(file: Path | None) -> tuple[dict[str, Any], Lines]:
     return written, lines
 
 
-def _unknown_variables(environ: Mapping[str, str]) -> list[Fault]:
+def _unknown_variables() -> list[Fault]:
     sections = [PREFIX + name.upper() for name in Settings.model_fields]
     return [
         Fault(name, "is no setting", one_of(name, [*sections, *OWN_VARIABLES]))
-        for name in sorted(environ)
+        for name in sorted(os.environ)
         if name.startswith(PREFIX) and name not in OWN_VARIABLES and name.split("__")[0] not in sections
     ]
 

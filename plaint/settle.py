@@ -133,11 +133,21 @@ async def settle(
             return missing
 
 
-async def receipts(inbox: str) -> list[dict[str, Any]]:
-    """Every webhook id that the inbox at this address took. Raises aiohttp.ClientError."""
-    async with aiohttp.ClientSession() as session, session.get(f"{inbox}/api/receipts") as answer:
-        answer.raise_for_status()
-        return [orjson.loads(line) for line in (await answer.read()).splitlines()]
+async def receipts(inbox: str, patience_s: float) -> list[dict[str, Any]]:
+    """Every webhook id that the inbox at this address took. It may just be restarting.
+
+    Raises aiohttp.ClientError if it does not answer for ``patience_s``.
+    """
+    deadline = time.monotonic() + patience_s
+    async with aiohttp.ClientSession(raise_for_status=True) as session:
+        while True:
+            try:
+                async with session.get(f"{inbox}/api/receipts") as answer:
+                    return [orjson.loads(line) for line in (await answer.read()).splitlines()]
+            except aiohttp.ClientError:
+                if time.monotonic() > deadline:
+                    raise
+            await asyncio.sleep(0.5)
 
 
 def sum_up(

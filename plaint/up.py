@@ -7,7 +7,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import orjson
@@ -16,6 +16,7 @@ from ingest.settings import SourceSettings
 from plaint.broker.process import Broker, free_port, is_free
 from plaint.broker.start import start_broker
 from plaint.census import Census
+from plaint.failures import EXIT_FAILED, EXIT_INTERRUPTED
 from plaint.inbox.settings import DEFAULT_PORT
 from plaint.kafka.topics import ensure_topics
 from plaint.settings import OWN_VARIABLES, PREFIX, Settings
@@ -32,37 +33,55 @@ INBOX_QUEUES = ("helpdesk", "service", "marketing")
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to run. ``inbox`` is its address where it stands in for the destinations in ``queues``."""
+    """What is to run. ``inbox`` is its address where it stands in for the destinations in ``queues``.
+
+    ``folder`` is the run's own, gone with it.
+    """
 
     settings: Settings
-    inbox: str
-    queues: tuple[str, ...]
+    folder: Path
+    inbox: str = ""
+    queues: tuple[str, ...] = ()
 
     @property
     def destinations(self) -> list[str]:
         """Every destination, the inbox's included."""
         return list(self.settings.destinations)
 
+    @property
+    def report(self) -> Path:
+        """Where the ingest worker writes what it has read."""
+        return self.folder / "read.json"
 
-def plan(settings: Settings) -> Plan:
+    @property
+    def is_finite(self) -> bool:
+        """Whether all sources come to an end."""
+        return bool(self.settings.sources) and not any(source.loop for source in self.settings.sources)
+
+    def on(self, broker: Broker) -> "Plan":
+        """The same on a broker that was started for it."""
+        return replace(self, settings=self.settings.model_copy(update={"kafka": broker.adapt(self.settings.kafka)}))
+
+
+def plan(settings: Settings, folder: Path) -> Plan:
     """``settings`` with the inbox put in where destinations are missing."""
     wanted = INBOX_QUEUES if settings.route.routes is None or not settings.destinations else ()
     queues = tuple(name for name in wanted if name not in settings.destinations)
     if not queues:
-        return Plan(settings, "", ())
-    port = settings.inbox.port or (DEFAULT_PORT if is_free(DEFAULT_PORT) else free_port())
-    address = f"http://{settings.inbox.host}:{port}"
+        return Plan(settings, folder)
+    inbox = settings.inbox
+    port = inbox.port or (DEFAULT_PORT if inbox.port is None and is_free(DEFAULT_PORT) else free_port())
+    address = f"http://{f'[{inbox.host}]' if ':' in inbox.host else inbox.host}:{port}"
     stand_ins = {
         name: DestinationSettings.model_validate(
-            {"type": "webhook", "url": f"{address}/hooks/{name}", "secret": settings.inbox.secret.get_secret_value()}
+            {"url": f"{address}/hooks/{name}", "secret": inbox.secret.get_secret_value(), "allow_private": True}
         )
         for name in queues
     }
-    changes = {
-        "inbox": settings.inbox.model_copy(update={"port": port, "secret": settings.inbox.secret}),
-        "destinations": {**stand_ins, **settings.destinations},
-    }
-    return Plan(settings.model_copy(update=changes), address, queues)
+    # With a journal an inbox that is restarted in this run knows what it took.
+    kept = {"port": port, "secret": inbox.secret, "journal": inbox.journal or folder / "inbox.journal"}
+    changes = {"inbox": inbox.model_copy(update=kept), "destinations": {**stand_ins, **settings.destinations}}
+    return Plan(settings.model_copy(update=changes), folder, address, queues)
 
 
 class Run:
@@ -77,51 +96,45 @@ class Run:
         self.summary: Summary | None = None
 
     def run(self, say: Callable[[str], None]) -> int:
-        """Block until all is done or a signal comes; the exit code. ``say`` tells the person at the terminal."""
-        with _broker(self._settings) as broker, tempfile.TemporaryDirectory(prefix="plaint-") as folder:
-            settings = self._settings
-            if broker is not None:
-                say(broker.describe())
-                settings = settings.model_copy(update={"kafka": broker.adapt(settings.kafka)})
-            planned = plan(settings)
-            ensure_topics(planned.settings.kafka, planned.destinations)
-            return asyncio.run(self._supervise(planned, broker, Path(folder) / "read.json", say))
+        """Block until all is done or a signal comes; the exit code. ``say`` tells the person at the terminal.
 
-    async def _supervise(self, planned: Plan, broker: Broker | None, report: Path, say: Callable[[str], None]) -> int:
-        table = RouteTable.load(planned.settings.route.routes, planned.destinations)
-        census = Census(table, planned.destinations)
-        fresh = broker is not None and not broker.keeps_data
-        follower = Follower(planned.settings.kafka, census, planned.destinations, fresh)
-        finite = bool(planned.settings.sources) and not any(source.loop for source in planned.settings.sources)
-        if finite:
-            await follower.begin()
-        supervisor = Supervisor(children(planned, report))
-        started = time.monotonic()
-        running = asyncio.create_task(supervisor.run(broker.ended() if broker else None))
+        Raises FileInvalid for the routes before anything starts, BrokerFailed, BrokerAway or TopicsWrong.
+        """
+        with tempfile.TemporaryDirectory(prefix="plaint-") as folder:
+            planned = plan(self._settings, Path(folder))
+            table = RouteTable.load(planned.settings.route.routes, planned.destinations)
+            with _broker(self._settings) as broker:
+                if broker is not None:
+                    say(broker.describe())
+                    planned = planned.on(broker)
+                ensure_topics(planned.settings.kafka, planned.destinations)
+                code = asyncio.run(self._supervise(planned, broker, table, say))
+        unfinished = self._exit_when_done and self.summary is None
+        return code or (EXIT_INTERRUPTED if unfinished else 0)
+
+    async def _supervise(
+        self, planned: Plan, broker: Broker | None, table: RouteTable, say: Callable[[str], None]
+    ) -> int:
+        supervisor = Supervisor(children(planned))
         if planned.inbox:
             say(f"inbox: {planned.inbox}")
-        counting = None
-        if finite:
-            counting = asyncio.create_task(self._count(planned, supervisor, follower, census, report, started, say))
-        try:
-            code = await running
-        finally:
-            if counting is not None:
-                counting.cancel()
-                await asyncio.gather(counting, return_exceptions=True)
-                await follower.end()
-        return code
+        async with contextlib.AsyncExitStack() as stack:
+            if planned.is_finite:
+                census = Census(table, planned.destinations)
+                fresh = broker is not None and not broker.keeps_data
+                follower = Follower(planned.settings.kafka, census, planned.destinations, fresh)
+                await follower.begin()
+                stack.push_async_callback(follower.end)
+                counting = asyncio.create_task(self._count(planned, supervisor, follower, census, say))
+                stack.push_async_callback(_cancelled, counting)
+                counting.add_done_callback(lambda task: _stop_if_failed(supervisor, task))
+            return await supervisor.run(broker.ended() if broker else None)
 
     async def _count(
-        self,
-        planned: Plan,
-        supervisor: Supervisor,
-        follower: Follower,
-        census: Census,
-        report: Path,
-        started: float,
-        say: Callable[[str], None],
+        self, planned: Plan, supervisor: Supervisor, follower: Follower, census: Census, say: Callable[[str], None]
     ) -> None:
+        """Sum the run up once all is settled."""
+        started = time.monotonic()
         await supervisor.finished()
         missing = await settle(follower, census, self._patience_s)
         seconds = time.monotonic() - started
@@ -129,9 +142,10 @@ class Run:
             log.error("lost: %s", line)
         taken = None
         if planned.inbox:
-            found = await receipts(planned.inbox)
+            found = await receipts(planned.inbox, self._patience_s)
             taken = {name: [r for r in found if r["queue"] == name] for name in planned.queues}
-        self.summary = sum_up(census, orjson.loads(report.read_bytes())["read"], missing, taken, seconds)
+        read = orjson.loads(planned.report.read_bytes())["read"]
+        self.summary = sum_up(census, read, missing, taken, seconds)
         if self._exit_when_done:
             supervisor.stop(1 if self.summary.lost else 0)
         else:
@@ -139,7 +153,19 @@ class Run:
             say("still up; Ctrl-C ends it")
 
 
-def children(planned: Plan, report: Path) -> list[list[Child]]:
+def _stop_if_failed(supervisor: Supervisor, counting: "asyncio.Task[None]") -> None:
+    """A run that can't be counted ends: nobody would ever learn what became of it."""
+    if not counting.cancelled() and (error := counting.exception()) is not None:
+        log.error("the run can't be counted", exc_info=error)
+        supervisor.stop(EXIT_FAILED)
+
+
+async def _cancelled(task: "asyncio.Task[None]") -> None:
+    task.cancel()
+    await asyncio.wait([task])
+
+
+def children(planned: Plan) -> list[list[Child]]:
     """The processes in the order of the way, which is the order in which they are ended."""
     env = planned.settings.environment() | {"PLAINT_CONFIG": os.devnull}
     stdin = any(source.path == "-" for source in planned.settings.sources)
@@ -153,7 +179,8 @@ def children(planned: Plan, report: Path) -> list[list[Child]]:
         [child(f"deliver-{name}", "run", "deliver", "--destination", name) for name in planned.destinations],
     ]
     if planned.settings.sources:
-        groups.insert(0, [child("ingest", "run", "ingest", "--report", str(report), once=True, stdin=stdin)])
+        reading = child("ingest", "run", "ingest", "--report", str(planned.report), once=True, stdin=stdin)
+        groups.insert(0, [reading])
     if planned.inbox:
         groups.append([child("inbox", "inbox")])
     return groups

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import click
 
+from plaint.failures import EXIT_USAGE
+from plaint.preflight import check_setup, check_weights
 from plaint.settings import load_settings
 from plaint.up import INBOX_QUEUES
 from route.rules import check_routes
@@ -13,15 +15,16 @@ from route.rules import check_routes
 @click.command("check-config")
 @click.pass_obj
 def check_config(config: Path | None) -> None:
-    """Check the settings and the routes, and run the examples that each rule carries.
+    """Check the settings, sources, weights, secrets and routes, and run the examples that each rule carries.
 
-    Exit code 0 if they can be used, 1 if the routes have faults, 2 if the settings have.
+    Exit code 0 if all can be used, 1 if only the routes have faults, 2 if anything else has.
     """
     settings = load_settings(config)
-    faults = check_routes(settings.route.routes, list(settings.destinations) or INBOX_QUEUES)
-    for fault in faults:
+    setup = [*check_setup(settings, settings.sources), *check_weights(settings)]
+    routes = check_routes(settings.route.routes, list(settings.destinations) or INBOX_QUEUES)
+    for fault in (*setup, *routes):
         click.echo(str(fault), err=True)
-    if faults:
-        click.echo(f"{len(faults)} fault{'s' * (len(faults) > 1)} in the routes", err=True)
-        sys.exit(1)
+    if count := len(setup) + len(routes):
+        click.echo(f"{count} fault{'s' * (count > 1)}", err=True)
+        sys.exit(EXIT_USAGE if setup else 1)
     click.echo("settings and routes can be used")

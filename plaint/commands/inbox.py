@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from plaint.failures import Unavailable
 from plaint.inbox.server import serve
 from plaint.settings import load_settings
 
@@ -17,4 +18,7 @@ def inbox(config: Path | None) -> None:
 
     settings = load_settings(config).inbox
     uvloop.install()
-    asyncio.run(serve(settings, lambda url: click.echo(url)))
+    try:
+        asyncio.run(serve(settings, lambda url: click.echo(url)))
+    except OSError as error:
+        raise Unavailable(f"inbox: {error}; mend inbox.host, inbox.port or inbox.journal") from None

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -10,7 +11,7 @@ from pydantic import ValidationError
 from ingest.settings import SourceSettings
 from plaint.kafka.topics import ensure_topics
 from plaint.settings import Settings, SettingsInvalid, load_settings
-from schemas.faults import Fault, one_of
+from schemas.faults import Fault, one_of, shown
 from schemas.record import faults
 
 INSTANCE = "PLAINT_INSTANCE"
@@ -25,42 +26,50 @@ def run() -> None:
     """
 
 
-def _ready(config: Path | None, needs_destinations: bool = True) -> Settings:
-    """The settings, with brokers and topics there. Raises SettingsInvalid."""
-    settings = load_settings(config)
-    wrong = []
+def _ready(settings: Settings, wrong: Sequence[Fault], needs_destinations: bool = True) -> None:
+    """Return once the topics are there. Raises SettingsInvalid with ``wrong`` and what else is, TopicsWrong, BrokerAway."""
+    found = list(wrong)
     if not settings.kafka.brokers:
         mend = "name your brokers, such as PLAINT_KAFKA__BROKERS='[\"kafka:9092\"]'; only `plaint up` brings one along"
-        wrong.append(Fault("kafka.brokers", "is empty", mend))
+        found.append(Fault("kafka.brokers", "is empty", mend))
     if needs_destinations and not settings.destinations:
-        wrong.append(Fault("destinations", "is empty", "name where tickets go; only `plaint up` brings an inbox along"))
-    if wrong:
-        raise SettingsInvalid(wrong)
+        found.append(Fault("destinations", "is empty", "name where tickets go; only `plaint up` brings an inbox along"))
+    if found:
+        raise SettingsInvalid(found)
     ensure_topics(settings.kafka, settings.destinations)
-    return settings
 
 
 @run.command()
-@click.option("--source", "sources", multiple=True, help="file:PATH or file:- ; instead of the settings' sources.")
+@click.option(
+    "--source", "sources", multiple=True, help="file:PATH, file:- or stdin; instead of the settings' sources."
+)
 @click.option("--report", type=click.Path(path_type=Path), help="Write what was read to this file as JSON at the end.")
 @click.pass_obj
 def ingest(config: Path | None, sources: tuple[str, ...], report: Path | None) -> None:
     """Publish posts from the sources to plaint.posts; ends when all sources have."""
+    from plaint.workers.ingest import check_sources
     from plaint.workers.ingest import ingest as work
 
-    settings = _ready(config, needs_destinations=False)
+    settings = load_settings(config)
     chosen = read_sources(sources) if sources else list(settings.sources)
+    wrong = check_sources(chosen)
     if not chosen:
-        raise SettingsInvalid([Fault("sources", "is empty", "give --source file:PATH or name sources in the settings")])
+        wrong.append(Fault("sources", "is empty", "give --source file:PATH or name sources in the settings"))
+    _ready(settings, wrong, needs_destinations=False)
     work(settings.kafka, chosen, report)
 
 
 def read_sources(given: tuple[str, ...]) -> list[SourceSettings]:
-    """Sources as they are written on the command line. Raises SettingsInvalid."""
-    try:
-        return [SourceSettings.model_validate(source) for source in given]
-    except ValidationError as error:
-        raise SettingsInvalid([Fault("--source", faults(error), "write file:PATH, file:- or stdin")]) from None
+    """Sources as they are written on the command line. Raises SettingsInvalid with the faults of all of them."""
+    found, wrong = [], []
+    for text in given:
+        try:
+            found.append(SourceSettings.model_validate(text))
+        except ValidationError as error:
+            wrong.append(Fault(f"--source {shown(text)}", faults(error), "write file:PATH, file:- or stdin"))
+    if wrong:
+        raise SettingsInvalid(wrong)
+    return found
 
 
 @run.command("classify")
@@ -69,7 +78,8 @@ def classify_(config: Path | None) -> None:
     """Label posts: plaint.posts → plaint.triaged."""
     from plaint.workers.classify import classify as work
 
-    settings = _ready(config, needs_destinations=False)
+    settings = load_settings(config)
+    _ready(settings, [], needs_destinations=False)
     work(settings.kafka, settings.classify, os.environ.get(INSTANCE))
 
 
@@ -79,7 +89,8 @@ def route_(config: Path | None) -> None:
     """Make tickets: plaint.triaged → plaint.tickets.<destination>."""
     from plaint.workers.route import route as work
 
-    settings = _ready(config)
+    settings = load_settings(config)
+    _ready(settings, [])
     work(settings.kafka, settings.route.routes, list(settings.destinations), os.environ.get(INSTANCE))
 
 
@@ -90,18 +101,17 @@ def deliver_(config: Path | None, destination: str) -> None:
     """Deliver the tickets of one destination; each destination has processes of its own."""
     import uvloop
 
+    from plaint.preflight import check_destination
     from plaint.workers.deliver import deliver as work
 
-    settings = _ready(config)
-    if destination not in settings.destinations:
-        raise SettingsInvalid(
-            [
-                Fault(
-                    "--destination",
-                    f'"{destination}" is not in the settings',
-                    one_of(destination, settings.destinations),
-                )
-            ]
-        )
+    settings = load_settings(config)
+    chosen = settings.destinations.get(destination)
+    if chosen is not None:
+        wrong = check_destination(destination, chosen, settings.kafka)
+    else:
+        mend = one_of(destination, settings.destinations)
+        wrong = [Fault("--destination", f"{shown(destination)} is not in the settings", mend)]
+    _ready(settings, wrong)
+    assert chosen is not None, "it would be a fault"
     uvloop.install()
-    asyncio.run(work(settings.kafka, destination, settings.destinations[destination], os.environ.get(INSTANCE)))
+    asyncio.run(work(settings.kafka, destination, chosen, os.environ.get(INSTANCE)))

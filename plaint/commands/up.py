@@ -7,9 +7,9 @@ from pathlib import Path
 import click
 
 from ingest.settings import SourceSettings
-from plaint.broker.process import BrokerFailed
 from plaint.commands.run import read_sources
-from plaint.settings import load_settings
+from plaint.preflight import check_setup
+from plaint.settings import SettingsInvalid, load_settings
 from plaint.up import Run, forget_environment
 
 
@@ -49,11 +49,10 @@ def up(
         found.append(SourceSettings(path=str(files("ingest") / "samples" / "posts.jsonl"), name="samples"))
     if exit_when_done and (not found or any(source.loop for source in found)):
         raise click.UsageError("--exit-when-done needs a source that ends: --source file:PATH or --samples, no loop")
+    if wrong := check_setup(settings, found):
+        raise SettingsInvalid(wrong)
     run = Run(settings, found, exit_when_done, patience)
-    try:
-        code = run.run(lambda line: click.echo(line, err=summary == "json"))
-    except BrokerFailed as error:
-        raise click.ClickException(str(error)) from None
+    code = run.run(lambda line: click.echo(line, err=summary == "json"))
     if run.summary is not None and exit_when_done:
         click.echo(run.summary.model_dump_json() if summary == "json" else run.summary.text())
     sys.exit(code)

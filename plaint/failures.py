@@ -1,0 +1,54 @@
+"""How a command fails: what is expected ends in clear lines and a documented exit code, never in a traceback."""
+
+import logging
+
+from schemas.faults import FaultsFound
+
+log = logging.getLogger(__name__)
+
+EXIT_USAGE = 2
+"""Wrong usage, settings, routes, topics or weights: a restart won't mend it."""
+EXIT_UNAVAILABLE = 69
+"""The broker, a source or a port can't be had now (EX_UNAVAILABLE of sysexits.h)."""
+EXIT_FAILED = 70
+"""The program itself failed (EX_SOFTWARE)."""
+EXIT_INTERRUPTED = 130
+"""Ended by Ctrl-C, or by a signal before the work was done."""
+EXIT_NO_READER = 141
+"""Nobody reads the output any more, as in ``plaint classify | head -1``."""
+
+
+class Unavailable(Exception):
+    """Something outside of plaint can't be had now; the message says what and what mends it."""
+
+
+def tell(error: Exception) -> tuple[int, list[str]]:
+    """The exit code, and the lines for the person. What nobody expected is logged with its traceback."""
+    if isinstance(error, FaultsFound):
+        count = len(error.faults)
+        return EXIT_USAGE, [f"plaint: {count} fault{'s' * (count > 1)}", *(f"  {fault}" for fault in error.faults)]
+    if isinstance(error, _never_again()):
+        return EXIT_USAGE, [f"plaint: {error}"]
+    if isinstance(error, _not_now()):
+        return EXIT_UNAVAILABLE, [f"plaint: {error}"]
+    log.critical("plaint failed", exc_info=error)
+    return EXIT_FAILED, []
+
+
+def _never_again() -> tuple[type[Exception], ...]:
+    # Imported here, since most commands get by without most of these.
+    from models.manifest import WeightsError
+    from plaint.inbox.journal import JournalDamaged
+
+    return WeightsError, JournalDamaged
+
+
+def _not_now() -> tuple[type[Exception], ...]:
+    from aiokafka.errors import KafkaConnectionError
+
+    from ingest.publish import PublishFailed
+    from ingest.source import SourceFailed
+    from plaint.broker.process import BrokerFailed
+    from plaint.kafka.admin import BrokerAway
+
+    return Unavailable, BrokerAway, BrokerFailed, SourceFailed, PublishFailed, KafkaConnectionError

@@ -1,0 +1,54 @@
+"""What can be known to fail before anything starts: sources, weights and destinations, looked at without Kafka."""
+
+from collections.abc import Sequence
+
+from ingest.settings import SourceSettings
+from plaint.kafka.settings import KafkaSettings
+from plaint.settings import Settings
+from plaint.workers.deliver import LOG_WRITE_S
+from plaint.workers.ingest import check_sources
+from route.destinations.settings import DestinationSettings
+from schemas.faults import Fault
+
+
+def check_setup(settings: Settings, sources: Sequence[SourceSettings]) -> list[Fault]:
+    """Every fault of the sources and destinations."""
+    return [
+        *check_sources(sources),
+        *(
+            fault
+            for name, destination in settings.destinations.items()
+            for fault in check_destination(name, destination, settings.kafka)
+        ),
+    ]
+
+
+def check_weights(settings: Settings) -> list[Fault]:
+    """Whether the model's files are there and whole."""
+    from models.engine import SHIPPED  # costs the inference runtime
+    from models.manifest import WeightsError, load_manifest
+
+    try:
+        load_manifest(settings.classify.model or SHIPPED)
+    except WeightsError as error:
+        what, _, mend = str(error).rpartition(": ")
+        return [Fault("classify.model", what, mend)]
+    return []
+
+
+def check_destination(name: str, destination: DestinationSettings, kafka: KafkaSettings) -> list[Fault]:
+    """Whether its secret can be read, and whether a request can end within a rebalance."""
+    found = []
+    try:
+        destination.signing_keys()
+    except (OSError, ValueError) as error:
+        what = f"can't be read: {error.strerror or error}" if isinstance(error, OSError) else str(error)
+        mend = "give a file that this user can read, with a secret on each line"
+        found.append(Fault(f"destinations.{name}.secret_file", what, mend))
+    longest = kafka.rebalance_timeout_s - LOG_WRITE_S
+    if destination.timeout_s > longest:
+        what = f"is {destination.timeout_s:g} s, but in a rebalance a request has {longest:g} s to end"
+        enough = destination.timeout_s + LOG_WRITE_S
+        mend = f"set it to at most {longest:g}, or kafka.rebalance_timeout_s to at least {enough:g}"
+        found.append(Fault(f"destinations.{name}.timeout_s", what, mend))
+    return found
