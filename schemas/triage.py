@@ -6,7 +6,10 @@ from pydantic import Field
 
 from schemas.labels import Intent, Sentiment
 from schemas.post import Moment, Post
-from schemas.record import Record
+from schemas.record import MAX_RECORD_BYTES, Record
+
+MAX_TRIAGE_BYTES = MAX_RECORD_BYTES + 16 * 1024
+"""The triage of the largest post: the post, its defaults written out, and the labels on it."""
 
 Probability = Annotated[float, Field(ge=0.0, le=1.0)]
 

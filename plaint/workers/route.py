@@ -14,7 +14,7 @@ from route.tickets import tickets_for
 from schemas import topics
 from schemas.post import Post
 from schemas.ticket import Ticket, ticket_partition
-from schemas.triage import Triage
+from schemas.triage import MAX_TRIAGE_BYTES, Triage
 
 _SOUND = Triage(post=Post(id="canary", text="My order has not arrived."), triaged_at=datetime.now(UTC))
 CANARY = InRecord(topics.TRIAGED, 0, -1, b"canary", _SOUND.to_bytes(), 0.0)
@@ -38,7 +38,7 @@ class RouteStage:
         """See Stage: nothing is remembered."""
 
     def _outcome(self, record: InRecord) -> Outcome:
-        triage = decoded(self.name, record, Triage.from_bytes)
+        triage = decoded(self.name, record, Triage.from_bytes, MAX_TRIAGE_BYTES)
         if not isinstance(triage, Triage):
             return triage
         tickets, drop = tickets_for(triage, self._table)

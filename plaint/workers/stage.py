@@ -13,7 +13,7 @@ from typing import NamedTuple, Protocol, TypeVar
 from plaint.kafka.publisher import OutRecord
 from schemas.deadletter import DeadLetter
 from schemas.reasons import DeadReason, DropReason
-from schemas.record import Record, RecordDropped, RecordInvalid
+from schemas.record import MAX_RECORD_BYTES, Record, RecordDropped, RecordInvalid
 
 log = logging.getLogger(__name__)
 
@@ -76,8 +76,16 @@ def dead(stage: str, record: InRecord, reason: DeadReason, detail: str) -> DeadL
     return DeadLetter.of(reason, stage, record.place, detail, record.value, record.key)
 
 
-def decoded(stage: str, record: InRecord, decode: Callable[[bytes | None], R]) -> R | Dropped | DeadLetter:
-    """``decode`` of the record's value; what it refuses is given as an outcome rather than raised."""
+def decoded(
+    stage: str, record: InRecord, decode: Callable[[bytes | None], R], limit: int = MAX_RECORD_BYTES
+) -> R | Dropped | DeadLetter:
+    """``decode`` of the record's value; what it refuses is given as an outcome rather than raised.
+
+    A value over ``limit`` bytes is refused: the broker counts them compressed and lets far larger ones through, but
+    what comes of such a record would fit into no record again.
+    """
+    if record.value is not None and len(record.value) > limit:
+        return dead(stage, record, DeadReason.TOO_LARGE, f"{len(record.value)} bytes are over {limit}")
     try:
         return decode(record.value)
     except RecordInvalid as refusal:

@@ -4,6 +4,7 @@ Every ticket costs three of them, so the ticket's own JSON is put in as it is, a
 model takes 20. ``v`` and ``epoch`` come first: that is how an owner tells its own records from others' by their first bytes.
 """
 
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal, NamedTuple
@@ -12,7 +13,7 @@ import orjson
 
 from schemas.delivery import OWNER_KEY
 from schemas.reasons import DeadReason, DropReason
-from schemas.record import RecordInvalid
+from schemas.record import MAX_RECORD_BYTES, RecordInvalid
 from schemas.ticket import Op
 
 OpenState = Literal["accepted", "sending"]
@@ -20,6 +21,11 @@ FinalState = Literal["done", "dead"]
 
 OWNER = OWNER_KEY.encode()
 
+MAX_BODY_BYTES = 2 * MAX_RECORD_BYTES
+"""The largest ticket that is taken on, its defaults written out; one that is larger could not be written again."""
+MAX_COUNT = 2**53
+
+_KEY = re.compile(rb"[0-9a-f]{32}")
 _OPS: dict[object, Op] = {"create": "create", "update": "update", "withdraw": "withdraw"}
 _OPEN: dict[object, OpenState] = {"accepted": "accepted", "sending": "sending"}
 
@@ -128,20 +134,23 @@ def final_record(
     return LogRecord(key.encode(), orjson.dumps(head))
 
 
+def is_key(key: bytes) -> bool:
+    """Whether ``key`` is that of a ticket. Anybody may have written to the log, so nothing else gets near the memory."""
+    return _KEY.fullmatch(key) is not None
+
+
 def read_entry(key: bytes, value: bytes, offset: int) -> Entry:
     """A record of a ticket (not an owner record) as it stands at ``offset``. Raises RecordInvalid."""
     try:
         fields = orjson.loads(value)
-        if not isinstance(fields, dict):
-            raise TypeError("no object")
-        return _entry(key.decode("ascii"), fields, offset)
+        if not is_key(key) or not isinstance(fields, dict):
+            raise TypeError
+        return _entry(key.decode(), fields, offset)
     except (ValueError, KeyError, TypeError, OverflowError) as error:
         raise RecordInvalid(DeadReason.INVALID_RECORD, f"not a delivery: {type(error).__name__}") from None
 
 
 def _entry(key: str, fields: dict[str, Any], offset: int) -> Entry:
-    if len(key) != 32 or int(key, 16) < 0:
-        raise ValueError(key)
     entry = Entry(
         key=key,
         revision=_count(fields, "revision"),
@@ -156,16 +165,18 @@ def _entry(key: str, fields: dict[str, Any], offset: int) -> Entry:
     entry.state = _OPEN[state]
     entry.op = _OPS[fields.get("op", "create")]
     entry.attempt = _count(fields, "attempt")
-    entry.due = datetime.fromisoformat(fields["due_at"]).timestamp()
+    entry.due = datetime.fromisoformat(fields["due_at"]).astimezone(UTC).timestamp()  # raises outside of the calendar
     if not isinstance(fields["ticket"], dict):
         raise TypeError("ticket")
     entry.body = orjson.dumps(fields["ticket"])
+    if len(entry.body) > MAX_BODY_BYTES:
+        raise ValueError("ticket")
     return entry
 
 
 def _count(fields: dict[str, Any], name: str) -> int:
     value = fields.get(name, 0)
-    if type(value) is not int or value < 0:
+    if type(value) is not int or not 0 <= value <= MAX_COUNT:
         raise ValueError(name)
     return value
 

@@ -10,7 +10,7 @@ from plaint.workers.delivering.log_writer import LogWriter
 from route.delivery.clock import Clock
 from route.delivery.counters import Counters
 from route.delivery.dispatch import FAR_S, Dispatcher
-from route.delivery.entry import OWNER, LogRecord, own_prefix, owner_record, read_entry
+from route.delivery.entry import OWNER, LogRecord, is_key, own_prefix, owner_record, read_entry
 from route.delivery.fold import Fold
 from route.delivery.lane import Lane
 from route.delivery.ledger import Ledger
@@ -120,8 +120,8 @@ class Partition:
     def _take(self, record: Any, keep_until: float) -> None:
         if record.key == OWNER:
             self._owner(record.offset)
-        elif record.key is not None and record.value is None:
-            self.fold.forget(record.key.decode("ascii", "replace"))
+        elif record.value is None and is_key(record.key or b""):
+            self.fold.forget(record.key.decode())
         elif self.lane is None or not (record.value or b"").startswith(self._own):  # our own is known already
             try:
                 self.fold.apply(read_entry(record.key or b"", record.value or b"", record.offset), keep_until)
