@@ -27,13 +27,14 @@ Place = tuple[str, int, int]
 class Tickets:
     """What one destination was asked to do and what its log says of it; revisions by ticket key.
 
-    ``taken`` are the revisions that the destination is said to have taken: its receiver must know them.
+    ``taken`` are the revisions that the destination is said to have taken in this run: its receiver must know them.
+    ``held`` are the keys that it was ever said to have taken.
     """
 
     asked: dict[str, int] = field(default_factory=dict)
     created: set[str] = field(default_factory=set)
     ended: dict[str, int] = field(default_factory=dict)
-    dead: set[str] = field(default_factory=set)
+    held: set[str] = field(default_factory=set)
     taken: set[tuple[str, int]] = field(default_factory=set)
     requests: int = 0
 
@@ -115,8 +116,8 @@ class Census:
         if ticket.op != "withdraw":
             known.created.add(ticket.key)
 
-    def add_delivery(self, destination: str, key: bytes | None, value: bytes | None) -> None:
-        """A record of plaint.deliveries.<destination>."""
+    def add_delivery(self, destination: str, key: bytes | None, value: bytes | None, is_earlier: bool = False) -> None:
+        """A record of plaint.deliveries.<destination>; ``is_earlier``: written before this run."""
         if key is None or key == OWNER_KEY.encode():
             return
         try:
@@ -124,15 +125,15 @@ class Census:
         except (RecordInvalid, RecordDropped):
             return
         known = self.tickets[destination]
+        name = key.decode()
         if step.state == "sending":
-            known.requests += 1
-        if step.state in ("done", "dead"):
-            name = key.decode()
+            known.requests += not is_earlier
+        elif step.state in ("done", "dead"):
             known.ended[name] = max(step.revision, known.ended.get(name, 0))
-            if step.state == "dead":
-                known.dead.add(name)
-            elif step.reason is None:  # else it ended without a request: collapsed, nothing to withdraw
-                known.taken.add((name, step.revision))
+            if step.state == "done" and step.reason is None:  # else it ended without a request: collapsed, say
+                known.held.add(name)
+                if not is_earlier:
+                    known.taken.add((name, step.revision))
 
     def add_dead_letter(self, letter: DeadLetter) -> None:
         """A record of plaint.deadletters."""

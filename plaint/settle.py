@@ -59,6 +59,7 @@ class Follower:
         self._fresh = fresh
         self._destinations = {topics.tickets(name): name for name in destinations}
         self._logs = {topics.deliveries(name): name for name in destinations}
+        self._earlier: dict[TopicPartition, int] = {}
         self._kafka = kafka
         self._consumer: AIOKafkaConsumer
 
@@ -73,7 +74,8 @@ class Follower:
         self._consumer.assign(found)
         await self._consumer.seek_to_beginning(*found)
         if not self._fresh:
-            for tp, offset in (await self._consumer.end_offsets(found)).items():
+            self._earlier = await self._consumer.end_offsets(found)
+            for tp, offset in self._earlier.items():
                 if tp.topic not in self._logs:
                     self._consumer.seek(tp, offset)
 
@@ -82,7 +84,7 @@ class Follower:
         count = 0
         for tp, records in (await self._consumer.getmany(timeout_ms=500, max_records=5000)).items():
             for record in records:
-                self._fold(tp.topic, record)
+                self._fold(tp, record)
                 count += 1
             await asyncio.sleep(0)
         return count
@@ -95,7 +97,8 @@ class Follower:
         await self._consumer.topics()
         return self._consumer.partitions_for_topic(topic) or set()
 
-    def _fold(self, topic: str, record: Any) -> None:
+    def _fold(self, tp: TopicPartition, record: Any) -> None:
+        topic = tp.topic
         place = topic, record.partition, record.offset
         if topic == topics.POSTS:
             self._census.add_post(place, record.value)
@@ -106,7 +109,8 @@ class Follower:
         elif topic in self._destinations:
             self._census.add_ticket(self._destinations[topic], place, record.value)
         else:
-            self._census.add_delivery(self._logs[topic], record.key, record.value)
+            is_earlier = record.offset < self._earlier.get(tp, 0)
+            self._census.add_delivery(self._logs[topic], record.key, record.value, is_earlier)
 
 
 def _counts(found: Mapping[str, int]) -> str:
@@ -158,7 +162,7 @@ def sum_up(
     seconds: float,
 ) -> Summary:
     """``read`` lines were read at the source; ``taken`` are the receiver's receipts a destination, if it can be asked."""
-    counted = {name: len(known.ended.keys() - known.dead) for name, known in census.tickets.items()}
+    counted = {name: len(known.created & known.held) for name, known in census.tickets.items()}
     requests = {name: known.requests for name, known in census.tickets.items()}
     duplicates, absent = 0, 0
     if taken is not None:
