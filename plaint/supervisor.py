@@ -40,7 +40,10 @@ CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]")
 
 @dataclass(frozen=True)
 class Child:
-    """A process to keep running. ``once``: exit code 0 is its end, it is not started again."""
+    """A process to keep running. ``once``: exit code 0 is its end, it is not started again.
+
+    ``stdin``: it reads this process's standard input, so any end but that one ends everything.
+    """
 
     name: str
     argv: tuple[str, ...]
@@ -185,7 +188,7 @@ class Supervisor:
                     self._once_done.set()
                 return
             recent = self._count_exit(kept)
-            if why := self._hopeless(code, recent):
+            if why := self._hopeless(kept.child, code, recent):
                 log.error("%s ended with code %d: %s, giving up", name, code, why)
                 self.stop(_shell_code(code) or EX_UNAVAILABLE)
                 return
@@ -195,8 +198,10 @@ class Supervisor:
                 return
             self.restarts[name] += 1
 
-    def _hopeless(self, code: int, recent: int) -> str:
+    def _hopeless(self, child: Child, code: int, recent: int) -> str:
         """Why there is no use in another start, or nothing."""
+        if child.stdin:
+            return "what it took from standard input can't be read again"
         if code in NEVER_AGAIN:
             return "a restart won't mend it"
         return f"{recent} exits within {self._policy.window_s:g} s" if recent >= self._policy.exits else ""
