@@ -5,6 +5,7 @@ import os
 import random
 import signal
 import socket
+from collections.abc import Callable
 
 from plaint.kafka.settings import KafkaSettings
 from plaint.workers.delivering.fatal import fatal
@@ -14,6 +15,7 @@ from route.delivery.clock import SystemClock
 from route.delivery.courier import Policy
 from route.delivery.retry import RetrySchedule
 from route.destinations import open_destination
+from route.destinations.base import Destination
 from route.destinations.settings import DestinationSettings
 
 LOG_WRITE_S = 5.0
@@ -30,29 +32,39 @@ async def deliver(
 
     Raises ValueError or OSError if the settings can't be used, KafkaConnectionError if no broker answers.
     """
-    if destination.timeout_s + LOG_WRITE_S > kafka.rebalance_timeout_s:
-        raise ValueError(f"timeout_s must be {LOG_WRITE_S} s under kafka.rebalance_timeout_s, which waits for requests")
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):  # before the consumer starts: it may wait long for its group
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    clock = SystemClock()
-    opened = open_destination(destination, clock.wall)
-    schedule = RetrySchedule(destination.first_wait_s, destination.max_wait_s, destination.jitter, random.random)
-    worker = DeliverWorker(
+    opened = open_destination(destination, SystemClock().wall)
+    try:
+        await deliver_worker(kafka, name, destination, opened, instance).run(stop)
+    finally:
+        await opened.close()
+
+
+def deliver_worker(
+    kafka: KafkaSettings,
+    name: str,
+    settings: DestinationSettings,
+    destination: Destination,
+    instance: str | None = None,
+    fatal: Callable[[BaseException], object] = fatal,
+) -> DeliverWorker:
+    """The worker that these settings describe. Raises ValueError if they contradict each other."""
+    if settings.timeout_s + LOG_WRITE_S > kafka.rebalance_timeout_s:
+        raise ValueError(f"timeout_s must be {LOG_WRITE_S} s under kafka.rebalance_timeout_s, which waits for requests")
+    schedule = RetrySchedule(settings.first_wait_s, settings.max_wait_s, settings.jitter, random.random)
+    return DeliverWorker(
         kafka,
         name,
-        opened,
-        Policy(destination.tries, schedule, destination.unknown_outcome == "park"),
-        Breaker(destination.breaker_failures, destination.breaker_probe_s),
-        clock,
-        concurrency=destination.concurrency,
-        window=destination.window,
-        timeout_s=destination.timeout_s,
+        destination,
+        Policy(settings.tries, schedule, settings.unknown_outcome == "park"),
+        Breaker(settings.breaker_failures, settings.breaker_probe_s),
+        SystemClock(),
+        concurrency=settings.concurrency,
+        window=settings.window,
+        timeout_s=settings.timeout_s,
         worker=instance or f"{socket.gethostname()}-{os.getpid()}",
         instance=instance,
         fatal=fatal,
     )
-    try:
-        await worker.run(stop)
-    finally:
-        await opened.close()

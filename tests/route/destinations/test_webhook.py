@@ -43,6 +43,33 @@ async def serving(handler: Handler, path: str = "/hook") -> AsyncIterator[str]:
         await runner.cleanup()
 
 
+Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+@asynccontextmanager
+async def talking(talk: Talk) -> AsyncIterator[str]:
+    """A server that says what the test wants said, and is quite over when the test is."""
+    over: list[asyncio.Event] = []
+
+    async def one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        over.append(asyncio.Event())
+        try:
+            await talk(reader, writer)
+        except (ConnectionError, asyncio.IncompleteReadError):
+            pass
+        finally:
+            writer.transport.abort()
+            await asyncio.sleep(0)
+            over[-1].set()
+
+    server = await asyncio.start_server(one, "127.0.0.1", 0)
+    yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/hook"
+    server.close()
+    for event in over:
+        await event.wait()
+    await asyncio.sleep(0)
+
+
 async def post(
     url: str, one: Ticket | None = None, may_send: MaySend = yes, attempt: int = 1, **settings: Any
 ) -> Outcome:
@@ -286,14 +313,12 @@ async def test_what_is_no_http_answer_is_tried_again(answer: bytes) -> None:
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(answer)
-        writer.close()
-        await writer.wait_closed()
+        await writer.drain()
+        writer.write_eof()
+        await reader.read()
 
-    server = await asyncio.start_server(talk, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    outcome = await post(f"http://127.0.0.1:{port}/hook")
-    server.close()
-    await server.wait_closed()
+    async with talking(talk) as url:
+        outcome = await post(url)
     assert isinstance(outcome, NotNow)
     assert outcome.maybe_taken
 
@@ -305,20 +330,15 @@ async def test_a_name_of_a_private_network_is_refused_unless_allowed() -> None:
 
 
 async def test_without_leave_nothing_goes_out_not_even_headers() -> None:
-    lines: list[bytes] = []
+    sent: list[bytes] = []
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        lines.append(await reader.read(100))
-        writer.close()
-        await writer.wait_closed()
+        sent.append(await reader.read())
 
-    server = await asyncio.start_server(talk, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    with pytest.raises(Withheld):
-        await post(f"http://127.0.0.1:{port}/hook", may_send=lambda: False)
-    server.close()
-    await server.wait_closed()
-    assert b"".join(lines) == b""
+    async with talking(talk) as url:
+        with pytest.raises(Withheld):
+            await post(url, may_send=lambda: False)
+    assert b"".join(sent) == b""
 
 
 async def test_leave_is_asked_as_the_bytes_go_out_not_before_the_connection_is_there() -> None:
@@ -335,31 +355,29 @@ async def test_leave_is_asked_as_the_bytes_go_out_not_before_the_connection_is_t
     assert len(asked) == 1
 
 
-async def test_a_kept_connection_that_the_receiver_closed_costs_one_outcome_and_no_second_request() -> None:
+async def test_a_kept_connection_that_the_receiver_drops_costs_one_outcome_and_no_second_request() -> None:
     requests = 0
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         nonlocal requests
-        head = await reader.readuntil(b"\r\n\r\n")
-        length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
-        await reader.readexactly(length)
-        requests += 1
-        if requests == 1:
-            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-            head = await reader.readuntil(b"\r\n\r\n")  # the second request on the same line
+        while True:
+            head = await reader.readuntil(b"\r\n\r\n")
+            length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
+            await reader.readexactly(length)
             requests += 1
-        writer.transport.abort()
+            if requests == 2:
+                return
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
 
-    server = await asyncio.start_server(talk, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    made = DestinationSettings.model_validate({"url": f"http://127.0.0.1:{port}/", "secret": SECRET, "concurrency": 1})
-    destination = open_destination(made, time.time)
-    parcel = Parcel(ticket().key, "create", 0, 1, ticket().to_bytes())
-    assert await destination.create(parcel, yes) == Taken(200)
-    assert await destination.create(parcel, yes) == NotNow("the line was dropped without an answer", maybe_taken=True)
-    await destination.close()
-    server.close()
-    await server.wait_closed()
+    async with talking(talk) as url:
+        made = DestinationSettings.model_validate({"url": url, "secret": SECRET, "concurrency": 1})
+        destination = open_destination(made, time.time)
+        parcel = Parcel(ticket().key, "create", 0, 1, ticket().to_bytes())
+        first = await destination.create(parcel, yes)
+        second = await destination.create(parcel, yes)
+        await destination.close()
+    assert first == Taken(200)
+    assert second == NotNow("the line was dropped without an answer", maybe_taken=True)
     assert requests == 2
 
 

@@ -1,0 +1,192 @@
+"""The deliver worker in this process, on the embedded broker and on Apache Kafka."""
+
+import asyncio
+
+import pytest
+
+from plaint.kafka.publisher import OutRecord
+from route.delivery import dispatch
+from route.delivery.entry import owner_record
+from schemas import topics
+from schemas.deadletter import DeadLetter
+from schemas.reasons import DeadReason, DropReason
+from tests.plaint.delivering import (
+    committed,
+    delivering,
+    histories,
+    make_topics,
+    partition_of,
+    read_topic,
+    receiving,
+    send,
+    ticket,
+    until,
+    write,
+)
+
+
+@pytest.fixture
+def name(fresh: str) -> str:
+    """A destination of the test's own."""
+    return f"desk-{fresh}"
+
+
+async def test_tickets_of_all_partitions_arrive_once_and_are_remembered(broker: str, name: str) -> None:
+    await make_topics(broker, name)
+    await send(broker, *(ticket(n, name) for n in range(100)))
+    async with receiving() as receiver, delivering(broker, name, receiver.url) as worker:
+        await until(lambda: len(receiver.taken) == 100)
+        await send(broker, *(ticket(n, name, "update", 1) for n in range(10)), ticket(50, name))
+        await send(broker, ticket(11, name, "withdraw", 1), ticket(999, name, "withdraw", 1))
+        await until(lambda: len(receiver.taken) == 111 and worker.counters.dropped.total() == 2)
+    assert receiver.repeated == 0
+    found = await histories(broker, name, 333)
+    assert len(found) == 100
+    assert {steps[-1].state for steps in found.values()} == {"done"}
+    assert [step.state for step in found[ticket(99, name).key]] == ["accepted", "sending", "done"]
+    assert found[ticket(99, name).key][-1].remote_id == ticket(99, name).key[:8]
+    assert worker.counters.dropped[DropReason.REPEATED] == 1
+    assert worker.counters.dropped[DropReason.NOTHING_TO_WITHDRAW] == 1
+    assert await committed(broker, name) == 113
+
+
+@pytest.mark.kafka
+async def test_a_worker_goes_on_where_the_last_one_stopped(kafka: str, name: str) -> None:
+    await make_topics(kafka, name)
+    await send(kafka, *(ticket(n, name) for n in range(20)))
+    async with receiving(answer=lambda n: 200 if n <= 10 else 503) as receiver:
+        async with delivering(kafka, name, receiver.url, first_wait_s=0.5, tries=1000, concurrency=1):
+            await until(lambda: len(receiver.requests) >= 15)
+        assert len(receiver.taken) == 10
+        receiver.answer = lambda _: 200
+        await send(kafka, *(ticket(n, name) for n in range(25)))  # all again, and five new ones
+        async with delivering(kafka, name, receiver.url) as worker:
+            await until(lambda: len(receiver.taken) == 25 and worker.counters.dropped.total() == 20)
+    assert receiver.repeated == 0
+    assert worker.counters.dropped[DropReason.REPEATED] == 20
+
+
+@pytest.mark.kafka
+async def test_poison_and_garbage_hold_nothing_up(kafka: str, name: str) -> None:
+    """On both topics that it reads: each bad ticket is a dead letter, each bad record of the log is passed over."""
+    await make_topics(kafka, name)
+    log, key = topics.deliveries(name), ticket(1, name).key.encode()
+    garbage = [(b"", b"{}"), (b"\xff", b"\xff"), (key, b"[]"), (b"_x", b"")]
+    await write(kafka, [OutRecord(log, part, k, value) for part in range(4) for k, value in garbage])
+    bad = [b"", b"null", b"{}", b"\x00" * 1000, b"y" * 300_000, ticket(1, "elsewhere").to_bytes()]
+    await write(kafka, [OutRecord(topics.tickets(name), part, b"k", value) for part in range(4) for value in bad])
+    await send(kafka, *(ticket(n, name) for n in range(8)))
+    async with receiving() as receiver, delivering(kafka, name, receiver.url) as worker:
+        await until(lambda: len(receiver.taken) == 8 and worker.counters.invalid == 24)
+        assert worker.counters.unreadable == 16
+    letters = [
+        DeadLetter.from_kafka(record.key, record.value, record.headers)
+        for record in await read_topic(kafka, topics.DEAD_LETTERS, 24)
+    ]
+    ours = [letter for letter in letters if f"tickets.{name}[" in letter.place]
+    assert len({letter.place for letter in ours}) == 24
+    assert {letter.reason for letter in ours} == {
+        DeadReason.INVALID_JSON, DeadReason.INVALID_RECORD, DeadReason.TOO_LARGE,
+    }  # fmt: skip
+
+
+@pytest.mark.kafka
+async def test_a_refusal_is_a_dead_letter_with_the_ticket_and_the_answer(kafka: str, name: str) -> None:
+    await make_topics(kafka, name)
+    await send(kafka, ticket(1, name))
+    async with receiving(answer=lambda _: 422) as receiver, delivering(kafka, name, receiver.url) as worker:
+        await until(lambda: worker.counters.dead.total() == 1)
+    found = await read_topic(kafka, topics.DEAD_LETTERS, 1)
+    [letter] = [
+        one
+        for record in found
+        if (one := DeadLetter.from_kafka(record.key, record.value, record.headers)).key == ticket(1, name).key.encode()
+    ]
+    assert (letter.reason, letter.stage) == (DeadReason.REFUSED, "deliver")
+    assert letter.detail.startswith('422 {"id"')
+    assert letter.value == ticket(1, name).to_bytes()
+    last = (await histories(kafka, name, 3))[ticket(1, name).key][-1]
+    assert (last.state, last.reason, last.status) == ("dead", DeadReason.REFUSED, 422)
+
+
+@pytest.mark.kafka
+async def test_too_many_unsettled_tickets_wait_in_kafka(kafka: str, name: str) -> None:
+    await make_topics(kafka, name)
+    await send(kafka, *(ticket(n, name) for n in range(3000)))
+    async with (
+        receiving(answer=lambda _: 503) as receiver,
+        delivering(kafka, name, receiver.url, window=500, breaker_failures=3) as worker,
+    ):
+        await until(lambda: worker.counters.read >= 500 and worker.breaker.is_open)
+        before = worker.counters.read
+        await asyncio.sleep(1.0)  # five polls
+        assert worker.counters.read == before < 2000
+        receiver.answer = lambda _: 200
+        await until(lambda: len(receiver.taken) == 3000)
+    assert receiver.repeated == 0
+
+
+@pytest.mark.kafka
+async def test_bodies_of_far_off_tickets_are_read_back_from_the_log(
+    kafka: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dispatch, "FAR_S", 0.5)
+    await make_topics(kafka, name)
+    await send(kafka, *(ticket(n, name) for n in range(50)))
+    async with receiving(answer=lambda n: 503 if n <= 50 else 200) as receiver:
+        changed = {"first_wait_s": 1.5, "max_wait_s": 1.5, "breaker_failures": 1000}
+        async with delivering(kafka, name, receiver.url, **changed) as worker:
+            await until(lambda: worker.counters.retried == 50)
+            lanes = [partition.lane for partition in worker._partitions.values()]
+            assert sum(lane.fold.held for lane in lanes if lane is not None) == 0
+            await until(lambda: len(receiver.taken) == 50)
+    assert {step.text for step in [ticket(n, name) for n in range(50)]} == {
+        steps[-2].ticket.text for steps in (await histories(kafka, name, 250)).values() if steps[-2].ticket
+    }
+
+
+@pytest.mark.kafka
+async def test_a_newer_owner_deposes_and_an_owner_that_vanished_is_overcome(kafka: str, name: str) -> None:
+    """A process that lost its place in the group may still write an owner record as it dies."""
+    await make_topics(kafka, name)
+    async with receiving() as receiver, delivering(kafka, name, receiver.url) as worker:
+        await send(kafka, ticket(1, name))
+        await until(lambda: len(receiver.taken) == 1)
+        part = partition_of(ticket(1, name).key)
+        record = owner_record("someone-else", 0.0)
+        await write(kafka, [OutRecord(topics.deliveries(name), part, record.key, record.value)])
+        await until(lambda: any(p.deposed_at is not None for p in worker._partitions.values()))
+        mine = next(n for n in range(2, 1000) if partition_of(ticket(n, name).key) == part)
+        await send(kafka, ticket(mine, name))
+        await asyncio.sleep(1.0)
+        assert len(receiver.taken) == 1
+        await until(lambda: len(receiver.taken) == 2)
+    assert receiver.repeated == 0
+
+
+@pytest.mark.kafka
+async def test_it_can_be_stopped_before_it_has_joined_its_group(kafka: str, name: str) -> None:
+    await make_topics(kafka, name)
+    async with receiving() as receiver, asyncio.timeout(10), delivering(kafka, name, receiver.url):
+        pass
+
+
+@pytest.mark.kafka
+async def test_two_workers_share_the_partitions_and_hand_them_over_without_a_repeat(kafka: str, name: str) -> None:
+    await make_topics(kafka, name)
+    async with receiving(delay_s=0.1) as receiver, delivering(kafka, name, receiver.url, concurrency=8) as one:
+        await send(kafka, *(ticket(n, name) for n in range(100)))
+        await until(lambda: len(receiver.taken) > 10)
+        async with delivering(kafka, name, receiver.url, concurrency=8) as two:
+            await until(lambda: len(two._partitions) == 2 and two.counters.done > 5)
+            await send(kafka, *(ticket(n, name) for n in range(100, 200)))
+            await until(lambda: len(receiver.taken) > 150)
+        await until(lambda: len(receiver.taken) == 200)
+    assert receiver.repeated == 0
+    assert one.counters.abandoned == two.counters.abandoned == 0
+
+
+async def test_a_timeout_longer_than_a_rebalance_waits_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match="rebalance_timeout_s"):
+        async with delivering("127.0.0.1:1", name, "http://127.0.0.1:1/", timeout_s=19):
+            pass
