@@ -14,3 +14,11 @@ class RouteSettings(BaseModel):
     routes: Annotated[
         Path | None, Field(description="File of routing rules; none: the ones that plaint ships (route/routes.yaml).")
     ] = None
+    remember: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=1_000_000,
+            description="Posts a partition whose first triage is known, so that a second one makes no other ticket.",
+        ),
+    ] = 10_000

@@ -91,7 +91,7 @@ def route_(config: Path | None) -> None:
 
     settings = load_settings(config)
     _ready(settings, [])
-    work(settings.kafka, settings.route.routes, list(settings.destinations), os.environ.get(INSTANCE))
+    work(settings.kafka, settings.route, list(settings.destinations), os.environ.get(INSTANCE))
 
 
 @run.command("deliver")

@@ -1,6 +1,5 @@
 """The classify worker: plaint.posts → plaint.triaged."""
 
-from collections import OrderedDict
 from collections.abc import Sequence
 from typing import NoReturn
 
@@ -11,36 +10,13 @@ from models.engine import Engine
 from plaint.kafka.publisher import OutRecord
 from plaint.kafka.settings import KafkaSettings
 from plaint.workers.faust_worker import run_stage
-from plaint.workers.stage import Dropped, InRecord, Outcome, Result, decoded
+from plaint.workers.seen import Seen, superseded
+from plaint.workers.stage import Dropped, InRecord, Outcome, Result, Stretch, decoded
 from schemas import topics
 from schemas.post import Post
 from schemas.reasons import DropReason
 
 CANARY = InRecord(topics.POSTS, 0, -1, b"canary", Post(id="canary", text="My order has not arrived.").to_bytes(), 0.0)
-
-
-class Seen:
-    """The newest revision of the last posts whose triage is written, so that one that comes again costs nothing.
-
-    What it forgets, or a worker that was restarted doesn't know, is triaged again to the same ticket: delivery drops it.
-    """
-
-    def __init__(self, size: int) -> None:
-        self._size = size
-        self._revisions: OrderedDict[str, int] = OrderedDict()
-
-    def drop(self, post: Post) -> Dropped | None:
-        """Why this post needs no triage, if it doesn't."""
-        known = self._revisions.get(post.id)
-        if known is None or post.revision > known:
-            return None
-        return Dropped(DropReason.REPEATED if post.revision == known else DropReason.STALE_REVISION)
-
-    def add(self, post: Post) -> None:
-        """Remember a post whose triage is acknowledged."""
-        self._revisions[post.id] = max(post.revision, self._revisions.pop(post.id, 0))
-        while len(self._revisions) > self._size:
-            self._revisions.popitem(last=False)
 
 
 class ClassifyStage:
@@ -77,15 +53,19 @@ class ClassifyStage:
 
     def published(self, records: Sequence[InRecord]) -> None:
         """See Stage."""
-        for post in self._batch:
-            self._seen.add(post)
+        self._seen.add(self._batch)
 
     def _drop(self, post: Post, newest: dict[str, int]) -> Dropped | None:
         if post.event != "delete" and is_blank(post.text):
             return Dropped(DropReason.EMPTY_TEXT)
-        if newest.get(post.id, -1) >= post.revision:  # earlier in this batch
-            return Dropped(DropReason.REPEATED if newest[post.id] == post.revision else DropReason.STALE_REVISION)
-        return self._seen.drop(post)
+        return superseded(post, newest.get(post.id)) or self._seen.drop(post)
+
+    def unknown(self, records: Sequence[InRecord]) -> list[Stretch]:
+        """See Stage: what a restarted worker doesn't know is triaged again, and the router takes the first triage."""
+        return []
+
+    def remember(self, records: Sequence[InRecord]) -> None:
+        """See Stage."""
 
 
 def classify(kafka: KafkaSettings, settings: ClassifySettings, instance: str | None = None) -> NoReturn:

@@ -19,6 +19,7 @@ from typing import Any, NoReturn
 import faust
 import uvloop
 
+from plaint.kafka.lookback import read_stretch
 from plaint.kafka.publisher import OutRecord, Publisher, PublishFailed
 from plaint.kafka.settings import KafkaSettings
 from plaint.workers.stage import Dropped, InRecord, Outcome, Result, Stage, StageBroken, outcomes
@@ -53,7 +54,8 @@ class Tally:
 class Batches:
     """Takes batches of a stage from records to acknowledged results. Knows nothing of Faust."""
 
-    def __init__(self, stage: Stage, publisher: Publisher, canary: InRecord) -> None:
+    def __init__(self, kafka: KafkaSettings, stage: Stage, publisher: Publisher, canary: InRecord) -> None:
+        self._kafka = kafka
         self.stage = stage
         self.publisher = publisher
         self.canary = canary
@@ -62,6 +64,9 @@ class Batches:
 
     async def handle(self, records: Sequence[InRecord]) -> None:
         """Return once everything that comes of ``records`` is acknowledged. Raises PublishFailed or StageBroken."""
+        for stretch in self.stage.unknown(records):
+            before = await read_stretch(self._kafka, self.stage.input_topic, *stretch)
+            self.stage.remember([in_record(message, message.timestamp / 1000) for message in before])
         loop = asyncio.get_running_loop()
         found = await loop.run_in_executor(self._thread, outcomes, self.stage, records, self.canary)
         await self.publisher.publish(written(found, records))
@@ -96,7 +101,7 @@ def run_stage(
     uvloop.install()
     asyncio.set_event_loop(asyncio.new_event_loop())
     app = _app(kafka, stage, instance)
-    batches = Batches(stage, Publisher(kafka), canary)
+    batches = Batches(kafka, stage, Publisher(kafka), canary)
     topic = app.topic(stage.input_topic, key_serializer="raw", value_serializer="raw")
 
     @app.agent(topic, name=stage.name)  # type: ignore[untyped-decorator]
@@ -120,7 +125,7 @@ def run_stage(
 
 async def _take(stream: Any, batches: Batches, events: Sequence[Any]) -> None:
     try:
-        await batches.handle([_in_record(event.message) for event in events])
+        await batches.handle([in_record(event.message, event.message.timestamp) for event in events])
     except (PublishFailed, StageBroken):
         log.critical("%s: ending, the records will be read again", batches.stage.name, exc_info=True)
         os._exit(EXIT_BROKEN)
@@ -128,8 +133,9 @@ async def _take(stream: Any, batches: Batches, events: Sequence[Any]) -> None:
         await stream.ack(event)
 
 
-def _in_record(message: Any) -> InRecord:
-    return InRecord(message.topic, message.partition, message.offset, message.key, message.value, message.timestamp)
+def in_record(message: Any, timestamp: float) -> InRecord:
+    """A message of Faust's or aiokafka's."""
+    return InRecord(message.topic, message.partition, message.offset, message.key, message.value, timestamp)
 
 
 def _app(kafka: KafkaSettings, stage: Stage, instance: str | None) -> faust.App:

@@ -1,15 +1,17 @@
 """The route worker: plaint.triaged → plaint.tickets.<destination>."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import NoReturn
 
 from plaint.kafka.publisher import OutRecord
 from plaint.kafka.settings import KafkaSettings
 from plaint.workers.faust_worker import run_stage
-from plaint.workers.stage import Dropped, InRecord, Outcome, Result, decoded
+from plaint.workers.seen import Seen, superseded
+from plaint.workers.stage import Dropped, InRecord, Outcome, Result, Stretch, decoded
 from route.rules import RouteTable
+from route.settings import RouteSettings
 from route.tickets import tickets_for
 from schemas import topics
 from schemas.post import Post
@@ -21,28 +23,67 @@ CANARY = InRecord(topics.TRIAGED, 0, -1, b"canary", _SOUND.to_bytes(), 0.0)
 
 
 class RouteStage:
-    """Decodes, matches the rules, writes a ticket for each destination."""
+    """Decodes, matches the rules, writes a ticket for each destination.
+
+    The first triage of a revision wins. After a crash, or from a worker that was thought dead, a post may be triaged a
+    second time, and a model may then waver: a second intent would make a second ticket at another destination. So the
+    tickets of a record hang on what stands before it on its partition: a worker that takes over reads that again, up to
+    ``remember`` records, and every worker comes to the same tickets.
+    """
 
     name = "route"
     input_topic = topics.TRIAGED
 
-    def __init__(self, table: RouteTable, partitions: int) -> None:
+    def __init__(self, table: RouteTable, partitions: int, remember: int) -> None:
         self._table = table
         self._partitions = partitions
+        self._remember = remember
+        self._seen: defaultdict[int, Seen] = defaultdict(lambda: Seen(remember))
+        self._next: dict[int, int] = {}
+        self._batch: list[tuple[int, Post]] = []
+
+    def unknown(self, records: Sequence[InRecord]) -> list[Stretch]:
+        """See Stage: from where this worker's knowledge of the partition ends to its first record here."""
+        first: dict[int, int] = {}
+        for record in records:
+            first.setdefault(record.partition, record.offset)
+        starts = {
+            number: max(self._next.get(number, 0), offset - self._remember, 0) for number, offset in first.items()
+        }
+        return [Stretch(number, starts[number], offset) for number, offset in first.items() if starts[number] < offset]
+
+    def remember(self, records: Sequence[InRecord]) -> None:
+        """See Stage."""
+        for record in records:
+            triage = decoded(self.name, record, Triage.from_bytes, MAX_TRIAGE_BYTES)
+            if isinstance(triage, Triage):
+                self._seen[record.partition].add([triage.post])
 
     def process(self, records: Sequence[InRecord]) -> list[Outcome]:
         """See Stage."""
-        return [self._outcome(record) for record in records]
+        self._batch = []
+        newest: dict[str, int] = {}
+        return [self._outcome(record, newest) for record in records]
 
     def published(self, records: Sequence[InRecord]) -> None:
-        """See Stage: nothing is remembered."""
+        """See Stage."""
+        for partition, post in self._batch:
+            self._seen[partition].add([post])
+        for record in records:
+            self._next[record.partition] = record.offset + 1
 
-    def _outcome(self, record: InRecord) -> Outcome:
+    def _outcome(self, record: InRecord, newest: dict[str, int]) -> Outcome:
         triage = decoded(self.name, record, Triage.from_bytes, MAX_TRIAGE_BYTES)
         if not isinstance(triage, Triage):
             return triage
-        tickets, drop = tickets_for(triage, self._table)
-        return Dropped(drop) if drop is not None else Result(tuple(map(self._record, tickets)))
+        post = triage.post
+        drop = superseded(post, newest.get(post.id)) or self._seen[record.partition].drop(post)
+        if drop is not None:
+            return drop
+        tickets, reason = tickets_for(triage, self._table)
+        newest[post.id] = post.revision
+        self._batch.append((record.partition, post))
+        return Dropped(reason) if reason is not None else Result(tuple(map(self._record, tickets)))
 
     def _record(self, ticket: Ticket) -> OutRecord:
         partition = ticket_partition(ticket.key, self._partitions)
@@ -50,8 +91,8 @@ class RouteStage:
 
 
 def route(
-    kafka: KafkaSettings, rules: Path | None, destinations: Sequence[str], instance: str | None = None
+    kafka: KafkaSettings, settings: RouteSettings, destinations: Sequence[str], instance: str | None = None
 ) -> NoReturn:
     """Run the route worker in this process until it is told to end."""
-    stage = RouteStage(RouteTable.load(rules, destinations), kafka.partitions)
+    stage = RouteStage(RouteTable.load(settings.routes, destinations), kafka.partitions, settings.remember)
     run_stage(kafka, stage, CANARY, batch=512, linger_s=0.05, instance=instance)

@@ -52,6 +52,14 @@ class Dropped(NamedTuple):
 Outcome = Result | Dropped | DeadLetter
 
 
+class Stretch(NamedTuple):
+    """Offsets ``start`` to before ``end`` of a partition of a stage's input."""
+
+    partition: int
+    start: int
+    end: int
+
+
 class Stage(Protocol):
     """One stage of the way. ``process`` is called from one thread, one batch at a time, and may take long."""
 
@@ -64,6 +72,14 @@ class Stage(Protocol):
 
     def published(self, records: Sequence[InRecord]) -> None:
         """All results of these records are acknowledged by the broker."""
+        ...
+
+    def unknown(self, records: Sequence[InRecord]) -> list[Stretch]:
+        """What came before these records on their partitions and has to be remembered before ``process`` gets them."""
+        ...
+
+    def remember(self, records: Sequence[InRecord]) -> None:
+        """Records of such a stretch: their results were written by this worker or another."""
         ...
 
 

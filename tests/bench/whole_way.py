@@ -216,9 +216,8 @@ def main() -> None:
         for number in range(options.pairs):
             pair = bare_engine(file, options.chunk), whole_way(file, options.posts, folder)
             pairs.append(pair)
-            print(
-                f"pair {number + 1}: bare {options.posts / pair[0].wall:.0f} posts/s, whole way {options.posts / pair[1].wall:.0f} posts/s"
-            )
+            bare, whole = (options.posts / measured.wall for measured in pair)
+            print(f"pair {number + 1}: bare {bare:.0f} posts/s, whole way {whole:.0f} posts/s")
     print(json.dumps(_result(pairs, options.posts)))
 
 
