@@ -4,7 +4,6 @@
 won't mend it · 69 the broker, a source or a port can't be had now · 70 the program failed · 130 ended before it was done
 """
 
-import os
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -12,17 +11,17 @@ from typing import NoReturn
 
 import click
 
-from plaint.failures import EXIT_INTERRUPTED, EXIT_NO_READER, tell
+from plaint.failures import EXIT_INTERRUPTED, tell
 from plaint.logs import escaped, setup_logging
 
 COMMANDS = {
-    "up": "plaint.commands.up:up",
-    "run": "plaint.commands.run:run",
-    "classify": "plaint.commands.classify:classify",
-    "check-config": "plaint.commands.check_config:check_config",
-    "inbox": "plaint.commands.inbox:inbox",
+    "up": ("plaint.commands.up:up", "Run the whole way on this machine, from a source to the helpdesk."),
+    "run": ("plaint.commands.run:run", "Run one stage of the way, against your own Kafka."),
+    "classify": ("plaint.commands.classify:classify", "Label posts from standard input."),
+    "check-config": ("plaint.commands.check_config:check_config", "Check the settings and the routes."),
+    "inbox": ("plaint.commands.inbox:inbox", "Receive webhooks on this machine and show them as tickets."),
 }
-"""Where each command lives; loaded when it is asked for, so that ``plaint --help`` costs no model and no Kafka client."""
+"""Where each command lives and what it does; imported when it is asked for: ``plaint --help`` costs no model, no Kafka."""
 
 
 class LazyGroup(click.Group):
@@ -32,11 +31,16 @@ class LazyGroup(click.Group):
         """All commands in the order of the table."""
         return list(COMMANDS)
 
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The table, without an import."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, about) for name, (_, about) in COMMANDS.items()])
+
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import one."""
         if cmd_name not in COMMANDS:
             return None
-        module, _, name = COMMANDS[cmd_name].partition(":")
+        module, _, name = COMMANDS[cmd_name][0].partition(":")
         command = getattr(import_module(module), name)
         assert isinstance(command, click.Command)
         return command
@@ -72,9 +76,6 @@ def main() -> NoReturn:
         code = error.exit_code
     except (click.Abort, KeyboardInterrupt):
         code = EXIT_INTERRUPTED
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains when it flushes at the end
-        code = EXIT_NO_READER
     except Exception as error:
         code, lines = tell(error)
         for line in lines:

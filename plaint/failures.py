@@ -14,8 +14,6 @@ EXIT_FAILED = 70
 """The program itself failed (EX_SOFTWARE)."""
 EXIT_INTERRUPTED = 130
 """Ended by Ctrl-C, or by a signal before the work was done."""
-EXIT_NO_READER = 141
-"""Nobody reads the output any more, as in ``plaint classify | head -1``."""
 
 
 class Unavailable(Exception):

@@ -5,6 +5,7 @@ refused in both. Every fault is told with its key, what is wrong and the mend.
 """
 
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Any, get_args
 
@@ -81,9 +82,10 @@ def load_settings(file: Path | None) -> Settings:
     try:
         settings = Settings(**written)
     except ValidationError as error:
-        faults += [_fault(e, file, lines) for e in error.errors(include_url=False)]
+        found = error.errors(include_url=False)
+        faults += [_fault(e, file, lines) for e in sorted(found, key=lambda e: _line(e, lines))]
     except SettingsError as error:
-        faults.append(Fault("environment", str(error), "write lists and maps as JSON"))
+        faults.append(_unparsed(error))
     if faults:
         raise SettingsInvalid(faults)
     return settings
@@ -106,15 +108,28 @@ def _from_file(file: Path | None) -> tuple[dict[str, Any], Lines]:
 def _unknown_variables() -> list[Fault]:
     sections = [PREFIX + name.upper() for name in Settings.model_fields]
     return [
-        Fault(name, "is no setting", one_of(name, [*sections, *OWN_VARIABLES]))
+        Fault(name, "is no setting", one_of(name.split("__")[0], [*sections, *OWN_VARIABLES]))
         for name in sorted(os.environ)
         if name.startswith(PREFIX) and name not in OWN_VARIABLES and name.split("__")[0] not in sections
     ]
 
 
+def _unparsed(error: SettingsError) -> Fault:
+    """pydantic-settings names the field in its message, and leaves the value out."""
+    named = re.search(r'field "(\w+)"', str(error))
+    place = PREFIX + named[1].upper() if named else "environment"
+    return Fault(place, "or a variable that begins with it can't be read as JSON", "write lists and maps as JSON")
+
+
+def _line(error: ErrorDetails, lines: Lines) -> int:
+    """Where the setting stands in the file, or what it is missing in; 0 for one of the environment."""
+    loc = error["loc"]
+    return next((lines[loc[:n]] for n in range(len(loc), 0, -1) if loc[:n] in lines), 0)
+
+
 def _fault(error: ErrorDetails, file: Path | None, lines: Lines) -> Fault:
-    key = ".".join(map(str, error["loc"])) or "settings"
-    line = next((lines[error["loc"][:n]] for n in range(len(error["loc"]), 0, -1) if error["loc"][:n] in lines), None)
+    key = ".".join(str(step) for step in error["loc"] if step != "[key]") or "settings"
+    line = _line(error, lines)
     place = f"{file.name}:{line}: {key}" if file and line else key
     return Fault(place, _what(error), _mend(error))
 
@@ -128,6 +143,8 @@ def _what(error: ErrorDetails) -> str:
 
 
 def _mend(error: ErrorDetails) -> str:
+    if error["loc"][-1:] == ("[key]",):
+        return "write an id of a-z, 0-9 and -, which begins with a letter"
     if error["type"] == "extra_forbidden":
         known = list(getattr(_at(error["loc"][:-1]), "model_fields", {}))
         return one_of(str(error["loc"][-1]), known) if known else "remove it"
