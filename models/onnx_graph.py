@@ -5,8 +5,9 @@ would have to find them, and nothing of training can slip in. Inputs: `ids` (pos
 `lengths` (posts,) int32. Output: `logits` (posts, WIDTH).
 
 int8 is dynamic: weights are quantised once, symmetrically per output channel; activations as they come, per tensor.
-Weights keep 7 of their 8 bits: processors with AVX2 alone add two products in 16 bits, and so none of them overflows and
-every processor computes the same. Embeddings are int8 by row. Norms, softmax, pooling and heads stay float32.
+Weights keep 7 of their 8 bits: processors without VNNI add two products in 16 bits, which so never overflow, and scores
+do not depend on the processor beyond rounding. Embeddings are int8 by row. Norms, softmax, pooling, heads stay float32.
+Where `models.training.smoothing` gives scales, inputs are divided and weights multiplied by them first.
 """
 
 from collections.abc import Mapping
@@ -28,9 +29,14 @@ EMBEDDING_TOP = 127
 NORM_EPSILON = 1e-12
 
 
-def build(state: Mapping[str, Array], layers: int, heads: int, int8: bool) -> bytes:
-    """The serialised model; `state` has the names and shapes of `models.training.network.Network`."""
-    graph = _Graph(state, heads, int8)
+def build(
+    state: Mapping[str, Array], layers: int, heads: int, int8: bool, smoothing: Mapping[str, Array] | None = None
+) -> bytes:
+    """The serialised model; `state` has the names and shapes of `models.training.network.Network`.
+
+    `smoothing` has a scale for each input channel of the matrices that it names.
+    """
+    graph = _Graph(state, heads, int8, smoothing or {})
     hidden = graph.embed()
     for layer in range(layers):
         hidden = graph.layer(hidden, f"layers.{layer}")
@@ -63,8 +69,8 @@ def quantise(weights: Array, axis: int, top: int) -> tuple[NDArray[np.int8], Arr
 class _Graph:
     """Nodes and constants as they accumulate; each method adds a piece and returns the name of its output."""
 
-    def __init__(self, state: Mapping[str, Array], heads: int, int8: bool) -> None:
-        self.state, self.heads, self.int8 = state, heads, int8
+    def __init__(self, state: Mapping[str, Array], heads: int, int8: bool, smoothing: Mapping[str, Array]) -> None:
+        self.state, self.heads, self.int8, self.smoothing = state, heads, int8, smoothing
         self.nodes: list[onnx.NodeProto] = []
         self.constants: list[onnx.TensorProto] = []
 
@@ -104,7 +110,8 @@ class _Graph:
         return self._skip_norm(outer, attended, f"{name}.outer", f"{name}.outer_norm")
 
     def _attention(self, hidden: str, name: str) -> str:
-        weights, bias, output = self.state[f"{name}.qkv.weight"].T, self.weight(f"{name}.qkv.bias"), f"{name}.attention"
+        bias, output = self.weight(f"{name}.qkv.bias"), f"{name}.attention"
+        hidden, weights = self._smoothed(hidden, f"{name}.qkv")
         if not self.int8:
             inputs = [hidden, self.constant(f"{name}.qkv", weights), bias, "lengths"]
             return self.node("Attention", inputs, output, MICROSOFT, num_heads=self.heads)
@@ -116,10 +123,19 @@ class _Graph:
 
     def _product(self, left: str, name: str) -> str:
         """`left` times the named weights, without their bias: the fused operator that follows adds it."""
-        weights = self.state[f"{name}.weight"].T
+        left, weights = self._smoothed(left, name)
         if not self.int8:
             return self.node("MatMul", [left, self.constant(f"{name}.weights", weights)], f"{name}.product")
         return self.node("DynamicQuantizeMatMul", [left, *self._quantised(weights, name)], f"{name}.product", MICROSOFT)
+
+    def _smoothed(self, left: str, name: str) -> tuple[str, Array]:
+        """The input and the weights (inputs, outputs) of the named product, both smoothed where there is a scale."""
+        weights = self.state[f"{name}.weight"].T
+        if name not in self.smoothing:
+            return left, weights
+        scales = self.smoothing[name]
+        divided = self.node("Mul", [left, self.constant(f"{name}.smoothing", 1 / scales)], f"{name}.smoothed")
+        return divided, weights * scales[:, None]
 
     def _quantised(self, weights: Array, name: str) -> tuple[str, str, str]:
         values, scales = quantise(weights, 0, WEIGHT_TOP)

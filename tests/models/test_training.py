@@ -12,7 +12,7 @@ torch = pytest.importorskip("torch", reason="needs the train extra")
 pytest.importorskip("onnx", reason="needs the train extra")
 pytest.importorskip("safetensors", reason="needs the train extra")
 
-from models.export import graph_of  # noqa: E402
+from models.export import float32_graph, int8_graph  # noqa: E402
 from models.session import Session  # noqa: E402
 from models.tokens import Tokens  # noqa: E402
 from models.training.batches import epoch_batches, hide_handles, pad  # noqa: E402
@@ -48,7 +48,7 @@ def examples() -> list[Example]:
 def test_the_graph_computes_what_the_network_does(tmp_path: Path, int8: bool, tolerance: float) -> None:
     made = network().eval()
     path = tmp_path / "model.onnx"
-    path.write_bytes(graph_of(made, int8))
+    path.write_bytes(int8_graph(made, examples(), Tokens(TOKENIZER, 16)) if int8 else float32_graph(made))
     ids, mask = pad(IDS)
     with torch.no_grad():
         expected = made(ids, mask).numpy()
