@@ -87,9 +87,7 @@ class Reader:
             fetch_max_wait_ms=500,
             check_crcs=False,
         )
-        topics = [wire.POSTS, wire.TRIAGED, wire.DEAD_LETTERS, *self._destinations, *self._tickets]
-        found = [TopicPartition(t, p) for t in topics for p in self._consumer.partitions_for_topic(t) or ()]
-        self._consumer.assign(found)
+        self._consumer.assign(self._partitions(60))
         self._consumer.seek_to_beginning()
 
     def read(self, for_s: float = 2.0) -> Evidence:
@@ -107,6 +105,15 @@ class Reader:
     def close(self) -> None:
         """Disconnect."""
         self._consumer.close()
+
+    def _partitions(self, timeout_s: float) -> list[TopicPartition]:
+        """All partitions of all topics, waited for: the first of plaint's processes makes them."""
+        topics = {wire.POSTS, wire.TRIAGED, wire.DEAD_LETTERS, *self._destinations, *self._tickets}
+        deadline = time.monotonic() + timeout_s
+        while missing := topics - self._consumer.topics():
+            assert time.monotonic() < deadline, f"no {missing}"
+            time.sleep(0.2)
+        return [TopicPartition(topic, p) for topic in topics for p in self._consumer.partitions_for_topic(topic) or ()]
 
     def _fold(self, topic: str, record: Any) -> None:
         seen, key = self.evidence, record.key or b""

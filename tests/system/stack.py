@@ -5,7 +5,6 @@ Imports nothing of plaint's: everything goes through the command line, the envir
 
 import json
 import os
-import random
 import signal
 import subprocess
 import sys
@@ -157,6 +156,8 @@ class Stack:
         self.workers: dict[str, Plaint] = {}
         self._ended_at: dict[str, float] = {}
         self._closing = threading.Event()
+        self._receiver_wanted = threading.Event()
+        self._receiver_wanted.set()
         self._keeper = threading.Thread(target=self._keep, name="keeper")
 
     # -- life ----------------------------------------------------------------------------------------------------
@@ -188,8 +189,10 @@ class Stack:
 
     def _keep(self) -> None:
         """Starts everything, and again what has ended ``restart_after_s`` ago; ends everything at last."""
-        self.inbox.start()
         while not self._closing.wait(0.1):
+            if self._receiver_wanted.is_set():
+                self._receiver_wanted.clear()
+                self.inbox.start()
             for name, worker in self.workers.items():
                 worker.exited()
                 if worker.running:
@@ -214,6 +217,15 @@ class Stack:
         ingest.start()
         return ingest
 
+    def restart_receiver(self, timeout_s: float = 60) -> None:
+        """Start the receiver again after it was killed, and wait until it answers; it knows what it took before."""
+        assert not self.inbox.running
+        self._receiver_wanted.set()
+        deadline = time.monotonic() + timeout_s
+        while not self.receiver.answers():
+            assert time.monotonic() < deadline, self.inbox.said()
+            time.sleep(0.05)
+
     def read(self, for_s: float = 2.0) -> Evidence:
         """What the topics say by now."""
         if self._reader is None:
@@ -224,11 +236,6 @@ class Stack:
         """What happened to the workers, in order."""
         found = [i for worker in self.workers.values() for i in list(worker.incidents)]
         return sorted((i for i in found if i.at >= since and i.what.startswith(what)), key=lambda i: i.at)
-
-    def pick(self, dice: random.Random, stages: Sequence[str]) -> Plaint:
-        """A running worker of one of these stages."""
-        found = [worker for worker in self.workers.values() if worker.running and worker.name[:-2] in stages]
-        return dice.choice(found)
 
     # -- settings ------------------------------------------------------------------------------------------------
 

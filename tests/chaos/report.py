@@ -1,0 +1,48 @@
+"""What a long run prints: a table for people and one last line of JSON."""
+
+import json
+import platform
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tests.system.stack import TINY_MODELS
+from tests.system.verdict import Verdict
+
+BAD = ("unpublished", "untriaged", "missing", "unsettled", "dead", "second", "unexpected", "strays", "wavering")
+
+
+def processor() -> str:
+    """The processor's name."""
+    for line in Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else ():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def machine() -> str:
+    """On what a run was made."""
+    model = TINY_MODELS[0].name if TINY_MODELS else "the shipped model"
+    return f"{processor()}, Python {platform.python_version()}, {model}"
+
+
+def is_bad(verdict: Verdict) -> bool:
+    """Whether anything was lost, came as a second ticket, or was sent by somebody who must not."""
+    counts = verdict.counts()
+    return any(counts[name] for name in BAD)
+
+
+def total(counts: Mapping[str, int]) -> int:
+    """Over all destinations."""
+    return sum(counts.values())
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    """Rows as a table in Markdown."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
+
+
+def last_line(found: Mapping[str, Any]) -> str:
+    """All counts as JSON."""
+    return json.dumps(found, separators=(",", ":"))
