@@ -1,0 +1,250 @@
+"""``plaint up`` from outside: the whole way, its summary, what breaks on the way, and how it ends."""
+
+import contextlib
+import json
+import signal
+import subprocess
+import time
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from tests.support.command import PLAINT, environment, trap
+from tests.support.kafka_process import REPOSITORY, free_ports
+
+pytestmark = pytest.mark.timeout(300)
+
+LIMIT_S = 240
+ENDING_S = 45
+SECRET = "whsec_" + "bm9ib2R5IG1heSBldmVyIHNlZSB0aGlzIHNlY3JldA=="
+DONE = ("--exit-when-done", "--summary", "json", "--patience", "60")
+TINY = next(iter(sorted((REPOSITORY / "tests" / "models").glob("tiny-*"))), None)
+SMALL = {"PLAINT_CLASSIFY__MODEL": str(TINY)} if TINY else {}
+KEYS = [
+    "read",
+    "posts",
+    "repeated",
+    "triaged",
+    "intents",
+    "tickets",
+    "requests",
+    "dead",
+    "lost",
+    "duplicates",
+    "seconds",
+]
+
+
+class Up:
+    """A running ``plaint up`` in a folder of traps."""
+
+    def __init__(self, folder: Path, arguments: Sequence[str], settings: Mapping[str, str], stdin: bytes = b"") -> None:
+        self._out, self._err = folder / "out", folder / "err"
+        (folder / "in").write_bytes(stdin)
+        with self._out.open("wb") as out, self._err.open("wb") as err, (folder / "in").open("rb") as given:
+            self.process = subprocess.Popen(
+                [PLAINT, "up", *arguments],
+                stdin=given,
+                stdout=out,
+                stderr=err,
+                cwd=folder,
+                env=environment({**settings, "PLAINT_INBOX__SECRET": SECRET}),
+            )
+
+    @property
+    def stdout(self) -> str:
+        return self._out.read_text()
+
+    @property
+    def stderr(self) -> str:
+        return self._err.read_text()
+
+    def children(self) -> list[psutil.Process]:
+        """All processes below it, by whoever was started."""
+        with contextlib.suppress(psutil.NoSuchProcess):
+            return psutil.Process(self.process.pid).children(recursive=True)
+        return []
+
+    def child(self, *words: str) -> psutil.Process:
+        """The stage whose command line holds these words; waits for it."""
+        found: psutil.Process = wait_for(
+            lambda: next((child for child in self.children() if _runs(child, words)), None), " ".join(words)
+        )
+        return found
+
+    def summary(self) -> dict[str, Any]:
+        """What it sums up when it has ended by itself: the last line of its output."""
+        self.process.wait(LIMIT_S)
+        lines = self.stdout.splitlines()
+        assert lines, self.stderr[-3000:]
+        found: dict[str, Any] = json.loads(lines[-1])
+        return found
+
+
+def _runs(process: psutil.Process, words: Sequence[str]) -> bool:
+    with contextlib.suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
+        line = process.cmdline()
+        return "plaint" in line and all(word in line for word in words)
+    return False
+
+
+def wait_for(look: Callable[[], Any], what: str, limit_s: float = LIMIT_S / 2) -> Any:
+    """What ``look`` finds as soon as it finds something."""
+    deadline = time.monotonic() + limit_s
+    while time.monotonic() < deadline:
+        if found := look():
+            return found
+        time.sleep(0.1)
+    raise AssertionError(f"waited {limit_s} s for {what}")
+
+
+def gone(processes: Sequence[psutil.Process], limit_s: float) -> list[psutil.Process]:
+    """Those that still run after so many seconds."""
+    alive: list[psutil.Process] = psutil.wait_procs(processes, timeout=limit_s)[1]
+    return [process for process in alive if process.status() != psutil.STATUS_ZOMBIE]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[..., Up]]:
+    """Starts ``plaint up``; what is left of it is killed after the test."""
+    folder = trap(tmp_path / "elsewhere")
+    started: list[Up] = []
+
+    def run(*arguments: str, settings: Mapping[str, str] | None = None, stdin: bytes = b"") -> Up:
+        started.append(Up(folder, arguments, {**SMALL, **(settings or {})}, stdin))
+        return started[-1]
+
+    yield run
+    for up in started:
+        left = up.children()
+        up.process.kill()
+        up.process.wait()
+        for process in left:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+
+
+def failing(*rules: dict[str, object]) -> dict[str, str]:
+    """An inbox that fails so."""
+    return {"PLAINT_INBOX__FAULTS": json.dumps({"rules": rules})}
+
+
+@pytest.fixture
+def everything(tmp_path: Path) -> dict[str, str]:
+    """Routes that send every post to one queue, whatever the model says of it."""
+    routes = tmp_path / "routes.yaml"
+    routes.write_text("rules:\n  - {name: all, why: A test counts them., destinations: [service]}\n")
+    return {"PLAINT_ROUTE__ROUTES": str(routes)}
+
+
+def ask(address: str) -> Any:
+    """What the inbox answers; nothing while it can't be reached."""
+    with contextlib.suppress(OSError), urllib.request.urlopen(address, timeout=10) as answer:
+        return json.loads(answer.read())
+    return None
+
+
+def test_the_samples_go_the_whole_way_and_are_summed_up_in_one_line(start: Callable[..., Up]) -> None:
+    up = start("--samples", *DONE)
+    found = up.summary()
+    assert up.process.returncode == 0, up.stderr
+    assert len(up.stdout.splitlines()) == 1
+    assert [key for key in found if key in KEYS] == KEYS
+    assert (found["read"], found["posts"], found["repeated"], found["triaged"]) == (200, 197, 3, 192)
+    assert (found["lost"], found["duplicates"], found["dead"]) == (0, 0, {})
+    assert sum(found["intents"].values()) == 192
+    assert set(found["tickets"]) == {"helpdesk", "service", "marketing"}
+    assert all(found["requests"][queue] >= count for queue, count in found["tickets"].items())
+    assert "Traceback" not in up.stderr
+    assert SECRET.removeprefix("whsec_") not in up.stderr
+
+
+def test_every_bad_line_and_every_refused_ticket_is_a_dead_letter_and_nothing_is_lost(
+    start: Callable[..., Up], tmp_path: Path, everything: dict[str, str]
+) -> None:
+    table, lines = tmp_path / "posts.csv", tmp_path / "posts.jsonl"
+    flight = b"1,My flight was cancelled,ann\n"
+    table.write_bytes(
+        b"tweet_id,body,who\n" + flight + b'2,"Is there wifi, on board?",bob\n3,short\n' + flight + b"4,\xff,cy"
+    )
+    lines.write_bytes(b'{"id": "x", "text": "hi"}\n{"id": "y"\n{"text": "no id"}\n\n{"id": "z", "text": "  "}')
+    mapped = "columns.id=tweet_id,columns.text=body,columns.author.handle=who,constants.network=x"
+    refusing = failing({"do": "answer", "status": 400})
+    up = start(
+        "--source", f"file:{table},{mapped}", "--source", f"file:{lines}", *DONE, settings={**everything, **refusing}
+    )
+    found = up.summary()
+    assert up.process.returncode == 0, up.stderr
+    assert (found["read"], found["posts"], found["repeated"], found["triaged"]) == (9, 4, 1, 3)
+    assert found["dead"] == {"unreadable_line": 2, "invalid_json": 1, "invalid_record": 1, "refused": 3}
+    assert found["dropped"] == {"empty_text": 1}
+    assert (found["lost"], found["duplicates"], found["tickets"]["service"]) == (0, 0, 0)
+
+
+def test_a_receiver_that_says_it_took_what_it_did_not_take_is_found_out(
+    start: Callable[..., Up], everything: dict[str, str]
+) -> None:
+    posts = b"".join(b'{"id": %d, "text": "My order never arrived"}\n' % number for number in range(3))
+    lying = failing({"do": "answer", "status": 200, "taken": False})
+    up = start("--source", "stdin", *DONE, settings={**everything, **lying}, stdin=posts)
+    found = up.summary()
+    assert up.process.returncode == 1, up.stderr
+    assert (found["read"], found["triaged"], found["lost"], found["tickets"]["service"]) == (3, 3, 3, 0)
+
+
+def test_a_run_whose_stages_and_inbox_are_killed_loses_nothing(
+    start: Callable[..., Up], tmp_path: Path, everything: dict[str, str]
+) -> None:
+    posts = tmp_path / "posts.jsonl"
+    posts.write_text(
+        "".join(f'{{"id": {number}, "text": "My order {number} never arrived"}}\n' for number in range(400))
+    )
+    port = free_ports(1)[0]
+    settings = {**everything, "PLAINT_INBOX__PORT": str(port)}
+    up = start("--source", f"file:{posts},rate=80", *DONE, settings=settings)
+    stats = f"http://127.0.0.1:{port}/api/stats"
+    wait_for(lambda: (ask(stats) or {}).get("tickets", 0) > 20, "tickets")
+    for words in (["run", "classify"], ["run", "route"], ["run", "deliver", "service"], ["inbox"]):
+        up.child(*words).kill()
+    found = up.summary()
+    assert up.process.returncode == 0, up.stderr[-5000:]
+    assert (found["read"], found["posts"], found["triaged"], found["tickets"]["service"]) == (400, 400, 400, 400)
+    assert (found["lost"], found["duplicates"], found["dead"]) == (0, 0, {})
+    assert up.stderr.count("starting it again") == 4
+
+
+def test_a_stage_that_a_restart_cannot_mend_ends_the_run_with_its_code(start: Callable[..., Up]) -> None:
+    up = start("--samples", *DONE, settings={"PLAINT_CLASSIFY__MODEL": "nowhere"})
+    assert up.process.wait(LIMIT_S) == 2
+    assert up.stdout == ""
+    assert "nowhere/manifest.json can't be read" in up.stderr
+    assert "Traceback" not in up.stderr
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=lambda how: how.name)
+def test_nothing_outlives_it(start: Callable[..., Up], how: signal.Signals) -> None:
+    port = free_ports(1)[0]
+    up = start("--source", "stdin", settings={"PLAINT_INBOX__PORT": str(port)})
+    wait_for(lambda: ask(f"http://127.0.0.1:{port}/api/stats"), "the inbox")
+    up.child("run", "classify")
+    children = up.children()
+    assert len(children) >= 7, children  # broker, classify, route, three deliver, inbox
+    up.process.send_signal(how)
+    code = up.process.wait(ENDING_S)
+    assert gone(children, 5) == []
+    assert code == {signal.SIGKILL: -signal.SIGKILL}.get(how, 0)
+    assert "Traceback" not in up.stderr
+
+
+def test_a_run_that_is_ended_before_it_was_done_does_not_look_done(start: Callable[..., Up], tmp_path: Path) -> None:
+    posts = tmp_path / "posts.jsonl"
+    posts.write_text('{"id": 1, "text": "hello"}\n{"id": 2, "text": "hello"}\n')
+    up = start("--source", f"file:{posts},rate=0.01", *DONE)
+    up.child("run", "ingest")
+    up.process.send_signal(signal.SIGINT)
+    assert up.process.wait(ENDING_S) == 130
+    assert up.stdout == ""
