@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import random
 import signal
 import socket
 from collections.abc import Callable
@@ -10,10 +9,7 @@ from collections.abc import Callable
 from plaint.kafka.settings import KafkaSettings
 from plaint.workers.delivering.fatal import fatal
 from plaint.workers.delivering.worker import DeliverWorker
-from route.delivery.breaker import Breaker
 from route.delivery.clock import SystemClock
-from route.delivery.courier import Policy
-from route.delivery.retry import RetrySchedule
 from route.destinations import open_destination
 from route.destinations.base import Destination
 from route.destinations.settings import DestinationSettings
@@ -53,18 +49,5 @@ def deliver_worker(
     """The worker that these settings describe. Raises ValueError if they contradict each other."""
     if settings.timeout_s + LOG_WRITE_S > kafka.rebalance_timeout_s:
         raise ValueError(f"timeout_s must be {LOG_WRITE_S} s under kafka.rebalance_timeout_s, which waits for requests")
-    schedule = RetrySchedule(settings.first_wait_s, settings.max_wait_s, settings.jitter, random.random)
-    return DeliverWorker(
-        kafka,
-        name,
-        destination,
-        Policy(settings.tries, schedule, settings.unknown_outcome == "park"),
-        Breaker(settings.breaker_failures, settings.breaker_probe_s),
-        SystemClock(),
-        concurrency=settings.concurrency,
-        window=settings.window,
-        timeout_s=settings.timeout_s,
-        worker=instance or f"{socket.gethostname()}-{os.getpid()}",
-        instance=instance,
-        fatal=fatal,
-    )
+    worker = instance or f"{socket.gethostname()}-{os.getpid()}"
+    return DeliverWorker(kafka, name, settings, destination, SystemClock(), worker, instance, fatal)

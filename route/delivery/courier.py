@@ -11,7 +11,17 @@ from route.delivery.fold import Item
 from route.delivery.lane import Lane
 from route.delivery.ledger import Step
 from route.delivery.retry import RetrySchedule
-from route.destinations.base import Destination, Idempotency, NeverAgain, NotNow, Outcome, Parcel, Taken, Withheld
+from route.destinations.base import (
+    Destination,
+    Finds,
+    Idempotency,
+    NeverAgain,
+    NotNow,
+    Outcome,
+    Parcel,
+    Taken,
+    Withheld,
+)
 from schemas.reasons import DeadReason
 
 log = logging.getLogger(__name__)
@@ -101,6 +111,7 @@ class Courier:
             return _Parked()
         if kind is not Idempotency.FIND:
             return None
+        assert isinstance(self._destination, Finds), "the class says so"
         try:
             return await self._destination.find(item.key)
         except Exception as error:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from schemas.ticket import Op, Ticket
 
@@ -94,8 +94,13 @@ class Destination(Protocol):
     async def withdraw(self, parcel: Parcel, may_send: MaySend) -> Outcome:
         """The post is gone or goes elsewhere: close or delete the ticket of this key."""
 
-    async def find(self, key: str) -> Taken | NotNow | None:
-        """The ticket of this key, None if there is none. Asked only of the class ``find``."""
-
     async def close(self) -> None:
         """Let go of connections."""
+
+
+@runtime_checkable
+class Finds(Protocol):
+    """What a destination of the class ``find`` can do besides."""
+
+    async def find(self, key: str) -> Taken | NotNow | None:
+        """The ticket of this key, None if there is none. Failures are outcomes here too."""

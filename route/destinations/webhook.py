@@ -87,10 +87,6 @@ class Webhook:
         """POST ``ticket.withdrawn``."""
         return await self._post(parcel, may_send)
 
-    async def find(self, key: str) -> Taken | NotNow | None:
-        """Never asked of the class idempotent."""
-        raise NotImplementedError
-
     async def close(self) -> None:
         """Close all connections."""
         await self._session.close()

@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from aiokafka.errors import KafkaConnectionError
 
 from plaint.kafka.publisher import OutRecord
 from route.delivery import dispatch
@@ -137,8 +138,7 @@ async def test_bodies_of_far_off_tickets_are_read_back_from_the_log(
         changed = {"first_wait_s": 1.5, "max_wait_s": 1.5, "breaker_failures": 1000}
         async with delivering(kafka, name, receiver.url, **changed) as worker:
             await until(lambda: worker.counters.retried == 50)
-            lanes = [partition.lane for partition in worker._partitions.values()]
-            assert sum(lane.fold.held for lane in lanes if lane is not None) == 0
+            assert sum(lane.fold.held for lane in worker.lanes.values()) == 0
             await until(lambda: len(receiver.taken) == 50)
     assert {step.text for step in [ticket(n, name) for n in range(50)]} == {
         steps[-2].ticket.text for steps in (await histories(kafka, name, 250)).values() if steps[-2].ticket
@@ -155,7 +155,7 @@ async def test_a_newer_owner_deposes_and_an_owner_that_vanished_is_overcome(kafk
         part = partition_of(ticket(1, name).key)
         record = owner_record("someone-else", 0.0)
         await write(kafka, [OutRecord(topics.deliveries(name), part, record.key, record.value)])
-        await until(lambda: any(p.deposed_at is not None for p in worker._partitions.values()))
+        await until(lambda: len(worker.lanes) == 3)
         mine = next(n for n in range(2, 1000) if partition_of(ticket(n, name).key) == part)
         await send(kafka, ticket(mine, name))
         await asyncio.sleep(1.0)
@@ -178,12 +178,19 @@ async def test_two_workers_share_the_partitions_and_hand_them_over_without_a_rep
         await send(kafka, *(ticket(n, name) for n in range(100)))
         await until(lambda: len(receiver.taken) > 10)
         async with delivering(kafka, name, receiver.url, concurrency=8) as two:
-            await until(lambda: len(two._partitions) == 2 and two.counters.done > 5)
+            await until(lambda: len(two.lanes) == 2)
             await send(kafka, *(ticket(n, name) for n in range(100, 200)))
             await until(lambda: len(receiver.taken) > 150)
         await until(lambda: len(receiver.taken) == 200)
     assert receiver.repeated == 0
+    assert two.counters.done > 0
     assert one.counters.abandoned == two.counters.abandoned == 0
+
+
+async def test_no_broker_is_told(name: str) -> None:
+    with pytest.raises(KafkaConnectionError):
+        async with delivering("127.0.0.1:1", name, "http://127.0.0.1:1/"):
+            await asyncio.sleep(0.5)
 
 
 async def test_a_timeout_longer_than_a_rebalance_waits_is_refused(name: str) -> None:

@@ -16,9 +16,8 @@ MAX_RECORDS = 2000
 class Follower(Protocol):
     """Someone who follows one partition."""
 
-    @property
     def position(self) -> int:
-        """Offset of the next record to read."""
+        """Offset of the next record to read; it may have moved past what needs no reading."""
 
     @property
     def is_replaying(self) -> bool:
@@ -34,6 +33,7 @@ class LogFollower:
     def __init__(self, kafka: KafkaSettings, topic: str) -> None:
         self._topic = topic
         self._followers: dict[int, Follower] = {}
+        self._positions: dict[int, int] = {}
         self._changed = asyncio.Event()
         self._consumer = AIOKafkaConsumer(
             **kafka.connection(),
@@ -70,12 +70,24 @@ class LogFollower:
             if not self._followers:
                 await self._changed.wait()
                 continue
+            self._skip()
             found = await self._consumer.getmany(timeout_ms=200, max_records=MAX_RECORDS)
             for tp, records in found.items():
-                follower = self._followers.get(tp.partition)
-                if follower is not None and records[0].offset >= follower.position:
-                    follower.feed(records)
+                self._feed(tp.partition, records)
             await self._rest(sum(map(len, found.values())))
+
+    def _feed(self, partition: int, records: Sequence[Any]) -> None:
+        follower = self._followers.get(partition)
+        if follower is not None:
+            follower.feed(records)
+            self._positions[partition] = records[-1].offset + 1
+
+    def _skip(self) -> None:
+        for number, follower in self._followers.items():
+            position = follower.position()
+            if position > self._positions[number]:
+                self._consumer.seek(TopicPartition(self._topic, number), position)
+                self._positions[number] = position
 
     async def _rest(self, count: int) -> None:
         if count == MAX_RECORDS or any(follower.is_replaying for follower in self._followers.values()):
@@ -90,7 +102,8 @@ class LogFollower:
     def _assign(self) -> None:
         self._changed.clear()
         self._consumer.unsubscribe()
-        if self._followers:
-            self._consumer.assign([TopicPartition(self._topic, number) for number in self._followers])
-            for number, follower in self._followers.items():
-                self._consumer.seek(TopicPartition(self._topic, number), follower.position)
+        self._positions = {number: follower.position() for number, follower in self._followers.items()}
+        if self._positions:
+            self._consumer.assign([TopicPartition(self._topic, number) for number in self._positions])
+        for number, position in self._positions.items():
+            self._consumer.seek(TopicPartition(self._topic, number), position)

@@ -1,9 +1,10 @@
 """Writes one partition of the delivery log with group commit."""
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Sequence
 
-from plaint.kafka.publisher import OutRecord, Publisher, PublishFailed
+from plaint.kafka.publisher import OutRecord, Publisher
 from route.delivery.entry import LogRecord
 
 Waiting = tuple[Sequence[LogRecord], "asyncio.Future[list[int]]"]
@@ -18,6 +19,8 @@ class LogWriter:
     def __init__(
         self, publisher: Publisher, topic: str, partition: int, fatal: Callable[[BaseException], object]
     ) -> None:
+        self.written: deque[tuple[int, int]] = deque()
+        """Where our records lie: first offset and the one behind the last, adjoining stretches as one."""
         self._publisher = publisher
         self._topic = topic
         self._partition = partition
@@ -43,7 +46,7 @@ class LogWriter:
             while self._queue:
                 queue, self._queue = self._queue, []
                 await self._write(queue)
-        except PublishFailed as error:
+        except Exception as error:  # whatever it is, what waits would wait for ever
             self._fatal(error)
         finally:
             self._task = None
@@ -55,9 +58,17 @@ class LogWriter:
             for record in records
         ]
         offsets = await self._publisher.append(self._topic, self._partition, out)
+        self._note(offsets)
         begin = 0
         for records, future in queue:
             end = begin + len(records)
             if not future.done():  # whoever asked may have been cancelled
                 future.set_result(offsets[begin:end])
             begin = end
+
+    def _note(self, offsets: Sequence[int]) -> None:
+        for offset in offsets:
+            if self.written and self.written[-1][1] == offset:
+                self.written[-1] = self.written[-1][0], offset + 1
+            else:
+                self.written.append((offset, offset + 1))

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from plaint.workers.delivering.log_bodies import LogBodies
@@ -36,6 +36,7 @@ class Partition:
         dispatcher: Dispatcher,
         clock: Clock,
         counters: Counters,
+        fatal: Callable[[BaseException], object],
     ) -> None:
         self.number = number
         self.fold = fold
@@ -46,6 +47,7 @@ class Partition:
         self._dispatcher = dispatcher
         self._clock = clock
         self._counters = counters
+        self._fatal = fatal
         self._epoch: int | None = None
         self._own = b""
         self._replayed = asyncio.Event()
@@ -97,9 +99,11 @@ class Partition:
 
     # -- following the log ---------------------------------------------------------------------------------------
 
-    @property
     def position(self) -> int:
-        """Offset of the next record of the log to read."""
+        """Offset of the next record of the log to read: what this process wrote itself since the replay is known."""
+        written = self._writer.written
+        while self.lane is not None and written and written[0][0] <= self.fold.position:
+            self.fold.position = max(self.fold.position, written.popleft()[1])
         return self.fold.position
 
     @property
@@ -128,7 +132,7 @@ class Partition:
             except RecordInvalid as fault:
                 self._counters.unreadable += 1
                 log.warning("%s[%d]@%d passed over: %s", record.topic, self.number, record.offset, fault.detail)
-        self.fold.position = record.offset + 1
+        self.fold.position = max(self.fold.position, record.offset + 1)
 
     def _owner(self, offset: int) -> None:
         self.fold.owned(offset)
@@ -148,4 +152,7 @@ class Partition:
 
     def _healed(self, task: "asyncio.Task[int]") -> None:
         self._healing.discard(task)
-        self._counters.healed += task.result()
+        if error := task.exception():
+            self._fatal(error)
+        else:
+            self._counters.healed += task.result()

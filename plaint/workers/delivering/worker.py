@@ -2,21 +2,23 @@
 
 import asyncio
 import logging
+import random
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
-from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
+from aiokafka import ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError, RebalanceInProgressError
 
 from plaint.kafka.publisher import Publisher
 from plaint.kafka.settings import KafkaSettings
+from plaint.workers.delivering.consumer import tickets_consumer
 from plaint.workers.delivering.graveyard import Graveyard
 from plaint.workers.delivering.lease import Lease
 from plaint.workers.delivering.log_bodies import LogBodies
 from plaint.workers.delivering.log_follower import LogFollower
 from plaint.workers.delivering.log_writer import LogWriter
 from plaint.workers.delivering.partition import Partition
+from plaint.workers.delivering.window import Window
 from route.delivery.breaker import Breaker
 from route.delivery.clock import Clock
 from route.delivery.counters import Counters
@@ -25,15 +27,15 @@ from route.delivery.dispatch import Dispatcher
 from route.delivery.fold import Fold
 from route.delivery.intake import InRecord, Intake
 from route.delivery.lane import Lane
+from route.delivery.retry import RetrySchedule
 from route.destinations.base import Destination
+from route.destinations.settings import DestinationSettings
 from schemas import topics
 
 log = logging.getLogger(__name__)
 
 POLL_MS = 200
 POLL_RECORDS = 500
-REFILL = 0.8
-"""Share of the window below which paused partitions are read again."""
 
 
 class DeliverWorker(ConsumerRebalanceListener):  # type: ignore[misc]
@@ -46,44 +48,45 @@ class DeliverWorker(ConsumerRebalanceListener):  # type: ignore[misc]
         self,
         kafka: KafkaSettings,
         name: str,
+        settings: DestinationSettings,
         destination: Destination,
-        policy: Policy,
-        breaker: Breaker,
         clock: Clock,
-        *,
-        concurrency: int,
-        window: int,
-        timeout_s: float,
         worker: str,
         instance: str | None,
         fatal: Callable[[BaseException], object],
     ) -> None:
         self.counters = Counters()
-        self.breaker = breaker
+        self.breaker = Breaker(settings.breaker_failures, settings.breaker_probe_s)
         self._name = name
-        self._window = window
-        self._timeout_s = timeout_s
+        self._timeout_s = settings.timeout_s
+        self._session_s = kafka.session_timeout_s
         self._worker = worker
         self._clock = clock
         self._fatal = fatal
         self._lease = Lease(kafka, clock.steady)
         self._publisher = Publisher(kafka)
-        graveyard = Graveyard(self._publisher, name, fatal)
-        courier = Courier(
-            destination, policy, breaker, clock, self.counters, self._lease.is_valid, graveyard.bury_ticket
-        )
-        self._dispatcher = Dispatcher(courier, concurrency, breaker, clock, self._lease.is_valid, fatal)
-        self._intake = Intake(name, clock, self.counters, graveyard.bury_records)
         self._log_topic = topics.deliveries(name)
         self._follower = LogFollower(kafka, self._log_topic)
         self._bodies = LogBodies(kafka, self._log_topic)
-        self._consumer = _consumer(kafka, name, instance)
-        self._session_s = kafka.session_timeout_s
+        self._consumer = tickets_consumer(kafka, name, instance)
+        self._window = Window(settings.window, self._consumer)
+        graveyard = Graveyard(self._publisher, name, fatal)
+        self._intake = Intake(name, clock, self.counters, graveyard.bury_records)
+        may_send = self._lease.is_valid
+        schedule = RetrySchedule(settings.first_wait_s, settings.max_wait_s, settings.jitter, random.random)
+        policy = Policy(settings.tries, schedule, settings.unknown_outcome == "park")
+        courier = Courier(destination, policy, self.breaker, clock, self.counters, may_send, graveyard.bury_ticket)
+        self._dispatcher = Dispatcher(courier, settings.concurrency, self.breaker, clock, may_send, fatal)
         self._folds: dict[int, Fold] = {}
         self._partitions: dict[TopicPartition, Partition] = {}
         self._claims: dict[TopicPartition, asyncio.Task[None]] = {}
         self._rebalances = 0
-        self._is_full = False
+
+    @property
+    def lanes(self) -> dict[TopicPartition, Lane]:
+        """The partitions that this process delivers: taken, replayed, neither given up nor lost."""
+        found = {tp: partition.lane for tp, partition in self._partitions.items()}
+        return {tp: lane for tp, lane in found.items() if lane is not None and lane.is_live}
 
     # -- life ----------------------------------------------------------------------------------------------------
 
@@ -92,43 +95,48 @@ class DeliverWorker(ConsumerRebalanceListener):  # type: ignore[misc]
 
         Raises KafkaConnectionError if no broker answers at the start.
         """
-        await self._publisher.start()
-        await self._follower.start()
+        try:
+            await self._publisher.start()
+            await self._follower.start()
+            await self._work(stop)
+        finally:
+            await self._consumer.stop()
+            await self._follower.stop()
+            await self._bodies.stop()
+            await self._publisher.stop()
+
+    async def _work(self, stop: asyncio.Event) -> None:
         self._consumer.subscribe([topics.tickets(self._name)], listener=self)
-        tasks = [asyncio.create_task(self._poll()), asyncio.create_task(self._commit_again_and_again())]
-        tasks.append(asyncio.create_task(self._follower.run()))
+        poll, *others = tasks = [
+            asyncio.create_task(loop) for loop in (self._poll(), self._keep_lease(), self._follower.run())
+        ]
         stopping = asyncio.create_task(stop.wait())
         done, _ = await asyncio.wait([stopping, *tasks], return_when=asyncio.FIRST_COMPLETED)
         for task in done - {stopping}:
             self._fatal(task.exception() or RuntimeError("a loop of the worker ended"))
-        await self._end(tasks)
-
-    async def _end(self, tasks: "list[asyncio.Task[None]]") -> None:
-        """What a rebalance does for partitions that go, since the consumer's own stop() does not."""
-        poll, commits, follow = tasks
+        # What a rebalance does for partitions that go; the consumer's own stop() does not.
         self._dispatcher.stop()
         await _cancelled(poll)
         await self._give_up(list(self._partitions))
-        await _cancelled(commits)
-        await _cancelled(follow)
-        await self._consumer.stop()
-        await self._follower.stop()
-        await self._bodies.stop()
-        await self._publisher.stop()
+        for task in [*others, stopping]:
+            await _cancelled(task)
 
     # -- the group -----------------------------------------------------------------------------------------------
 
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
         """Begin to take them. In tasks: no heartbeat goes out while this is awaited."""
-        for tp in assigned:
-            self._begin(tp)
+        try:
+            for tp in assigned:
+                self._begin(tp)
+        except Exception as error:  # aiokafka would log and go on
+            self._fatal(error)
 
     async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
         """Finish and acknowledge what is under way; heartbeats go on meanwhile, and the group waits."""
         self._rebalances += 1
         try:
             await self._give_up(list(self._partitions))
-        except Exception as error:  # aiokafka would log and go on
+        except Exception as error:
             self._fatal(error)
 
     def _begin(self, tp: TopicPartition) -> None:
@@ -142,6 +150,7 @@ class DeliverWorker(ConsumerRebalanceListener):  # type: ignore[misc]
             self._dispatcher,
             self._clock,
             self.counters,
+            self._fatal,
         )
         self._partitions[tp] = partition
         self._claims[tp] = asyncio.create_task(self._claim(tp, partition))
@@ -154,7 +163,7 @@ class DeliverWorker(ConsumerRebalanceListener):  # type: ignore[misc]
         lane = partition.open(await self._consumer.position(tp), self._timeout_s)
         log.info("partition %d is ours, %d tickets open", partition.number, len(partition.fold.open))
         await self._commit()
-        if lane.is_live and not self._is_full:
+        if lane.is_live and not self._window.is_full:
             self._consumer.resume(tp)
         self._dispatcher.pump()
 
@@ -176,7 +185,7 @@ class DeliverWorker(ConsumerRebalanceListener):  # type: ignore[misc]
 
     # -- acknowledging -------------------------------------------------------------------------------------------
 
-    async def _commit_again_and_again(self) -> None:
+    async def _keep_lease(self) -> None:
         while True:
             await self._clock.sleep(self._lease.renew_every_s)
             await self._commit()
@@ -221,7 +230,7 @@ class DeliverWorker(ConsumerRebalanceListener):  # type: ignore[misc]
             if takes:
                 await asyncio.wait(takes)
                 self._dispatcher.pump()
-            self._throttle()
+            self._window.regulate(self.lanes)
 
     def _take(self, tp: TopicPartition, records: Sequence[Any]) -> "asyncio.Task[None] | None":
         partition = self._partitions.get(tp)
@@ -241,35 +250,7 @@ class DeliverWorker(ConsumerRebalanceListener):  # type: ignore[misc]
         task.add_done_callback(self._ended)
         return task
 
-    def _throttle(self) -> None:
-        """Leave the backlog in Kafka while too many tickets are unsettled; polling goes on, as the group demands."""
-        lanes = {tp: p.lane for tp, p in self._partitions.items() if p.lane is not None and p.lane.is_live}
-        held = sum(lane.fold.held for lane in lanes.values())
-        if not self._is_full and held >= self._window:
-            self._is_full = True
-            self._consumer.pause(*lanes)
-        elif self._is_full and held < self._window * REFILL:
-            self._is_full = False
-            self._consumer.resume(*lanes)
 
-
-async def _cancelled(task: "asyncio.Task[None]") -> None:
+async def _cancelled(task: "asyncio.Task[Any]") -> None:
     task.cancel()
     await asyncio.wait([task])
-
-
-def _consumer(kafka: KafkaSettings, name: str, instance: str | None) -> AIOKafkaConsumer:
-    return AIOKafkaConsumer(
-        **kafka.connection(),
-        client_id=f"plaint-deliver-{name}",
-        group_id=topics.group(f"deliver-{name}"),
-        group_instance_id=instance,
-        enable_auto_commit=False,
-        auto_offset_reset="earliest",
-        session_timeout_ms=int(kafka.session_timeout_s * 1000),
-        heartbeat_interval_ms=int(kafka.heartbeat_s * 1000),
-        rebalance_timeout_ms=int(kafka.rebalance_timeout_s * 1000),
-        request_timeout_ms=int(kafka.rebalance_timeout_s * 1000) + 10_000,  # a join is answered when all have joined
-        partition_assignment_strategy=(StickyPartitionAssignor,),
-        fetch_max_wait_ms=500,
-    )
