@@ -44,10 +44,14 @@ class Tickets:
 
 
 class Census:
-    """Folds the records of one run. Feed it everything that the topics hold, in any order of topics."""
+    """Folds the records of one run. Feed it everything that the topics hold, in any order of topics.
+
+    ``read`` is how many posts the sources gave, known when they have ended: each must be a record or a dead letter.
+    """
 
     def __init__(self, table: RouteTable, destinations: Iterable[str]) -> None:
         self._table = table
+        self.read = 0
         self.records = 0
         self.posts: dict[tuple[str, int], Place] = {}
         self.newest: dict[str, int] = {}
@@ -59,7 +63,7 @@ class Census:
         self.dead: Counter[str] = Counter()
         self.dead_at_ingest = 0
         self.dead_places: set[str] = set()
-        self.must_have: dict[str, dict[str, int]] = {name: {} for name in destinations}
+        self.must_have: dict[str, dict[str, tuple[int, Place]]] = {name: {} for name in destinations}
         self.invalid: set[Place] = set()
         self.tickets: dict[str, Tickets] = {name: Tickets() for name in destinations}
 
@@ -102,7 +106,7 @@ class Census:
             self.drops[drop] += 1
         for ticket in found:
             must = self.must_have[ticket.destination]
-            must[ticket.key] = max(ticket.revision, must.get(ticket.key, 0))
+            must[ticket.key] = max((ticket.revision, place), must.get(ticket.key, (0, place)))
 
     def add_ticket(self, destination: str, place: Place, value: bytes | None) -> None:
         """A record of plaint.tickets.<destination>."""
@@ -143,14 +147,16 @@ class Census:
 
     def missing(self) -> list[str]:
         """What has not come to its end yet: empty once all is settled."""
+        unwritten = max(0, self.read - self.records - self.dead_at_ingest)
         return [
+            *["a post that was read was not written"] * unwritten,
             *(f"{id_}: no triage" for id_ in self._posts_without_triage()),
             *(f"{place}: neither passed nor dead" for place in self._invalid_without_dead_letter()),
             *(
                 f"{key}: no ticket for {name}"
                 for name, must in self.must_have.items()
-                for key, revision in must.items()
-                if self.tickets[name].asked.get(key, -1) < revision
+                for key, (revision, place) in must.items()
+                if self.tickets[name].asked.get(key, -1) < revision and _shown(place) not in self.dead_places
             ),
             *(f"{key}: not delivered to {name}" for name, known in self.tickets.items() for key in known.open()),
         ]

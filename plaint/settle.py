@@ -5,14 +5,16 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 import aiohttp
 import orjson
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from plaint.census import Census
+from plaint.kafka.header_names import read_any_header_name
 from plaint.kafka.settings import KafkaSettings
 from schemas import topics
 from schemas.deadletter import DeadLetter
@@ -55,6 +57,7 @@ class Follower:
     """
 
     def __init__(self, kafka: KafkaSettings, census: Census, destinations: list[str], fresh: bool) -> None:
+        read_any_header_name()
         self._census = census
         self._fresh = fresh
         self._destinations = {topics.tickets(name): name for name in destinations}
@@ -105,7 +108,8 @@ class Follower:
         elif topic == topics.TRIAGED:
             self._census.add_triage(place, record.value)
         elif topic == topics.DEAD_LETTERS:
-            self._census.add_dead_letter(DeadLetter.from_kafka(record.key, record.value, record.headers))
+            with suppress(ValidationError):  # somebody else's
+                self._census.add_dead_letter(DeadLetter.from_kafka(record.key, record.value, record.headers))
         elif topic in self._destinations:
             self._census.add_ticket(self._destinations[topic], place, record.value)
         else:
@@ -156,12 +160,11 @@ async def receipts(inbox: str, patience_s: float) -> list[dict[str, Any]]:
 
 def sum_up(
     census: Census,
-    read: int,
     missing: list[str],
     taken: Mapping[str, list[dict[str, Any]]] | None,
     seconds: float,
 ) -> Summary:
-    """``read`` lines were read at the source; ``taken`` are the receiver's receipts a destination, if it can be asked."""
+    """``taken`` are the receiver's receipts a destination, where it can be asked."""
     counted = {name: len(known.created & known.held) for name, known in census.tickets.items()}
     requests = {name: known.requests for name, known in census.tickets.items()}
     duplicates, absent = 0, 0
@@ -172,9 +175,8 @@ def sum_up(
         arrived = {name: {(r["key"], r["revision"]) for r in found} for name, found in taken.items()}
         absent = sum(len(census.tickets[name].taken - arrived[name]) for name in taken)
         counted = {name: len(found) for name, found in creates.items()}
-    unread = read - census.records - census.dead_at_ingest
     return Summary(
-        read=read,
+        read=census.read,
         posts=len(census.posts),
         repeated=census.repeated,
         triaged=len(census.triaged),
@@ -183,7 +185,7 @@ def sum_up(
         requests=requests,
         dropped=dict(census.drops),
         dead=dict(census.dead),
-        lost=len(missing) + max(0, unread) + absent,
+        lost=len(missing) + absent,
         duplicates=duplicates,
         seconds=round(seconds, 3),
     )

@@ -136,6 +136,7 @@ class Run:
         """Sum the run up once all is settled."""
         started = time.monotonic()
         await supervisor.finished()
+        census.read = orjson.loads(planned.report.read_bytes())["read"]
         missing = await settle(follower, census, self._patience_s)
         seconds = time.monotonic() - started
         for line in missing[:20]:
@@ -144,8 +145,7 @@ class Run:
         if planned.inbox:
             found = await receipts(planned.inbox, self._patience_s)
             taken = {name: [r for r in found if r["queue"] == name] for name in planned.queues}
-        read = orjson.loads(planned.report.read_bytes())["read"]
-        self.summary = sum_up(census, read, missing, taken, seconds)
+        self.summary = sum_up(census, missing, taken, seconds)
         if self._exit_when_done:
             supervisor.stop(1 if self.summary.lost else 0)
         else:

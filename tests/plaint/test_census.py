@@ -1,0 +1,210 @@
+"""The census knows what must come of each record, whatever order the topics are read in, and names what is missing."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from itertools import permutations
+from typing import Any
+
+import pytest
+
+from plaint.census import Census
+from plaint.settle import Summary, sum_up
+from route.rules import RouteTable
+from route.tickets import tickets_for
+from schemas import topics
+from schemas.deadletter import DeadLetter
+from schemas.delivery import OWNER_KEY, Delivery, State
+from schemas.post import Post
+from schemas.reasons import DeadReason, DropReason
+from schemas.ticket import Ticket
+from schemas.triage import Triage
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+QUEUES = ("helpdesk", "service", "marketing")
+TABLE = RouteTable.load(None, QUEUES)
+COMPLAINT: dict[str, Any] = {"intent": "complaint", "urgent": True, "urgency": 4}
+
+
+class World:
+    """Records as the stages write them, put into a census."""
+
+    def __init__(self) -> None:
+        self.census = Census(TABLE, QUEUES)
+        self._offset = 0
+
+    def place(self, topic: str) -> tuple[str, int, int]:
+        self._offset += 1
+        return topic, 0, self._offset
+
+    def post(self, id_: str, **fields: Any) -> Post:
+        post = Post(id=id_, **{"text": "My Norvik heater smokes", **fields})
+        self.census.add_post(self.place(topics.POSTS), post.to_bytes())
+        return post
+
+    def triage(self, post: Post, **labels: Any) -> list[Ticket]:
+        triage = Triage(post=post, triaged_at=NOW, **labels)
+        self.census.add_triage(self.place(topics.TRIAGED), triage.to_bytes())
+        return tickets_for(triage, TABLE)[0]
+
+    def ticket(self, ticket: Ticket) -> None:
+        self.census.add_ticket(ticket.destination, self.place(topics.tickets(ticket.destination)), ticket.to_bytes())
+
+    def log(self, ticket: Ticket, state: State, is_earlier: bool = False, **fields: Any) -> None:
+        step = Delivery(state=state, revision=ticket.revision, op=ticket.op, at=NOW, **fields)
+        self.census.add_delivery(ticket.destination, ticket.key.encode(), step.to_bytes(), is_earlier)
+
+    def dead(self, stage: str, place: str, reason: DeadReason = DeadReason.STAGE_ERROR) -> None:
+        self.census.add_dead_letter(DeadLetter.of(reason, stage, place, "", b""))
+
+    def delivered(self, id_: str) -> Ticket:
+        """An urgent complaint that went the whole way."""
+        [ticket] = self.triage(self.post(id_), **COMPLAINT)
+        self.ticket(ticket)
+        self.log(ticket, "sending")
+        self.log(ticket, "done")
+        return ticket
+
+    def sum_up(self, read: int, taken: dict[str, list[dict[str, Any]]] | None = None) -> Summary:
+        self.census.read = read
+        return sum_up(self.census, self.census.missing(), taken, 1.0)
+
+
+def receipt(ticket: Ticket, **fields: Any) -> dict[str, Any]:
+    return {"key": ticket.key, "op": ticket.op, "revision": ticket.revision, "requests": 1, **fields}
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+def test_each_step_that_is_missing_is_named_until_it_is_there(world: World) -> None:
+    post = world.post("a")
+    assert world.census.missing() == ["a: no triage"]
+    [ticket] = world.triage(post, **COMPLAINT)
+    assert world.census.missing() == [f"{ticket.key}: no ticket for helpdesk"]
+    world.ticket(ticket)
+    assert world.census.missing() == [f"{ticket.key}: not delivered to helpdesk"]
+    world.log(ticket, "accepted")
+    world.log(ticket, "sending")
+    assert world.census.missing() == [f"{ticket.key}: not delivered to helpdesk"]
+    world.log(ticket, "done")
+    assert world.census.missing() == []
+
+
+@pytest.mark.parametrize("order", list(permutations(["post", "triage", "ticket", "log"])), ids="-".join)
+def test_topics_may_be_read_in_any_order(world: World, order: tuple[str, ...]) -> None:
+    post = Post(id="a", text="My Norvik heater smokes")
+    [ticket] = World().triage(post, **COMPLAINT)
+    steps: dict[str, Callable[[], object]] = {
+        "post": lambda: world.post("a"),
+        "triage": lambda: world.triage(post, **COMPLAINT),
+        "ticket": lambda: world.ticket(ticket),
+        "log": lambda: world.log(ticket, "done"),
+    }
+    world.census.read = 1
+    for step in order:
+        assert world.census.missing() != []
+        steps[step]()
+    assert world.census.missing() == []
+
+
+def test_a_repeated_post_is_counted_and_asks_for_nothing_more(world: World) -> None:
+    world.delivered("a")
+    world.post("a")
+    found = world.sum_up(read=2)
+    assert (found.read, found.posts, found.repeated, found.triaged, found.lost) == (2, 1, 1, 1, 0)
+
+
+@pytest.mark.parametrize("text", ["", " \n", "\u200b\ufeff"])
+def test_a_blank_post_is_a_drop_and_not_lost(world: World, text: str) -> None:
+    world.post("a", text=text)
+    found = world.sum_up(read=1)
+    assert (found.lost, found.dropped) == (0, {DropReason.EMPTY_TEXT: 1})
+
+
+def test_a_post_that_no_rule_sends_anywhere_is_settled(world: World) -> None:
+    assert world.triage(world.post("a"), intent="other") == []
+    found = world.sum_up(read=1)
+    assert (found.lost, found.dropped, found.intents) == (0, {DropReason.UNROUTED: 1}, {"other": 1})
+
+
+def test_a_dead_letter_is_an_end_at_every_stage(world: World) -> None:
+    world.census.add_post((topics.POSTS, 0, 100), b"{")
+    unread = world.post("b")
+    [unsent] = world.triage(world.post("c"), **COMPLAINT)
+    world.census.add_ticket("helpdesk", (topics.tickets("helpdesk"), 3, 9), b"[]")
+    [refused] = world.triage(world.post("d"), **COMPLAINT)
+    world.ticket(refused)
+    posts, triaged = f"{topics.POSTS}[0]@", f"{topics.TRIAGED}[0]@"
+    assert len(world.census.missing()) == 5
+    world.dead("classify", f"{posts}100", DeadReason.INVALID_JSON)
+    world.dead("classify", posts + str(world.census.posts[unread.id, 0][2]))
+    world.dead("route", triaged + str(world.census.must_have["helpdesk"][unsent.key][1][2]))
+    world.dead("deliver", f"{topics.tickets('helpdesk')}[3]@9", DeadReason.INVALID_RECORD)
+    world.log(refused, "dead", reason=DeadReason.REFUSED)
+    assert world.census.missing() == []
+    found = world.sum_up(read=4)
+    assert found.lost == 0
+    assert found.dead == {"invalid_json": 1, "stage_error": 2, "invalid_record": 1}
+
+
+def test_lines_that_ingest_refused_are_read_and_not_lost(world: World) -> None:
+    world.delivered("a")
+    world.dead("ingest", "posts.jsonl:2", DeadReason.INVALID_JSON)
+    assert world.sum_up(read=2).lost == 0
+    assert world.sum_up(read=3).lost == 1
+
+
+def test_the_newest_revision_must_be_delivered(world: World) -> None:
+    first = world.delivered("a")
+    edit = world.post("a", text="My Norvik heater burns", event="edit", revision=7)
+    tickets = world.triage(edit, **COMPLAINT)
+    for ticket in tickets:
+        world.ticket(ticket)
+    assert world.census.missing() == [f"{first.key}: not delivered to helpdesk"]
+    [update] = [ticket for ticket in tickets if ticket.destination == "helpdesk"]
+    world.log(update, "done")
+    assert world.census.missing() == []  # the withdraws elsewhere had nothing to withdraw
+    assert world.sum_up(read=2).tickets == {"helpdesk": 1, "service": 0, "marketing": 0}
+
+
+def test_a_ticket_that_collapsed_is_none_at_the_receiver(world: World) -> None:
+    [ticket] = world.triage(world.post("a"), **COMPLAINT)
+    world.ticket(ticket)
+    world.log(ticket, "done", reason=DropReason.COLLAPSED)
+    found = world.sum_up(read=1, taken={"helpdesk": []})
+    assert (found.lost, found.tickets["helpdesk"]) == (0, 0)
+
+
+def test_what_the_receiver_does_not_know_is_lost_and_a_second_create_is_a_duplicate(world: World) -> None:
+    lied, twice = world.delivered("a"), world.delivered("b")
+    found = world.sum_up(read=2, taken={"helpdesk": [receipt(twice, requests=3), receipt(twice, revision=1)]})
+    assert (found.lost, found.duplicates) == (1, 1)
+    assert found.requests["helpdesk"] == 4
+    told = world.sum_up(read=2, taken={"helpdesk": [receipt(lied), receipt(twice)]})
+    assert (told.lost, told.duplicates, told.tickets["helpdesk"], told.requests["helpdesk"]) == (0, 0, 2, 2)
+
+
+def test_without_a_receiver_to_ask_tickets_and_requests_are_counted_from_the_log(world: World) -> None:
+    world.log(world.delivered("a"), "sending")
+    found = world.sum_up(read=1)
+    assert (found.tickets["helpdesk"], found.requests["helpdesk"]) == (1, 2)
+
+
+def test_what_an_earlier_run_delivered_is_a_ticket_but_neither_a_request_nor_due_at_the_receiver(world: World) -> None:
+    [ticket] = world.triage(world.post("a"), **COMPLAINT)
+    world.log(ticket, "sending", is_earlier=True)
+    world.log(ticket, "done", is_earlier=True)
+    world.ticket(ticket)
+    found = world.sum_up(read=1)
+    assert (found.lost, found.tickets["helpdesk"], found.requests["helpdesk"]) == (0, 1, 0)
+    assert world.sum_up(read=1, taken={"helpdesk": []}).lost == 0
+
+
+def test_records_of_the_log_that_are_no_tickets_are_passed_over(world: World) -> None:
+    world.census.add_delivery("helpdesk", OWNER_KEY.encode(), Delivery(state="owner", at=NOW).to_bytes())
+    world.census.add_delivery("helpdesk", None, b"x")
+    world.census.add_delivery("helpdesk", b"key", b"{")
+    world.census.add_delivery("helpdesk", b"key", None)
+    assert world.census.missing() == []
