@@ -20,6 +20,7 @@ import faust
 import uvloop
 
 from plaint.kafka.lookback import read_stretch
+from plaint.kafka.header_names import read_any_header_name
 from plaint.kafka.publisher import OutRecord, Publisher, PublishFailed
 from plaint.kafka.settings import KafkaSettings
 from plaint.workers.stage import Dropped, InRecord, Outcome, Result, Stage, StageBroken, outcomes
@@ -98,6 +99,7 @@ def run_stage(
     A batch holds up to ``batch`` records and waits at most ``linger_s`` for them. ``instance`` is the name of a static
     member of the group, unique to this process.
     """
+    read_any_header_name()
     uvloop.install()
     asyncio.set_event_loop(asyncio.new_event_loop())
     app = _app(kafka, stage, instance)
