@@ -9,7 +9,7 @@ from typing import Any
 from tests.system.stack import TINY_MODELS
 from tests.system.verdict import Verdict
 
-BAD = ("unpublished", "untriaged", "missing", "unsettled", "dead", "second", "unexpected", "strays", "wavering")
+BAD = ("unpublished", "untriaged", "missing", "unsettled", "dead", "second", "unexpected", "strays")
 
 
 def processor() -> str:

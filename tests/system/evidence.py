@@ -49,9 +49,9 @@ class Evidence:
     unreadable: list[str] = field(default_factory=list)
     """Places of records on plaint's own output topics that are not JSON."""
 
-    def intents(self, post_id: str) -> set[str]:
-        """All intents that were ever written for a post."""
-        return {str(triage.get("intent")) for triage in self.triages.get(post_id, [])}
+    def intents(self, post_id: str) -> list[str]:
+        """The intents written for a post, in their order; the first one counts."""
+        return [str(triage.get("intent")) for triage in self.triages.get(post_id, [])]
 
     def settled(self, destination: str, key: str) -> str | None:
         """The state in which the log leaves a ticket, if that is a final one."""

@@ -29,14 +29,14 @@ class Verdict:
     webhook_ids: dict[str, int]
     repeats: dict[str, int]
     triages_repeated: int
+    wavering: int
+    """Posts that got another intent when they were triaged again, which must not make a ticket of its own."""
     unpublished: list[str] = field(default_factory=list)
     untriaged: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
     unsettled: list[str] = field(default_factory=list)
     unexpected: list[str] = field(default_factory=list)
     second: list[str] = field(default_factory=list)
-    wavering: list[str] = field(default_factory=list)
-    """Posts that got different intents when they were triaged more than once."""
     dead: list[str] = field(default_factory=list)
     strays: list[str] = field(default_factory=list)
     """Requests by a worker that did not own the ticket's partition when it sent them."""
@@ -59,10 +59,10 @@ class Verdict:
 
 
 def expected_tickets(seen: Evidence, ids: Sequence[str]) -> dict[str, set[str]]:
-    """Keys of the tickets that these posts should be, a destination, by the triage records and the routes."""
+    """Keys of the tickets that these posts should be, a destination, by the first triage of each and the routes."""
     expected: dict[str, set[str]] = {name: set() for name in DESTINATIONS}
     for post_id in ids:
-        for intent in seen.intents(post_id):
+        for intent in seen.intents(post_id)[:1]:
             for name in ROUTES[intent]:
                 expected[name].add(wire.ticket_key(post_id, name))
     return expected
@@ -103,20 +103,20 @@ def judge(stack: Stack, ids: Sequence[str]) -> Verdict:
     return Verdict(
         posts=len(ids),
         triaged=sum(post_id in seen.triages for post_id in ids),
-        intents=dict(Counter(intent for post_id in ids for intent in seen.intents(post_id))),
+        intents=dict(Counter(intent for post_id in ids for intent in seen.intents(post_id)[:1])),
         expected={name: len(found) for name, found in expected.items()},
         tickets={name: len(found) for name, found in taken.items()},
         requests={name: sum(n for i, n in by_id.items() if mine[i] == name) for name in DESTINATIONS},
         webhook_ids={name: sum(mine[i] == name for i in by_id) for name in DESTINATIONS},
         repeats={name: sum(n - 1 for i, n in by_id.items() if mine[i] == name) for name in DESTINATIONS},
         triages_repeated=sum(len(seen.triages[post_id]) - 1 for post_id in ids if post_id in seen.triages),
+        wavering=sum(len(set(seen.intents(post_id))) > 1 for post_id in ids),
         unpublished=[post_id for post_id in ids if not seen.posts[post_id]],
         untriaged=[post_id for post_id in ids if post_id not in seen.triages],
         missing=[key for name in DESTINATIONS for key in expected[name] - taken[name].keys()],
         unsettled=[key for name in DESTINATIONS for key in expected[name] if not seen.settled(name, key)],
         unexpected=[key for name in DESTINATIONS for key in taken[name].keys() - expected[name]],
         second=[key for found in taken.values() for key, count in found.items() if count > 1],
-        wavering=[post_id for post_id in ids if len(seen.intents(post_id)) > 1],
         dead=[f"{x.stage} {x.place}: {x.reason}" for x in seen.letters if x.key.decode("utf-8", "replace") in places],
         strays=[_shown(request) for request in requests if _is_stray(seen, mine[request.webhook_id], request)],
     )
