@@ -83,7 +83,7 @@ def _mend_names(buffer: bytearray, at: int, records: int) -> None:
 
 def _after_bytes(buffer: bytearray, at: int) -> int:
     size, at = decode_varint(buffer, at)
-    return at + max(size, 0)
+    return int(at + max(size, 0))
 
 
 def _mended(name: bytearray) -> bytes:

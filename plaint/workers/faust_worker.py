@@ -19,8 +19,8 @@ from typing import Any, NoReturn
 import faust
 import uvloop
 
-from plaint.kafka.lookback import read_stretch
 from plaint.kafka.header_names import read_any_header_name
+from plaint.kafka.lookback import read_stretch
 from plaint.kafka.publisher import OutRecord, Publisher, PublishFailed
 from plaint.kafka.settings import KafkaSettings
 from plaint.workers.stage import Dropped, InRecord, Outcome, Result, Stage, StageBroken, outcomes
