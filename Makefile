@@ -30,8 +30,8 @@ lint: $(VENV)/.dev ## ruff, mypy --strict, import contracts, schema check
 bench: $(VENV)/.dev ## the whole way against the bare engine on the same posts
 	@$(BIN)/python -m tests.bench.whole_way $(ARGS)
 
-chaos: $(VENV)/.dev ## the long kill test on a real Kafka
-	@$(BIN)/python -m tests.chaos.kills $(ARGS)
+chaos: $(VENV)/.dev ## long kill tests and outages on a real Kafka; ARGS=kills, outages or embedded for a part
+	@$(BIN)/python -m tests.chaos $(ARGS)
 
 soak: $(VENV)/.dev ## 100,000 posts: memory of each worker over time
 	@$(BIN)/python -m tests.bench.soak $(ARGS)

@@ -3,6 +3,7 @@
 import json
 import platform
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,12 @@ def is_bad(verdict: Verdict) -> bool:
     return any(counts[name] for name in BAD)
 
 
+def say_faults(verdict: Verdict, more: Sequence[str] = ()) -> None:
+    """Print the first of each kind of fault."""
+    for line in [f"{fault}: {', '.join(found)}" for fault, found in verdict.faults.items()] + list(more[:5]):
+        print(f"  {line}", flush=True)
+
+
 def total(counts: Mapping[str, int]) -> int:
     """Over all destinations."""
     return sum(counts.values())
@@ -43,6 +50,21 @@ def table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
 
 
-def last_line(found: Mapping[str, Any]) -> str:
-    """All counts as JSON."""
-    return json.dumps(found, separators=(",", ":"))
+@dataclass(frozen=True)
+class Section:
+    """What one long run found. ``bad``: something was lost or came as a second ticket."""
+
+    title: str
+    text: str
+    numbers: Mapping[str, Any]
+    bad: bool
+
+
+def finish(sections: Mapping[str, Section]) -> int:
+    """Print everything, the counts as JSON in the last line; the exit code."""
+    for section in sections.values():
+        print(f"\n{section.title}, on {machine()}\n\n{section.text}")
+    bad = any(section.bad for section in sections.values())
+    counts = {name: section.numbers for name, section in sections.items()}
+    print("\n" + json.dumps({"bad": bad, "processor": processor(), **counts}, separators=(",", ":")), flush=True)
+    return int(bad)

@@ -1,6 +1,7 @@
 """The receiver as a test speaks to it: ``plaint inbox`` in a process of its own."""
 
 import json
+import time
 import urllib.request
 from typing import Any
 
@@ -32,6 +33,13 @@ class Receiver:
         except OSError:
             return False
         return True
+
+    def wait(self, timeout_s: float = 60) -> None:
+        """Return once it answers."""
+        deadline = time.monotonic() + timeout_s
+        while not self.answers():
+            assert time.monotonic() < deadline, f"no receiver at {self.url}"
+            time.sleep(0.05)
 
     def _ask(self, path: str, body: bytes | None = None) -> bytes:
         request = urllib.request.Request(self.url + path, data=body, headers={"Content-Type": "application/json"})

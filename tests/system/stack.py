@@ -65,6 +65,12 @@ class Plaint:
         """Whether it is there, stopped or not."""
         return self._process is not None and self._process.poll() is None
 
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        assert self._process is not None
+        return self._process.pid
+
     def start(self) -> None:
         """Start it. It dies with the thread that calls this."""
         assert not self.running
@@ -178,11 +184,8 @@ class Stack:
         self.wiretap.__exit__(kind, error, at)
 
     def _add(self, stage: str, name: str) -> None:
-        environment = dict(self._settings)
-        arguments = ["run", stage]
-        if stage in DESTINATIONS:
-            arguments = ["run", "deliver", "--destination", stage]
-            environment["PLAINT_DESTINATIONS"] = self._destinations(self.wiretap.door(name))
+        environment = self.environment(name)
+        arguments = ["run", "deliver", "--destination", stage] if stage in DESTINATIONS else ["run", stage]
         if self._static:
             environment["PLAINT_INSTANCE"] = name
         self.workers[name] = Plaint(name, arguments, environment, self.folder)
@@ -221,10 +224,11 @@ class Stack:
         """Start the receiver again after it was killed, and wait until it answers; it knows what it took before."""
         assert not self.inbox.running
         self._receiver_wanted.set()
-        deadline = time.monotonic() + timeout_s
-        while not self.receiver.answers():
-            assert time.monotonic() < deadline, self.inbox.said()
-            time.sleep(0.05)
+        self.receiver.wait(timeout_s)
+
+    def environment(self, name: str) -> dict[str, str]:
+        """The settings of a process whose requests are to be known by ``name``."""
+        return {**self._settings, "PLAINT_DESTINATIONS": self._destinations(self.wiretap.door(name))}
 
     def read(self, for_s: float = 2.0) -> Evidence:
         """What the topics say by now."""

@@ -68,14 +68,15 @@ def expected_tickets(seen: Evidence, ids: Sequence[str]) -> dict[str, set[str]]:
     return expected
 
 
-def settle(stack: Stack, ids: Sequence[str], ingest: Plaint, timeout_s: float) -> Verdict:
+def settle(stack: Stack, ids: Sequence[str], ingest: Plaint | None, timeout_s: float) -> Verdict:
     """Wait until these posts have come to their end everywhere, then say what became of them; at the latest after a time."""
     deadline = time.monotonic() + timeout_s
-    try:
-        code = ingest.wait(timeout_s)
-        assert code == 0, f"ingest ended with {code}:\n{ingest.said()}"
-    except subprocess.TimeoutExpired:
-        ingest.kill()
+    if ingest is not None:
+        try:
+            code = ingest.wait(timeout_s)
+            assert code == 0, f"ingest ended with {code}:\n{ingest.said()}"
+        except subprocess.TimeoutExpired:
+            ingest.kill()
     while time.monotonic() < deadline and not _is_settled(stack, ids):
         time.sleep(0.2)
     return judge(stack, ids)
@@ -118,7 +119,11 @@ def judge(stack: Stack, ids: Sequence[str]) -> Verdict:
         unexpected=[key for name in DESTINATIONS for key in taken[name].keys() - expected[name]],
         second=[key for found in taken.values() for key, count in found.items() if count > 1],
         dead=[f"{x.stage} {x.place}: {x.reason}" for x in seen.letters if x.key.decode("utf-8", "replace") in places],
-        strays=[_shown(request) for request in requests if _is_stray(seen, mine[request.webhook_id], request)],
+        strays=[
+            _shown(request)
+            for request in requests
+            if request.worker in stack.workers and _is_stray(seen, mine[request.webhook_id], request)
+        ],
     )
 
 
