@@ -3,17 +3,17 @@
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import click
 import orjson
 
 from classify.batch import Classifier
+from ingest.decode import post_from_json
 from models.engine import Engine
 from plaint.settings import load_settings
 from schemas.post import Post
-from schemas.reasons import DeadReason
-from schemas.record import RecordDropped, RecordInvalid
+from schemas.record import RecordInvalid
 from schemas.triage import Triage
 
 CHUNK_LINES = 1024
@@ -36,7 +36,7 @@ def classify(config: Path | None) -> None:
     bad = 0
     number = 0
     for lines in _chunks(sys.stdin.buffer):
-        posts: list[tuple[Any, Post]] = []
+        posts: list[tuple[str | int, Post]] = []
         for line in lines:
             number += 1
             if not line.strip():
@@ -67,22 +67,17 @@ def _chunks(stream: BinaryIO) -> Iterator[list[bytes]]:
         yield [rest]
 
 
-def _read(line: bytes) -> tuple[Any, Post]:
-    """The id as it was given, and the post. A number does for an id. Raises RecordInvalid."""
+def _read(line: bytes) -> tuple[str | int, Post]:
+    """The id as it was given, and the post. A whole number does for an id. Raises RecordInvalid."""
+    post = post_from_json(line)
     try:
-        given = orjson.loads(line)
-    except orjson.JSONDecodeError:
+        given = orjson.loads(line)["id"]
+    except orjson.JSONDecodeError:  # a number beyond its range in a field that nobody reads
         given = None
-    if isinstance(given, dict) and type(given.get("id")) is int:
-        line = orjson.dumps({**given, "id": str(given["id"])})
-    try:
-        post = Post.from_bytes(line)
-    except RecordDropped as drop:
-        raise RecordInvalid(DeadReason.INVALID_RECORD, f"event: {drop.reason}") from None
-    return (given["id"] if isinstance(given, dict) else post.id), post
+    return (given if type(given) is int else post.id), post
 
 
-def _line(id_: Any, triage: Triage) -> bytes:
+def _line(id_: str | int, triage: Triage) -> bytes:
     labels = triage.model_dump(
         mode="json",
         include={"intent", "confidence", "intents", "sentiment", "sentiments", "urgency", "urgencies", "urgent"},
