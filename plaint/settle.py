@@ -67,13 +67,13 @@ class Follower:
         self._consumer: AIOKafkaConsumer
 
     async def begin(self) -> None:
-        """Connect and note where the topics end."""
+        """Connect and note where the topics end, which must exist with as many partitions as the settings say."""
         self._consumer = AIOKafkaConsumer(
             **self._kafka.connection(), enable_auto_commit=False, auto_offset_reset="earliest", fetch_max_wait_ms=500
         )
         await self._consumer.start()
         names = [topics.POSTS, topics.TRIAGED, topics.DEAD_LETTERS, *self._destinations, *self._logs]
-        found = [TopicPartition(name, p) for name in names for p in await self._partitions(name)]
+        found = [TopicPartition(name, number) for name in names for number in range(self._kafka.partitions)]
         self._consumer.assign(found)
         await self._consumer.seek_to_beginning(*found)
         if not self._fresh:
@@ -95,10 +95,6 @@ class Follower:
     async def end(self) -> None:
         """Disconnect."""
         await self._consumer.stop()
-
-    async def _partitions(self, topic: str) -> set[int]:
-        await self._consumer.topics()
-        return self._consumer.partitions_for_topic(topic) or set()
 
     def _fold(self, tp: TopicPartition, record: Any) -> None:
         topic = tp.topic
