@@ -57,6 +57,7 @@ class Census:
         self.newest: dict[str, int] = {}
         self.repeated = 0
         self.triaged: dict[str, int] = {}
+        self.triaged_before: dict[str, int] = {}
         self.intents: dict[str, str] = {}
         self.drops: Counter[str] = Counter()
         self.dropped: set[tuple[str, int]] = set()
@@ -88,19 +89,28 @@ class Census:
             self.dropped.add(identity)
             self.drops[DropReason.EMPTY_TEXT] += 1
 
-    def add_triage(self, place: Place, value: bytes | None) -> None:
-        """A record of plaint.triaged: what tickets must come of it is worked out with the routes of this run."""
+    def add_triage(self, place: Place, value: bytes | None, is_earlier: bool = False) -> None:
+        """A record of plaint.triaged: what tickets must come of it is worked out with the routes of this run.
+
+        The first triage of a revision wins: where it ``is_earlier``, of a run before this one, nothing new comes of it.
+        """
         try:
             triage = Triage.from_bytes(value)
         except (RecordInvalid, RecordDropped):
-            self.invalid.add(place)
+            if not is_earlier:
+                self.invalid.add(place)
             return
         post = triage.post
+        if is_earlier:
+            self.triaged_before[post.id] = max(post.revision, self.triaged_before.get(post.id, 0))
+            return
         if self.triaged.get(post.id, -1) >= post.revision:
             return
         self.triaged[post.id] = post.revision
         if triage.intent is not None:
             self.intents[post.id] = triage.intent
+        if self.triaged_before.get(post.id, -1) >= post.revision:
+            return
         found, drop = tickets_for(triage, self._table)
         if drop is not None:
             self.drops[drop] += 1

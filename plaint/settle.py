@@ -52,17 +52,21 @@ class Summary(BaseModel):
 class Follower:
     """Reads all topics of these destinations into a census, from where they ended when ``begin`` was called.
 
-    The delivery logs are read whole: what they say of a ticket may be older than this run. The embedded broker holds
+    The delivery logs are read whole: what they say of a ticket may be older than this run. So may the first triage of a
+    post: the last ``remember`` records of each partition are read too, as the router does. The embedded broker holds
     nothing older and tells wrong end offsets, so it is read whole (``fresh``).
     """
 
-    def __init__(self, kafka: KafkaSettings, census: Census, destinations: list[str], fresh: bool) -> None:
+    def __init__(
+        self, kafka: KafkaSettings, census: Census, destinations: list[str], fresh: bool, remember: int
+    ) -> None:
         read_any_header_name()
         self._census = census
         self._fresh = fresh
         self._destinations = {topics.tickets(name): name for name in destinations}
         self._logs = {topics.deliveries(name): name for name in destinations}
         self._earlier: dict[TopicPartition, int] = {}
+        self._remember = remember
         self._kafka = kafka
         self._consumer: AIOKafkaConsumer
 
@@ -79,7 +83,9 @@ class Follower:
         if not self._fresh:
             self._earlier = await self._consumer.end_offsets(found)
             for tp, offset in self._earlier.items():
-                if tp.topic not in self._logs:
+                if tp.topic == topics.TRIAGED:
+                    self._consumer.seek(tp, max(0, offset - self._remember))
+                elif tp.topic not in self._logs:
                     self._consumer.seek(tp, offset)
 
     async def read(self) -> int:
@@ -99,17 +105,17 @@ class Follower:
     def _fold(self, tp: TopicPartition, record: Any) -> None:
         topic = tp.topic
         place = topic, record.partition, record.offset
+        is_earlier = record.offset < self._earlier.get(tp, 0)
         if topic == topics.POSTS:
             self._census.add_post(place, record.value)
         elif topic == topics.TRIAGED:
-            self._census.add_triage(place, record.value)
+            self._census.add_triage(place, record.value, is_earlier)
         elif topic == topics.DEAD_LETTERS:
             with suppress(ValidationError):  # somebody else's
                 self._census.add_dead_letter(DeadLetter.from_kafka(record.key, record.value, record.headers))
         elif topic in self._destinations:
             self._census.add_ticket(self._destinations[topic], place, record.value)
         else:
-            is_earlier = record.offset < self._earlier.get(tp, 0)
             self._census.add_delivery(self._logs[topic], record.key, record.value, is_earlier)
 
 

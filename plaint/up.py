@@ -122,7 +122,8 @@ class Run:
             if planned.is_finite:
                 census = Census(table, planned.destinations)
                 fresh = broker is not None and not broker.keeps_data
-                follower = Follower(planned.settings.kafka, census, planned.destinations, fresh)
+                remember = planned.settings.route.remember
+                follower = Follower(planned.settings.kafka, census, planned.destinations, fresh, remember)
                 await follower.begin()
                 stack.push_async_callback(follower.end)
                 counting = asyncio.create_task(self._count(planned, supervisor, follower, census, say))

@@ -41,9 +41,9 @@ class World:
         self.census.add_post(self.place(topics.POSTS), post.to_bytes())
         return post
 
-    def triage(self, post: Post, **labels: Any) -> list[Ticket]:
+    def triage(self, post: Post, is_earlier: bool = False, **labels: Any) -> list[Ticket]:
         triage = Triage(post=post, triaged_at=NOW, **labels)
-        self.census.add_triage(self.place(topics.TRIAGED), triage.to_bytes())
+        self.census.add_triage(self.place(topics.TRIAGED), triage.to_bytes(), is_earlier)
         return tickets_for(triage, TABLE)[0]
 
     def ticket(self, ticket: Ticket) -> None:
@@ -200,6 +200,21 @@ def test_what_an_earlier_run_delivered_is_a_ticket_but_neither_a_request_nor_due
     found = world.sum_up(read=1)
     assert (found.lost, found.tickets["helpdesk"], found.requests["helpdesk"]) == (0, 1, 0)
     assert world.sum_up(read=1, taken={"helpdesk": []}).lost == 0
+
+
+def test_the_first_triage_of_a_revision_says_which_tickets_must_come(world: World) -> None:
+    world.triage(Post(id="a", text="x"), is_earlier=True, intent="question")
+    post = world.post("a")
+    world.triage(post, **COMPLAINT)
+    world.triage(post, intent="praise")
+    assert world.census.missing() == []
+    assert world.sum_up(read=1).intents == {"complaint": 1}
+    [edit] = [
+        ticket
+        for ticket in world.triage(world.post("a", event="edit", revision=1), **COMPLAINT)
+        if ticket.op == "update"
+    ]
+    assert f"{edit.key}: no ticket for helpdesk" in world.census.missing()
 
 
 def test_records_of_the_log_that_are_no_tickets_are_passed_over(world: World) -> None:

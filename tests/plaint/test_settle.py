@@ -97,7 +97,7 @@ async def test_a_follower_leaves_out_what_was_there_before_it_began(kafka: str, 
     await asyncio.to_thread(ensure_topics, settings, [name])
     census = Census(RouteTable.load(None, QUEUES), [*QUEUES, name])
     keys = [ticket_key(f"{name}{number}", name) for number in range(2)]
-    publisher, follower = Publisher(settings), Follower(settings, census, [name], fresh=False)
+    publisher, follower = Publisher(settings), Follower(settings, census, [name], fresh=False, remember=100)
     async with AsyncExitStack() as stack:
         await publisher.start()
         stack.push_async_callback(publisher.stop)
@@ -106,9 +106,15 @@ async def test_a_follower_leaves_out_what_was_there_before_it_began(kafka: str, 
         stack.push_async_callback(follower.end)
         await publisher.publish(records(name, 1, keys[1]))
         async with asyncio.timeout(60):
-            while len(census.tickets[name].ended) < 2 or not census.tickets[name].asked or not census.dead:
+            while (
+                len(census.tickets[name].ended) < 2
+                or not census.tickets[name].asked
+                or not census.dead
+                or not census.triaged
+            ):
                 await follower.read()
-    assert list(census.newest) == [f"{name}1"]
+    assert list(census.newest) == list(census.triaged) == [f"{name}1"]
+    assert f"{name}0" in census.triaged_before
     assert dict(census.dead) == {"refused": 1}
     assert census.tickets[name].held == set(keys)
     assert (census.tickets[name].taken, census.tickets[name].requests) == ({(keys[1], 0)}, 1)
@@ -116,13 +122,15 @@ async def test_a_follower_leaves_out_what_was_there_before_it_began(kafka: str, 
 
 
 def records(destination: str, number: int, key: str) -> list[OutRecord]:
-    """A post, its ticket, its delivery, a dead letter, and one that is somebody else's."""
+    """A post, its triage, its ticket, its delivery, a dead letter, and one that is somebody else's."""
     id_, name = f"{destination}{number}", key.encode()
     ticket = Ticket(key=key, op="create", revision=0, destination=destination, post_id=id_)
     log = topics.deliveries(destination)
+    post = Post(id=id_, text="hello")
     letter = DeadLetter.of(DeadReason.REFUSED, "deliver", id_, "", b"")
     return [
-        OutRecord(topics.POSTS, 0, id_.encode(), Post(id=id_, text="hello").to_bytes()),
+        OutRecord(topics.POSTS, 0, id_.encode(), post.to_bytes()),
+        OutRecord(topics.TRIAGED, 0, id_.encode(), Triage(post=post, intent="praise", triaged_at=NOW).to_bytes()),
         OutRecord(topics.tickets(destination), 0, name, ticket.to_bytes()),
         OutRecord(log, 0, name, Delivery(state="sending", at=NOW, ticket=ticket).to_bytes()),
         OutRecord(log, 0, name, Delivery(state="done", at=NOW).to_bytes()),
