@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import pytest
 
 from tests.support.kafka_process import KafkaProcess, why_no_kafka
+from tests.system.lab import Lab, open_lab
 from tests.system.posts import write_posts
 from tests.system.stack import Stack
 from tests.system.verdict import settle
@@ -39,3 +40,12 @@ def stack(running: Running) -> Iterator[Stack]:
     """The running stack, with a receiver that works again after the test."""
     yield running.stack
     running.stack.receiver.fail()
+
+
+@pytest.fixture(scope="session")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """One worker a stage on another Kafka, whose topics hold garbage that other tests' readers need not bear."""
+    if reason := why_no_kafka():
+        pytest.skip(f"NOT TESTED ON APACHE KAFKA: {reason}")
+    with open_lab(tmp_path_factory.mktemp("lab")) as lab:
+        yield lab

@@ -54,7 +54,7 @@ class Writer:
 class Records:
     """Reads plaint's output topics from where they stood when it was made."""
 
-    def __init__(self, bootstrap: str, destinations: Sequence[str]) -> None:
+    def __init__(self, bootstrap: str) -> None:
         self.triages: dict[str, list[dict[str, Any]]] = defaultdict(list)
         """By id of the post."""
         self.letters: dict[str, list[Any]] = defaultdict(list)
