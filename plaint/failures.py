@@ -15,6 +15,15 @@ EXIT_FAILED = 70
 EXIT_INTERRUPTED = 130
 """Ended by Ctrl-C, or by a signal before the work was done."""
 
+CODES = {
+    0: "All is well.",
+    1: "Something was lost, a line could not be read, or only the routes have faults.",
+    EXIT_USAGE: "Wrong usage, settings, routes, topics or weights: a restart won't mend it.",
+    EXIT_UNAVAILABLE: "The broker, a source or a port can't be had now.",
+    EXIT_FAILED: "The program failed, or Kafka did not take a result: what was not acknowledged is read again.",
+    EXIT_INTERRUPTED: "Ended before it was done.",
+}
+
 
 class Unavailable(Exception):
     """Something outside of plaint can't be had now; the message says what and what mends it."""

@@ -1,0 +1,170 @@
+"""Writes the pages of docs/ that repeat the code: ``python -m plaint.docs``; with ``--check`` it only says which are stale."""
+
+import ast
+import sys
+from collections.abc import Iterator, Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from plaint.failures import CODES
+from plaint.settings import OWN_VARIABLES, PREFIX, Settings
+from schemas import reasons
+
+FOLDER = Path(__file__).parents[1] / "docs"
+WRITTEN = "<!-- Written by `python -m plaint.docs`; don't edit. -->\n\n"
+Json = dict[str, Any]
+
+HEAD = f"""# Configuration
+
+{WRITTEN}Settings come from one YAML file (`plaint --config FILE`, `PLAINT_CONFIG`, or `plaint.yaml` in the working
+directory) and from the environment, which wins key by key. A variable is `{PREFIX}` and the path of the key in capitals,
+its steps joined by two underscores: `kafka.brokers` is `{PREFIX}KAFKA__BROKERS`. Lists and maps in variables are JSON.
+Unknown keys and variables are refused; `plaint check-config` lists every fault at once.
+
+Secrets belong into the environment or into files (`secret_file`), not into the YAML file.
+"""
+OTHER = {
+    "PLAINT_CONFIG": "The settings file.",
+    "PLAINT_DATA": "Posts to train and to measure the model with; needed by `make train` and some tests only.",
+    "PLAINT_INSTANCE": "Name of this process among the others of its stage, unique and the same after a restart, such as "
+    "a pod's name: its work then goes on at once after a crash.",
+    "PLAINT_KAFKA_HOME": "A Kafka release for `broker.embedded: kafka`.",
+    "PLAINT_LOG_LEVEL": "DEBUG, INFO (default), WARNING, ERROR or CRITICAL.",
+}
+
+
+def pages() -> dict[str, str]:
+    """File name and content of each page."""
+    return {"configuration.md": configuration(), "reasons.md": reason_page()}
+
+
+def configuration() -> str:
+    """Every setting with its type, default and description."""
+    schema = Settings.model_json_schema()
+    sections = [_section(name, schema["properties"][name], schema["$defs"]) for name in Settings.model_fields]
+    assert OTHER.keys() == OWN_VARIABLES, "each variable that is no setting is explained"
+    others = "\n".join(f"| `{name}` | {about} |" for name, about in OTHER.items())
+    codes = "\n".join(f"| {code} | {about} |" for code, about in CODES.items())
+    return (
+        HEAD
+        + "".join(sections)
+        + f"\n## Variables that are no settings\n\n| variable | meaning |\n|---|---|\n{others}\n"
+        + f"\n## Exit codes\n\n| code | meaning |\n|---|---|\n{codes}\n"
+    )
+
+
+def _section(name: str, schema: Json, defs: Json) -> str:
+    """A heading and a table; lists and maps of models are described by their items."""
+    where = name
+    if "items" in schema:
+        schema, where = schema["items"], f"{name}[]"
+    elif "additionalProperties" in schema or "patternProperties" in schema:
+        inner = schema.get("additionalProperties") or next(iter(schema["patternProperties"].values()))
+        schema, where = inner, f"{name}.<id>"
+    model = _resolved(schema, defs)
+    about = " ".join(model.get("description", "").replace("``", "`").split())
+    rows = "\n".join(_row(where, key, field, defs) for key, field in model["properties"].items())
+    return f"\n## {where}\n\n{about}\n\n| key | takes | default | meaning |\n|---|---|---|---|\n{rows}\n"
+
+
+def _row(where: str, key: str, field: Json, defs: Json) -> str:
+    default = "" if field.get("default") in (None, "", [], {}) else f"`{orjson.dumps(field['default']).decode()}`"
+    about = field.get("description", "")
+    return "| " + " | ".join(_cell(text) for text in (f"`{key}`", _takes(field, defs), default, about)) + " |"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("<", "&lt;")
+
+
+def _resolved(schema: Json, defs: Json) -> Json:
+    if "$ref" in schema:
+        found: Json = defs[schema["$ref"].rpartition("/")[2]]
+        return found
+    return schema
+
+
+def _takes(field: Json, defs: Json) -> str:
+    """What a setting takes, in a few words."""
+    options = [option for option in field.get("anyOf", [field]) if option.get("type") != "null"]
+    field = _resolved(options[0], defs)
+    if "enum" in field or "const" in field:
+        return ", ".join(f"`{value}`" for value in field.get("enum", [field.get("const")]))
+    kind = str(field.get("type", ""))
+    if kind == "array":
+        return f"list of {_takes(field['items'], defs)}"
+    names = {"object": "map", "boolean": "true or false", "string": "text"}
+    if field.get("format") == "path":
+        return "path"
+    if field.get("format") == "password":
+        return "secret"
+    return names.get(kind, kind) + _range(field)
+
+
+def _range(field: Json) -> str:
+    words = {"minimum": "from", "exclusiveMinimum": "over", "maximum": "to", "exclusiveMaximum": "under"}
+    return "".join(f" {word} {_number(field[key])}" for key, word in words.items() if key in field)
+
+
+def _number(value: float) -> str:
+    return f"{int(value):,}" if value == int(value) else str(value)
+
+
+def reason_page() -> str:
+    """Every reason of the closed lists with what its docstring says."""
+    about = dict(_docstrings(Path(reasons.__file__).read_text()))
+    intro = "Every record that enters a stage leaves it as results, as a counted drop or as a dead letter. "
+    dead = (
+        "A record that can never pass lies in `plaint.deadletters`: its value is the original bytes, its headers "
+        "(`plaint-reason`, `plaint-stage`, `plaint-place`, `plaint-detail` …) say what became of it."
+    )
+    drops = "A sound record that gives no result is counted."
+    return (
+        f"# Reasons\n\n{WRITTEN}{intro}These are all the reasons there are.\n"
+        + _reasons("Dead letters", dead, reasons.DeadReason, about)
+        + _reasons("Drops", drops, reasons.DropReason, about)
+    )
+
+
+def _reasons(title: str, intro: str, kind: type[StrEnum], about: dict[str, str]) -> str:
+    entries = "".join(f"\n### {reason.value}\n\n{about[f'{kind.__name__}.{reason.name}']}\n" for reason in kind)
+    return f"\n## {title}\n\n{intro}\n{entries}"
+
+
+def _docstrings(source: str) -> Iterator[tuple[str, str]]:
+    """``Class.NAME`` and the string that stands below it, which Python itself does not keep."""
+    for kind in ast.parse(source).body:
+        if isinstance(kind, ast.ClassDef):
+            for before, after in zip(kind.body, kind.body[1:], strict=False):
+                if isinstance(before, ast.Assign) and isinstance(before.targets[0], ast.Name):
+                    assert isinstance(after, ast.Expr), f"{before.targets[0].id} has no docstring"
+                    assert isinstance(after.value, ast.Constant)
+                    yield f"{kind.name}.{before.targets[0].id}", " ".join(str(after.value.value).split())
+
+
+def stale(folder: Path = FOLDER) -> list[str]:
+    """The pages in ``folder`` that say something else than the code."""
+    return [
+        name
+        for name, content in pages().items()
+        if not (folder / name).is_file() or (folder / name).read_text() != content
+    ]
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Write the pages, or check them: exit code 0, or 1 with the stale ones on stderr."""
+    if "--check" not in arguments:
+        FOLDER.mkdir(exist_ok=True)
+        for name, content in pages().items():
+            (FOLDER / name).write_text(content)
+        return 0
+    for name in (wrong := stale()):
+        sys.stderr.write(f"docs/{name} is stale: run python -m plaint.docs\n")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
