@@ -108,9 +108,9 @@ def is_letter_of(letter: Any, value: bytes | None, key: bytes | None) -> bool:
     return told and (letter.value or b"") == whole[:CUT] and (letter.key or b"") == (key or b"")[:KEY_CUT]
 
 
-def until(reached: Callable[[], bool], timeout_s: float, said: Callable[[], str]) -> None:
-    """Wait for a condition. Fails with ``said`` if it isn't reached in time."""
+def until(reached: Callable[[], bool], timeout_s: float, said: Callable[[], str], pause_s: float = 0.1) -> None:
+    """Wait for a condition, asked every ``pause_s``. Fails with ``said`` if it isn't reached in time."""
     deadline = time.monotonic() + timeout_s
     while not reached():
         assert time.monotonic() < deadline, said()
-        time.sleep(0.1)
+        time.sleep(pause_s)
