@@ -40,6 +40,8 @@ from route.rules import RouteTable
 
 PLAINT = (sys.executable, "-P", "-m", "plaint")
 ROOT = Path(__file__).parents[2]
+WARM = 600
+"""Posts that go the whole way before the ones that are measured."""
 QUIET_S = 4.0
 """No new ticket for this long, and the run is over; it ended with the last one."""
 
@@ -120,7 +122,7 @@ def whole_way(file: Path, wanted: int, folder: Path) -> Measured:
         }
         warm = folder / "warm.jsonl"
         warm.write_text(
-            "".join(json.dumps({"id": f"w:{n}", "text": f"flight {n} cancelled, no help"}) + "\n" for n in range(600))
+            "".join(json.dumps({"id": f"w:{n}", "text": f"flight {n} cancelled, no help"}) + "\n" for n in range(WARM))
         )
         subprocess.run([*PLAINT, "run", "ingest", "--source", f"file:{warm}"], env=env, check=True, capture_output=True)
         last_ticket(inbox, time.perf_counter(), 400)
@@ -131,7 +133,7 @@ def whole_way(file: Path, wanted: int, folder: Path) -> Measured:
         ingest_cpu = _own_cpu(ingest)
         ended = last_ticket(inbox, started, wanted // 2)
         after = _cpu(parent)
-        missing = asyncio.run(_missing(KafkaSettings(brokers=(broker,), idempotent_producer=False)))
+        missing = asyncio.run(_missing(KafkaSettings(brokers=(broker,), idempotent_producer=False), WARM + wanted))
         if missing:
             raise SystemExit(f"{len(missing)} lost: {missing[:5]}")
     cpu = {name: after[name] - before.get(name, 0.0) for name in after}
@@ -181,9 +183,10 @@ def _taken(inbox: str) -> int:
         return int(json.load(answer)["taken"])
 
 
-async def _missing(kafka: KafkaSettings) -> list[str]:
+async def _missing(kafka: KafkaSettings, read: int) -> list[str]:
     census = Census(RouteTable.load(None, INBOX_QUEUES), INBOX_QUEUES)
-    follower = Follower(kafka, census, list(INBOX_QUEUES), fresh=True)
+    census.read = read
+    follower = Follower(kafka, census, list(INBOX_QUEUES), fresh=True, remember=0)
     await follower.begin()
     try:
         return await settle(follower, census, patience_s=20)
