@@ -1,0 +1,330 @@
+"""The parts between the worker and Kafka, without a broker: lease, group commit, taking and following a partition."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from plaint.kafka.publisher import OutRecord, PublishFailed
+from plaint.kafka.settings import KafkaSettings
+from plaint.workers.delivering.lease import Lease
+from plaint.workers.delivering.log_bodies import LogBodies
+from plaint.workers.delivering.log_writer import LogWriter
+from plaint.workers.delivering.partition import Partition
+from route.delivery.breaker import Breaker
+from route.delivery.counters import Counters
+from route.delivery.dispatch import Dispatcher
+from route.delivery.entry import LogRecord, final_record, open_record, owner_record
+from route.delivery.fold import Fold, Item
+from route.delivery.lane import Lane
+from tests.route.delivery.doubles import FakeClock, settle, ticket
+
+
+def kafka(**changed: float) -> KafkaSettings:
+    return KafkaSettings.model_validate(
+        {"session_timeout_s": 30, "heartbeat_s": 3, "rebalance_timeout_s": 60, **changed}
+    )
+
+
+# -- the lease ------------------------------------------------------------------------------------------------------
+
+
+def test_there_is_no_lease_before_the_group_took_a_commit() -> None:
+    assert not Lease(kafka(), FakeClock().steady).is_valid()
+
+
+def test_it_holds_for_a_session_less_a_heartbeat_and_a_margin_from_when_the_commit_began() -> None:
+    clock = FakeClock()
+    lease = Lease(kafka(), clock.steady)
+    clock.now = 100.0
+    lease.renewed(begun=98.0)
+    clock.now = 98.0 + 26.4
+    assert lease.is_valid()
+    clock.now = 98.0 + 26.5
+    assert not lease.is_valid()
+
+
+def test_a_rebalance_that_waits_for_less_than_a_session_bounds_it() -> None:
+    clock = FakeClock()
+    lease = Lease(kafka(rebalance_timeout_s=10), clock.steady)
+    lease.renewed(begun=0.0)
+    clock.now = 6.4
+    assert lease.is_valid()
+    clock.now = 6.5
+    assert not lease.is_valid()
+
+
+def test_an_answer_that_comes_late_does_not_shorten_it() -> None:
+    clock = FakeClock()
+    lease = Lease(kafka(), clock.steady)
+    lease.renewed(begun=50.0)
+    lease.renewed(begun=20.0)
+    clock.now = 76.0
+    assert lease.is_valid()
+
+
+def test_a_refused_commit_ends_it() -> None:
+    lease = Lease(kafka(), FakeClock().steady)
+    lease.renewed(begun=0.0)
+    lease.lost()
+    assert not lease.is_valid()
+
+
+def test_it_is_renewed_several_times_before_it_runs_out() -> None:
+    for session in (3.0, 6.0, 30.0, 300.0):
+        lease = Lease(kafka(session_timeout_s=session, heartbeat_s=session / 6), FakeClock().steady)
+        assert lease.renew_every_s * 3 < min(session, 60) - session / 6
+
+
+def test_settings_that_leave_no_lease_are_refused() -> None:
+    with pytest.raises(ValueError, match="session_timeout_s is too short"):
+        Lease(kafka(session_timeout_s=0.6, heartbeat_s=0.15), FakeClock().steady)
+
+
+# -- group commit ---------------------------------------------------------------------------------------------------
+
+
+class SlowPublisher:
+    """Writes when the test says so; others' records may lie between ours."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[bytes]] = []
+        self.go: asyncio.Event = asyncio.Event()
+        self.end = 0
+        self.error: Exception | None = None
+
+    async def append(self, topic: str, partition: int, records: Sequence[OutRecord]) -> list[int]:
+        self.batches.append([record.value for record in records])
+        await self.go.wait()
+        if self.error:
+            raise self.error
+        offsets = list(range(self.end, self.end + len(records)))
+        self.end += len(records)
+        return offsets
+
+
+def writer(publisher: SlowPublisher, faults: list[BaseException] | None = None) -> LogWriter:
+    return LogWriter(publisher, "log", 0, (faults if faults is not None else []).append)  # type: ignore[arg-type]
+
+
+def some(*values: bytes) -> list[LogRecord]:
+    return [LogRecord(b"k", value) for value in values]
+
+
+async def test_what_comes_while_a_write_is_under_way_is_the_next_write_in_the_order_of_the_calls() -> None:
+    publisher = SlowPublisher()
+    log = writer(publisher)
+    first = log.write(some(b"1"))
+    await settle()
+    later = [log.write(some(b"2", b"3")), log.write(some(b"4"))]
+    publisher.go.set()
+    assert await first == [0]
+    assert [await one for one in later] == [[1, 2], [3]]
+    assert publisher.batches == [[b"1"], [b"2", b"3", b"4"]]
+
+
+async def test_closing_waits_until_all_is_written() -> None:
+    publisher = SlowPublisher()
+    log = writer(publisher)
+    first = log.write(some(b"1"))
+    closing = asyncio.create_task(log.close())
+    await settle()
+    assert not closing.done()
+    publisher.go.set()
+    await closing
+    assert first.done()
+
+
+async def test_who_no_longer_waits_does_not_stop_the_others() -> None:
+    publisher = SlowPublisher()
+    log = writer(publisher)
+    first, second = log.write(some(b"1")), log.write(some(b"2"))
+    first.cancel()
+    publisher.go.set()
+    assert await second == [1]
+
+
+@pytest.mark.parametrize("error", [PublishFailed("no"), ZeroDivisionError("a bug")])
+async def test_a_write_that_fails_is_fatal_and_nobody_is_told_that_it_is_written(error: Exception) -> None:
+    publisher, faults = SlowPublisher(), list[BaseException]()
+    publisher.error = error
+    publisher.go.set()
+    first = writer(publisher, faults).write(some(b"1"))
+    await settle()
+    assert faults == [error]
+    assert not first.done()
+
+
+async def test_stretches_of_our_own_records_are_noted() -> None:
+    publisher = SlowPublisher()
+    publisher.go.set()
+    log = writer(publisher)
+    await log.write(some(b"1", b"2"))
+    await log.write(some(b"3"))
+    publisher.end += 1  # somebody else's record
+    await log.write(some(b"4"))
+    assert list(log.written) == [(0, 3), (4, 5)]
+
+
+# -- taking and following a partition --------------------------------------------------------------------------------
+
+
+@dataclass
+class Read:
+    """A record as the consumer gives it."""
+
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    topic: str = "log"
+
+
+class NoCourier:
+    """Carries nothing."""
+
+    async def carry(self, lane: Lane, item: Item, probing: bool) -> None:
+        await asyncio.get_running_loop().create_future()
+
+
+class Taken:
+    """A partition whose log is in memory."""
+
+    def __init__(self, *before: LogRecord) -> None:
+        self.clock = FakeClock()
+        self.counters = Counters()
+        self.faults: list[BaseException] = []
+        self.records: list[LogRecord] = list(before)
+        dispatcher = Dispatcher(NoCourier(), 0, Breaker(9, 1.0), self.clock, lambda: True, self.faults.append)
+        bodies: Any = LogBodies
+        self.partition = Partition(
+            0,
+            Fold(),
+            LogWriter(self, "log", 0, self.faults.append),  # type: ignore[arg-type]
+            bodies,
+            dispatcher,
+            self.clock,
+            self.counters,
+            self.faults.append,
+        )
+
+    async def append(self, topic: str, partition: int, records: Sequence[OutRecord]) -> list[int]:
+        """The writer's part."""
+        self.records += [LogRecord(record.key or b"", record.value) for record in records]
+        return list(range(len(self.records) - len(records), len(self.records)))
+
+    def feed(self, end: int | None = None) -> int:
+        """The follower's part; how many records were read."""
+        begin = self.partition.position()
+        found = [Read(begin + n, *record) for n, record in enumerate(self.records[begin:end])]
+        self.partition.feed(found)
+        return len(found)
+
+    async def opened(self) -> Lane:
+        await self.partition.claim("me")
+        self.feed()
+        await self.partition.replay()
+        return self.partition.open(position=0, timeout_s=15.0)
+
+
+def done(post: str, epoch: int) -> LogRecord:
+    return final_record(ticket(post).key, "done", epoch=epoch, revision=0, op="create", created=True, at=0.0)
+
+
+def sending(post: str, epoch: int) -> LogRecord:
+    one = ticket(post)
+    return open_record(
+        one.key,
+        "sending",
+        epoch=epoch,
+        revision=0,
+        op="create",
+        attempt=1,
+        due=0.0,
+        created=False,
+        at=0.0,
+        body=one.to_bytes(),
+    )
+
+
+async def test_a_partition_is_ours_once_the_log_is_read_up_to_our_owner_record() -> None:
+    taken = Taken(owner_record("before", 0.0), sending("a", 0), done("b", 0))
+    await taken.partition.claim("me")
+    replay = asyncio.create_task(taken.partition.replay())
+    taken.feed(end=3)
+    await settle()
+    assert not replay.done()
+    taken.feed()
+    await replay
+    lane = taken.partition.open(position=7, timeout_s=15.0)
+    assert lane.offsets.acknowledged == 7
+    assert [item.due for item in lane.fold.open.values()] == [taken.clock.wall() + 15.0]
+    assert len(lane.fold.settled) == 1
+
+
+async def test_what_we_wrote_ourselves_is_not_read_again() -> None:
+    taken = Taken()
+    await taken.opened()
+    await taken.partition.write([sending("a", 0)] * 50)
+    assert taken.feed() == 0
+    assert taken.partition.position() == len(taken.records)
+
+
+async def test_what_others_wrote_between_is_read_and_overruled() -> None:
+    taken = Taken(owner_record("before", 0.0), sending("a", 0), done("a", 0))
+    await taken.opened()
+    await taken.partition.write([done("b", 3)])
+    taken.records.append(sending("a", 0))  # the former owner, stopped and woken
+    await taken.partition.write([done("c", 3)])
+    taken.feed()
+    await settle()
+    assert taken.counters.healed == 1
+    assert taken.records[-1].key == ticket("a").key.encode()
+    assert b'"state":"done"' in taken.records[-1].value
+    assert not taken.faults
+
+
+async def test_a_newer_owner_record_deposes_even_before_the_partition_is_opened() -> None:
+    taken = Taken()
+    await taken.partition.claim("me")
+    taken.records.append(owner_record("someone-else", 0.0))
+    taken.feed()
+    lane = taken.partition.open(position=0, timeout_s=15.0)
+    assert lane.is_deposed
+    assert taken.partition.deposed_at is not None
+
+
+async def test_an_older_owner_record_does_not() -> None:
+    taken = Taken(owner_record("before", 0.0))
+    lane = await taken.opened()
+    assert lane.is_live
+
+
+async def test_the_memory_of_a_partition_is_taken_up_again_where_reading_stopped() -> None:
+    taken = Taken(owner_record("before", 0.0), done("a", 0))
+    await taken.opened()
+    fold = taken.partition.fold
+    taken.records += [owner_record("other", 0.0), done("b", len(taken.records))]
+    again = Taken(*taken.records)
+    again.partition.fold = fold
+    await again.partition.claim("me")
+    assert again.feed() == 3  # other's owner record, what it did, and ours
+    assert len(fold.settled) == 2
+
+
+async def test_tombstones_and_garbage_are_passed_over() -> None:
+    taken = Taken(owner_record("before", 0.0), done("a", 0), LogRecord(b"x", b"garbage"))
+    await taken.partition.claim("me")
+    taken.partition.feed(
+        [
+            Read(0, *taken.records[0]),
+            Read(1, *taken.records[1]),
+            Read(2, ticket("a").key.encode(), None),
+            Read(3, None, None),
+            Read(4, None, b"?"),
+        ]
+    )
+    assert taken.counters.unreadable == 2
+    assert len(taken.partition.fold.settled) == 0
+    assert taken.partition.position() == 5
