@@ -9,7 +9,7 @@ from models.outputs import Scores, probabilities
 from models.session import Session
 from models.tokens import Tokens
 
-SHIPPED = Path(__file__).parent / "weights" / "minilm-1"
+SHIPPED = Path(__file__).parent / "weights" / "minilm-2"
 TOKEN_BUDGET = 1024
 """Tokens in a batch, padding counted."""
 REMEMBERED = 4096
@@ -53,8 +53,8 @@ class Engine:
     def score(self, texts: Sequence[str]) -> list[Scores]:
         """Scores of each text, in order. Takes any `str`; blocks, so call it off the event loop.
 
-        Texts that read the same once normalised are scored once, here and over the last calls. A score may differ by
-        some thousandths with the batch that it was computed in, since int8 activations are scaled by batch.
+        Texts that read the same once normalised are scored once, here and over the last calls. The
+        scores of a text are its own: they hang on no other text of the call.
         """
         keys = [tuple(ids) for ids in self._tokens.encode(texts)]
         known = {key: self._memory[key] for key in keys if key in self._memory}

@@ -19,30 +19,29 @@ from models.onnx_graph import build
 from models.outputs import INTENT, Floats, probabilities
 from models.session import Session
 from models.tokens import Tokens
+from models.training.activations import observe
 from models.training.calibrate import cheapest_threshold, fit_calibration
 from models.training.checkpoint import load_network
 from models.training.data import Example, data_folder, file_hashes, load_parts
 from models.training.network import BASE_PACKAGE, BASE_SHA256, Network, base_folder
-from models.training.smoothing import input_peaks, smoothing_scales
 from models.training.train import MAX_TOKENS, Recipe
 from schemas.labels import INTENTS, SENTIMENTS, URGENCIES
 
 TOKEN_BUDGET = 1024
 LEAST_AGREEMENT = 0.97
 """Share of dev posts that int8 must give the same intent as float32."""
-SMOOTHING_STRIDE = 20
-"""Of the training posts every so many-th shows how large activations get."""
+OBSERVED_STRIDE = 10
+"""Of the training posts every so many-th shows what activations are."""
 
 
-def int8_graph(network: Network, examples: Sequence[Example], tokens: Tokens) -> bytes:
-    """Smoothed by what the activations are over these posts, which must not be test posts."""
-    state = state_of(network)
-    scales = smoothing_scales(state, input_peaks(network, examples, tokens))
-    return build(state, network.shape.layers, network.shape.heads, int8=True, smoothing=scales)
+def int8_graph(network: Network, examples: Sequence[Example], tokens: Tokens, seed: int) -> bytes:
+    """Quantised by what the activations are over these posts, which must not be test posts."""
+    activations = observe(network, examples, tokens, seed)
+    return build(state_of(network), network.shape.layers, network.shape.heads, activations)
 
 
 def float32_graph(network: Network) -> bytes:
-    return build(state_of(network), network.shape.layers, network.shape.heads, int8=False)
+    return build(state_of(network), network.shape.layers, network.shape.heads)
 
 
 def state_of(network: Network) -> dict[str, NDArray[np.float32]]:
@@ -68,7 +67,7 @@ def export(network_file: Path, tokenizer: Path, out: Path, recipe: Recipe) -> No
     draft.mkdir(parents=True, exist_ok=True)
     write_tokenizer(tokenizer, draft / TOKENIZER)
     tokens = Tokens(draft / TOKENIZER, MAX_TOKENS)
-    (draft / NETWORK).write_bytes(int8_graph(network, parts.train[::SMOOTHING_STRIDE], tokens))
+    (draft / NETWORK).write_bytes(int8_graph(network, parts.train[::OBSERVED_STRIDE], tokens, recipe.seed))
     (draft / "float32.onnx").write_bytes(float32_graph(network))
 
     dev = logits_of(draft / NETWORK, parts.dev, tokens)

@@ -4,13 +4,15 @@ Built node by node rather than traced: ONNX Runtime's fused operators (domain co
 would have to find them, and nothing of training can slip in. Inputs: `ids` (posts, length) int32, padded at the end, and
 `lengths` (posts,) int32. Output: `logits` (posts, WIDTH).
 
-int8 is dynamic: weights are quantised once, symmetrically per output channel; activations as they come, per tensor.
-Weights keep 7 of their 8 bits: processors without VNNI add two products in 16 bits, which so never overflow, and scores
-do not depend on the processor beyond rounding. Embeddings are int8 by row. Norms, softmax, pooling, heads stay float32.
-Where `models.training.smoothing` gives scales, inputs are divided and weights multiplied by them first.
+int8 is static: weights are quantised symmetrically per output channel, activations by one fixed scale a matrix, after
+each channel was divided by a factor that the weights are multiplied by (`models.training.activations`). So the scores of
+a post hang on that post alone. Weights keep 7 of their 8 bits: processors without VNNI add two products in 16 bits, which
+so never overflow, and scores do not depend on the processor beyond rounding. Embeddings are int8 by row. Norms, softmax,
+pooling and heads stay float32.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import onnx
@@ -26,17 +28,27 @@ IR_VERSION = 10
 MICROSOFT = "com.microsoft"
 WEIGHT_TOP = 63
 EMBEDDING_TOP = 127
+ACTIVATION_TOP = 255
 NORM_EPSILON = 1e-12
 
 
+@dataclass(frozen=True)
+class Activation:
+    """How the input of a matrix becomes unsigned 8 bits: channels (inputs,) are divided by `smoothing`, then by `scale`."""
+
+    smoothing: Array
+    scale: float
+    zero: int
+
+
 def build(
-    state: Mapping[str, Array], layers: int, heads: int, int8: bool, smoothing: Mapping[str, Array] | None = None
+    state: Mapping[str, Array], layers: int, heads: int, activations: Mapping[str, Activation] | None = None
 ) -> bytes:
     """The serialised model; `state` has the names and shapes of `models.training.network.Network`.
 
-    `smoothing` has a scale for each input channel of the matrices that it names.
+    int8 with `activations`, which has an entry for the input of each matrix of each layer; float32 without.
     """
-    graph = _Graph(state, heads, int8, smoothing or {})
+    graph = _Graph(state, heads, activations)
     hidden = graph.embed()
     for layer in range(layers):
         hidden = graph.layer(hidden, f"layers.{layer}")
@@ -69,8 +81,8 @@ def quantise(weights: Array, axis: int, top: int) -> tuple[NDArray[np.int8], Arr
 class _Graph:
     """Nodes and constants as they accumulate; each method adds a piece and returns the name of its output."""
 
-    def __init__(self, state: Mapping[str, Array], heads: int, int8: bool, smoothing: Mapping[str, Array]) -> None:
-        self.state, self.heads, self.int8, self.smoothing = state, heads, int8, smoothing
+    def __init__(self, state: Mapping[str, Array], heads: int, activations: Mapping[str, Activation] | None) -> None:
+        self.state, self.heads, self.activations = state, heads, activations
         self.nodes: list[onnx.NodeProto] = []
         self.constants: list[onnx.TensorProto] = []
 
@@ -93,7 +105,7 @@ class _Graph:
         return self._norm([summed], "norm")
 
     def _words(self) -> str:
-        if not self.int8:
+        if self.activations is None:
             return self.node("Gather", [self.weight("words.weight"), "ids"], "words")
         values, scales = quantise(self.state["words.weight"], 1, EMBEDDING_TOP)
         rows = self.node("Gather", [self.constant("words.values", values), "ids"], "words.rows")
@@ -110,34 +122,40 @@ class _Graph:
         return self._skip_norm(outer, attended, f"{name}.outer", f"{name}.outer_norm")
 
     def _attention(self, hidden: str, name: str) -> str:
-        bias, output = self.weight(f"{name}.qkv.bias"), f"{name}.attention"
-        hidden, weights = self._smoothed(hidden, f"{name}.qkv")
-        if not self.int8:
+        bias, output, weights = self.weight(f"{name}.qkv.bias"), f"{name}.attention", self._weights(f"{name}.qkv")
+        if self.activations is None:
             inputs = [hidden, self.constant(f"{name}.qkv", weights), bias, "lengths"]
             return self.node("Attention", inputs, output, MICROSOFT, num_heads=self.heads)
-        values, scales, zeros = self._quantised(weights, f"{name}.qkv")
-        parts = [f"{name}.in.{part}" for part in ("values", "scale", "zero")]
-        self.nodes.append(helper.make_node("DynamicQuantizeLinear", [hidden], parts))
-        inputs = [parts[0], values, bias, parts[1], scales, "lengths", parts[2], zeros]
+        left, scale, zero, smoothing = self._quantised_input(hidden, f"{name}.qkv", self.activations)
+        values, scales, zeros = self._quantised_weights(weights * smoothing[:, None], f"{name}.qkv")
+        inputs = [left, values, bias, scale, scales, "lengths", zero, zeros]
         return self.node("QAttention", inputs, output, MICROSOFT, num_heads=self.heads)
 
     def _product(self, left: str, name: str) -> str:
         """`left` times the named weights, without their bias: the fused operator that follows adds it."""
-        left, weights = self._smoothed(left, name)
-        if not self.int8:
+        weights = self._weights(name)
+        if self.activations is None:
             return self.node("MatMul", [left, self.constant(f"{name}.weights", weights)], f"{name}.product")
-        return self.node("DynamicQuantizeMatMul", [left, *self._quantised(weights, name)], f"{name}.product", MICROSOFT)
+        left, scale, zero, smoothing = self._quantised_input(left, name, self.activations)
+        values, scales, zeros = self._quantised_weights(weights * smoothing[:, None], name)
+        inputs = [left, values, scale, scales, zero, zeros]
+        return self.node("MatMulIntegerToFloat", inputs, f"{name}.product", MICROSOFT)
 
-    def _smoothed(self, left: str, name: str) -> tuple[str, Array]:
-        """The input and the weights (inputs, outputs) of the named product, both smoothed where there is a scale."""
-        weights = self.state[f"{name}.weight"].T
-        if name not in self.smoothing:
-            return left, weights
-        scales = self.smoothing[name]
-        divided = self.node("Mul", [left, self.constant(f"{name}.smoothing", 1 / scales)], f"{name}.smoothed")
-        return divided, weights * scales[:, None]
+    def _weights(self, name: str) -> Array:
+        """(inputs, outputs)."""
+        return self.state[f"{name}.weight"].T
 
-    def _quantised(self, weights: Array, name: str) -> tuple[str, str, str]:
+    def _quantised_input(
+        self, left: str, name: str, activations: Mapping[str, Activation]
+    ) -> tuple[str, str, str, Array]:
+        """The input as unsigned 8 bits, its scale, its zero point, and the factors that its channels were divided by."""
+        how = activations[name]
+        smoothed = self.node("Mul", [left, self.constant(f"{name}.smoothing", 1 / how.smoothing)], f"{name}.smoothed")
+        scale = self.constant(f"{name}.in.scale", np.array(how.scale, dtype=np.float32))
+        zero = self.constant(f"{name}.in.zero", np.array(how.zero, dtype=np.uint8))
+        return self.node("QuantizeLinear", [smoothed, scale, zero], f"{name}.in"), scale, zero, how.smoothing
+
+    def _quantised_weights(self, weights: Array, name: str) -> tuple[str, str, str]:
         values, scales = quantise(weights, 0, WEIGHT_TOP)
         return (
             self.constant(f"{name}.values", values),

@@ -104,6 +104,4 @@ def _limits(subject: Subject) -> str:
 - Sarcasm without a clue in the words, slang younger than its data, and firms whose names are common words.
 - Say how it does on your posts: MultiDoGO's crowd workers rephrase a few dozen tasks, so its slice flatters the questions
   above, and sources never seen are the better guide.
-- Long text: between head and tail of more than 128 tokens it's blind.
-- Bit-equal scores: int8 activations are scaled by batch, so a probability may move by some hundredths with the posts that
-  it is computed with."""
+- Long text: between head and tail of more than 128 tokens it's blind."""

@@ -10,7 +10,7 @@ import pytest
 from models.engine import Engine
 from models.manifest import MANIFEST, NETWORK, TOKENIZER, WeightsError, load_manifest, sha256
 
-TINY = Path(__file__).parent / "tiny-1"
+TINY = Path(__file__).parent / "tiny-2"
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def edit(weights: Path, change: Callable[[dict[str, object]], object]) -> None:
 
 
 def test_whole_weights_load(weights: Path) -> None:
-    assert load_manifest(weights).name == "tiny-1"
+    assert load_manifest(weights).name == "tiny-2"
 
 
 @pytest.mark.parametrize("name", [MANIFEST, NETWORK, TOKENIZER])

@@ -6,7 +6,7 @@ import pytest
 
 from models.tokens import Tokens
 
-TOKENIZER = Path(__file__).parent / "tiny-1" / "tokenizer.json"
+TOKENIZER = Path(__file__).parent / "tiny-2" / "tokenizer.json"
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,7 @@ from models.training.network import Network, Shape  # noqa: E402
 from models.training.shrink import trimmed_tokenizer  # noqa: E402
 from models.training.train import Recipe, Trainer, schedule  # noqa: E402
 
-TOKENIZER = Path(__file__).parent / "tiny-1" / "tokenizer.json"
+TOKENIZER = Path(__file__).parent / "tiny-2" / "tokenizer.json"
 SHAPE = Shape(vocabulary=40_000, positions=32, width=32, layers=2, heads=4, inner=64)
 RECIPE = Recipe(epochs=2, batch=4)
 IDS = [[1, 7, 9, 2], [1, 4, 2], [1, 30, 31, 32, 33, 34, 2]]
