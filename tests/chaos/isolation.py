@@ -1,6 +1,7 @@
 """One destination dead with a long backlog: ``python -m tests.chaos isolation``, part of ``make chaos``.
 
-The same even load goes to the other destination before and while a worker of the dead one leaves and joins again.
+The same even load goes to the other destination before, while workers of the dead one leave and join, and once all is
+delivered. The p99 in between is held against the larger of the other two: where they differ, it is the machine.
 """
 
 import argparse
@@ -46,11 +47,9 @@ def run(options: argparse.Namespace, folder: Path) -> Section:
             moves=options.moves,
             timeout_s=options.backlog / 20 + 60,
         )
-    ratio = p99(found.during.from_accepted) / p99(found.before.from_accepted)
-    rows = [_row("before", found.before), _row("during", found.during)]
-    text = (
-        f"{table(HEAD, rows)}\n\np99 from accepted, during to before: {ratio:.2f}\n{_backlog(found)}\n{_memory(found)}"
-    )
+    ratio = p99(found.during.from_accepted) / max(p99(found.before.from_accepted), p99(found.after.from_accepted))
+    rows = [_row("before", found.before), _row("during", found.during), _row("after", found.after)]
+    text = f"{table(HEAD, rows)}\n\np99 from accepted, during to the larger other: {ratio:.2f}\n{_backlog(found)}\n{_memory(found)}"
     bad = ratio > RATIO or found.arrived < found.backlog or found.second > 0
     numbers = {"ratio": ratio, "backlog": found.backlog, "arrived": found.arrived, "second": found.second}
     return Section("isolation", text, numbers | {"requests": found.requests}, bad)

@@ -7,7 +7,15 @@ from typing import Any
 
 from tests.chaos.report import Section, is_bad, say_faults, table, total
 from tests.support.kafka_process import KafkaProcess
-from tests.system.outages import OutageReport, kafka_stops, outage, receiver_goes, receiver_hangs, workers_stop
+from tests.system.outages import (
+    OutageReport,
+    kafka_dies,
+    kafka_stops,
+    outage,
+    receiver_goes,
+    receiver_hangs,
+    workers_stop,
+)
 from tests.system.stack import CONCURRENCY, DESTINATIONS, SESSION_S, Stack
 
 RATE = 30.0
@@ -62,8 +70,8 @@ def run(options: argparse.Namespace, folder: Path) -> Section:
 def _outages(stack: Stack, node: KafkaProcess, away: float) -> dict[str, Callable[[], None]]:
     stopped = SESSION_S + 6
     return {
-        "Kafka stopped": kafka_stops(node, away),
-        "Kafka killed, started again": node.restart,
+        "Kafka stopped": kafka_stops(stack, node, away),
+        "Kafka killed, started again": kafka_dies(stack, node),
         "classify worker stopped": workers_stop(stack, ["classify-0"], stopped),
         "route worker stopped": workers_stop(stack, ["route-0"], stopped),
         "deliver workers stopped": workers_stop(stack, ["helpdesk-0", "service-0"], stopped),

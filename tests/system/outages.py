@@ -111,10 +111,21 @@ def most_at_once(requests: Sequence[Request]) -> int:
 # -- what may happen ---------------------------------------------------------------------------------------------
 
 
-def kafka_stops(node: KafkaProcess, seconds: float) -> Callable[[], None]:
+def kafka_dies(stack: Stack, node: KafkaProcess) -> Callable[[], None]:
+    """Kafka is killed and at once started again on the same data."""
+
+    def happen() -> None:
+        stack.hang_up()
+        node.restart()
+
+    return happen
+
+
+def kafka_stops(stack: Stack, node: KafkaProcess, seconds: float) -> Callable[[], None]:
     """Kafka is stopped: its connections stay and nothing answers."""
 
     def happen() -> None:
+        stack.hang_up()
         node.pause()
         time.sleep(seconds)
         node.resume()

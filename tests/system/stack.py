@@ -179,8 +179,7 @@ class Stack:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._closing.set()
         self._keeper.join()
-        if self._reader is not None:
-            self._reader.close()
+        self.hang_up()
         self.wiretap.__exit__(kind, error, at)
 
     def _add(self, stage: str, name: str) -> None:
@@ -235,6 +234,12 @@ class Stack:
         if self._reader is None:
             self._reader = Reader(self.bootstrap, DESTINATIONS)
         return self._reader.read(for_s)
+
+    def hang_up(self) -> None:
+        """Close the test's own connection to Kafka, before that goes away; the topics are read again from the beginning."""
+        if self._reader is not None:
+            self._reader.close()
+            self._reader = None
 
     def incidents(self, what: str = "", since: float = 0.0) -> list[Incident]:
         """What happened to the workers, in order."""

@@ -7,6 +7,7 @@ import pytest
 from tests.system.conftest import Running
 from tests.system.outages import (
     OutageReport,
+    kafka_dies,
     kafka_stops,
     outage,
     receiver_goes,
@@ -19,12 +20,12 @@ pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
 
 
 def test_kafka_stopped_for_longer_than_a_session(running: Running, stack: Stack, tmp_path: Path) -> None:
-    happen = kafka_stops(running.node, SESSION_S + 4)
+    happen = kafka_stops(stack, running.node, SESSION_S + 4)
     _all_well(outage(stack, tmp_path, "kafka-stops", posts=400, rate=40, before_s=1, happen=happen, timeout_s=200))
 
 
 def test_kafka_killed_and_started_again_on_the_same_data(running: Running, stack: Stack, tmp_path: Path) -> None:
-    happen = running.node.restart
+    happen = kafka_dies(stack, running.node)
     _all_well(outage(stack, tmp_path, "kafka-dies", posts=400, rate=40, before_s=1, happen=happen, timeout_s=200))
 
 
