@@ -48,7 +48,7 @@ def examples() -> list[Example]:
 def test_the_graph_computes_what_the_network_does(tmp_path: Path, int8: bool, tolerance: float) -> None:
     made = network().eval()
     path = tmp_path / "model.onnx"
-    path.write_bytes(int8_graph(made, examples(), Tokens(TOKENIZER, 16)) if int8 else float32_graph(made))
+    path.write_bytes(int8_graph(made, examples(), Tokens(TOKENIZER, 16), seed=3) if int8 else float32_graph(made))
     ids, mask = pad(IDS)
     with torch.no_grad():
         expected = made(ids, mask).numpy()
