@@ -49,7 +49,8 @@ def run(options: argparse.Namespace, folder: Path) -> Section:
         )
     ratio = p99(found.during.from_accepted) / max(p99(found.before.from_accepted), p99(found.after.from_accepted))
     rows = [_row("before", found.before), _row("during", found.during), _row("after", found.after)]
-    text = f"{table(HEAD, rows)}\n\np99 from accepted, during to the larger other: {ratio:.2f}\n{_backlog(found)}\n{_memory(found)}"
+    measured = f"p99 from accepted, during to the larger other: {ratio:.2f}"
+    text = "\n".join([table(HEAD, rows), "", measured, _backlog(found), _memory(found)])
     bad = ratio > RATIO or found.arrived < found.backlog or found.second > 0
     numbers = {"ratio": ratio, "backlog": found.backlog, "arrived": found.arrived, "second": found.second}
     return Section("isolation", text, numbers | {"requests": found.requests}, bad)

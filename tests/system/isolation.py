@@ -43,10 +43,14 @@ class Latencies:
 
 @dataclass(frozen=True)
 class Isolation:
-    """What was measured. ``memory`` are MB of each worker of the dead destination over time, by name."""
+    """What was measured. ``memory`` are MB of each worker of the dead destination over time, by name.
+
+    ``after`` is when the destination is back and has everything: if it differs from ``before``, it is the machine.
+    """
 
     before: Latencies
     during: Latencies
+    after: Latencies
     memory: dict[str, list[float]]
     backlog: int
     arrived: int
@@ -74,10 +78,12 @@ def isolate(stack: Stack, *, backlog: int, rate: float, seconds: float, moves: i
     began = time.monotonic()
     load.wait_for(waiting, timeout_s)
     returned_s = time.monotonic() - began
+    after = load.steady(rate, seconds)
     receipts = [receipt for receipt in stack.receiver.receipts() if receipt["id"] in waiting]
     return Isolation(
         before,
         during,
+        after,
         memory,
         backlog=len(waiting),
         arrived=len(receipts),
