@@ -10,7 +10,7 @@ from typing import Any
 from tests.system.stack import TINY_MODELS
 from tests.system.verdict import Verdict
 
-BAD = ("unpublished", "untriaged", "missing", "unsettled", "dead", "second", "unexpected", "strays")
+BAD = ("unpublished", "untriaged", "missing", "unsettled", "dead", "reopened", "second", "unexpected", "strays")
 
 
 def processor() -> str:

@@ -35,6 +35,8 @@ class Verdict:
     untriaged: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
     unsettled: list[str] = field(default_factory=list)
+    reopened: list[str] = field(default_factory=list)
+    """Tickets that the delivery log leaves open after it had settled them."""
     unexpected: list[str] = field(default_factory=list)
     second: list[str] = field(default_factory=list)
     dead: list[str] = field(default_factory=list)
@@ -116,6 +118,7 @@ def judge(stack: Stack, ids: Sequence[str]) -> Verdict:
         untriaged=[post_id for post_id in ids if post_id not in seen.triages],
         missing=[key for name in DESTINATIONS for key in expected[name] - taken[name].keys()],
         unsettled=[key for name in DESTINATIONS for key in expected[name] if not seen.settled(name, key)],
+        reopened=[key for name, key in seen.reopened() if key in keys[name]],
         unexpected=[key for name in DESTINATIONS for key in taken[name].keys() - expected[name]],
         second=[key for found in taken.values() for key, count in found.items() if count > 1],
         dead=[f"{x.stage} {x.place}: {x.reason}" for x in seen.letters if x.key.decode("utf-8", "replace") in places],
