@@ -71,10 +71,19 @@ class Up:
 
     def child(self, *words: str) -> psutil.Process:
         """The stage whose command line holds these words; waits for it."""
-        found: psutil.Process = wait_for(
+        found: psutil.Process = self.wait_for(
             lambda: next((child for child in self.children() if _runs(child, words)), None), " ".join(words)
         )
         return found
+
+    def wait_for(self, look: Callable[[], Any], what: str, limit_s: float = LIMIT_S / 2) -> Any:
+        """What ``look`` finds as soon as it finds something."""
+        deadline = time.monotonic() + limit_s
+        while time.monotonic() < deadline and self.process.poll() is None:
+            if found := look():
+                return found
+            time.sleep(0.05)
+        raise AssertionError(f"waited for {what}, code {self.process.poll()}:\n{self.stderr[-5000:]}")
 
     def summary(self) -> dict[str, Any]:
         """What it sums up when it has ended by itself: the last line of its output."""
@@ -90,16 +99,6 @@ def _runs(process: psutil.Process, words: Sequence[str]) -> bool:
         line = process.cmdline()
         return "plaint" in line and all(word in line for word in words)
     return False
-
-
-def wait_for(look: Callable[[], Any], what: str, limit_s: float = LIMIT_S / 2) -> Any:
-    """What ``look`` finds as soon as it finds something."""
-    deadline = time.monotonic() + limit_s
-    while time.monotonic() < deadline:
-        if found := look():
-            return found
-        time.sleep(0.1)
-    raise AssertionError(f"waited {limit_s} s for {what}")
 
 
 def gone(processes: Sequence[psutil.Process], limit_s: float) -> list[psutil.Process]:
@@ -205,9 +204,9 @@ def test_a_run_whose_stages_and_inbox_are_killed_loses_nothing(
     )
     port = free_ports(1)[0]
     settings = {**everything, "PLAINT_INBOX__PORT": str(port)}
-    up = start("--source", f"file:{posts},rate=80", *DONE, settings=settings)
+    up = start("--source", f"file:{posts},rate=30", *DONE, settings=settings)
     stats = f"http://127.0.0.1:{port}/api/stats"
-    wait_for(lambda: (ask(stats) or {}).get("tickets", 0) > 20, "tickets")
+    up.wait_for(lambda: (ask(stats) or {}).get("tickets", 0) > 20, "tickets")
     for words in (["run", "classify"], ["run", "route"], ["run", "deliver", "service"], ["inbox"]):
         up.child(*words).kill()
     found = up.summary()
@@ -229,7 +228,7 @@ def test_a_stage_that_a_restart_cannot_mend_ends_the_run_with_its_code(start: Ca
 def test_nothing_outlives_it(start: Callable[..., Up], how: signal.Signals) -> None:
     port = free_ports(1)[0]
     up = start("--source", "stdin", settings={"PLAINT_INBOX__PORT": str(port)})
-    wait_for(lambda: ask(f"http://127.0.0.1:{port}/api/stats"), "the inbox")
+    up.wait_for(lambda: ask(f"http://127.0.0.1:{port}/api/stats"), "the inbox")
     up.child("run", "classify")
     children = up.children()
     assert len(children) >= 7, children  # broker, classify, route, three deliver, inbox
