@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from plaint.kafka.publisher import OutRecord
-from plaint.workers.stage import Dropped, InRecord, Outcome, Result, StageBroken, decoded, outcomes
+from plaint.workers.stage import Dropped, InRecord, Outcome, Result, StageBroken, Stretch, decoded, outcomes
 from schemas.deadletter import DeadLetter
 from schemas.post import Post
 from schemas.reasons import DeadReason, DropReason
@@ -32,6 +32,11 @@ class Copy:
         return [Result((OutRecord("out", r.partition, r.key, r.value or b""),)) for r in records]
 
     def published(self, records: Sequence[InRecord]) -> None: ...
+
+    def unknown(self, records: Sequence[InRecord]) -> list[Stretch]:
+        return []
+
+    def remember(self, records: Sequence[InRecord]) -> None: ...
 
 
 def test_a_sound_batch_gives_one_result_a_record_in_order() -> None:
