@@ -15,6 +15,8 @@ from schemas.faults import Fault, one_of, shown
 from schemas.record import faults
 
 INSTANCE = "PLAINT_INSTANCE"
+BROKER_WAIT_S = 30.0
+"""How long a stage waits for a broker when it starts; then it ends, to be started again by whoever keeps it running."""
 
 
 @click.group()
@@ -36,7 +38,7 @@ def _ready(settings: Settings, wrong: Sequence[Fault], needs_destinations: bool 
         found.append(Fault("destinations", "is empty", "name where tickets go; only `plaint up` brings an inbox along"))
     if found:
         raise SettingsInvalid(found)
-    ensure_topics(settings.kafka, settings.destinations)
+    ensure_topics(settings.kafka, settings.destinations, timeout_s=BROKER_WAIT_S)
 
 
 @run.command()

@@ -29,7 +29,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def away(folder: Path) -> Iterator[dict[str, "subprocess.Popen[bytes]"]]:
-    """Every stage, started early against a broker that is away, since they wait a minute for it."""
+    """Every stage, started early against a broker that is away, since they wait half a minute for it."""
     settings = {**kafka(f"127.0.0.1:{free_ports(1)[0]}"), "PLAINT_DESTINATIONS": json.dumps({"helpdesk": HOOK})}
     (folder / "empty.jsonl").touch()
     stages = {
@@ -265,7 +265,7 @@ class TestFailing:
         assert '"helpdsk" is not in the settings; did you mean "helpdesk"?' in shown(done)
 
     @pytest.mark.parametrize("stage", ["ingest", "classify", "route", "deliver"])
-    def test_a_broker_that_is_away_is_told_within_two_minutes(
+    def test_a_broker_that_is_away_is_told_in_time(
         self, away: "dict[str, subprocess.Popen[bytes]]", stage: str
     ) -> None:
         told, _ = away[stage].communicate(timeout=LIMIT_S)
