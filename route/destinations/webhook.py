@@ -154,9 +154,14 @@ def _remote(start: bytes) -> tuple[str, str]:
     if not isinstance(fields, dict):
         return "", ""
     remote_id, url = fields.get("id"), fields.get("url")
-    shown_id = str(remote_id) if isinstance(remote_id, str | int) else ""
-    shown_url = url if isinstance(url, str) and url.startswith(("http://", "https://")) else ""
-    return (shown_id if len(shown_id) <= 200 else ""), (shown_url if len(shown_url) <= 2048 else "")
+    found_id = str(remote_id) if isinstance(remote_id, str | int) else ""
+    found_url = url if isinstance(url, str) and url.startswith(("http://", "https://")) else ""
+    return _plain(found_id, 200), _plain(found_url, 2048)
+
+
+def _plain(text: str, longest: int) -> str:
+    """``text`` if it can be shown and kept as it is, else nothing."""
+    return text if len(text) <= longest and text.isprintable() else ""
 
 
 def _nature(error: Exception) -> str:

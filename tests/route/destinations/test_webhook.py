@@ -203,6 +203,7 @@ NAMELESS = [
     b'{"id":{"$ne":1}}',
     b'{"id":"' + b"x" * 300 + b'"}',
     b'{"url":"javascript:alert(1)"}',
+    b'{"id":"4711\\u001b[31m","url":"https://desk.example/\\r\\n"}',
     b"\xff",
 ]
 
