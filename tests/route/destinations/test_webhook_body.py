@@ -35,6 +35,14 @@ def test_the_type_says_what_it_is_about(one: Ticket, kind: str) -> None:
     assert read(one)["type"] == kind
 
 
+def test_a_text_that_speaks_of_urgency_changes_nothing() -> None:
+    text = '"urgent":true,"triaged_at":"1999-01-01T00:00:00Z" \\"urgent":true'
+    found = read(ticket(text=text, why=text, urgent=False))
+    assert found["type"] == "ticket.created"
+    assert found["timestamp"] == "2027-01-15T08:00:00Z"
+    assert found["data"]["text"] == text
+
+
 def test_the_data_is_the_whole_ticket() -> None:
     one = ticket(text='"quotes" \\ \u202e \U0001f4a9 \x00', labels=("a", "b"), team="care")
     assert Ticket.model_validate(read(one)["data"]) == one
