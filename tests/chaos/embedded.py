@@ -39,7 +39,9 @@ def run(options: argparse.Namespace, folder: Path) -> Section:
     with Stack(folder / "stack", "", workers=0, settings={"kafka": {"brokers": []}}) as stack:
         stack.receiver.wait()
         stack.receiver.fail(TAKES_LONG)
-        up = Plaint("up", ["up", "--source", f"file:{folder / 'posts.jsonl'}"], stack.environment("up"), folder)
+        rate = len(ids) / (options.embedded_kills * PAUSE_S + 5)
+        source = f"file:{folder / 'posts.jsonl'},rate={rate}"
+        up = Plaint("up", ["up", "--source", source], stack.environment("up"), folder)
         up.start()
         try:
             stack.bootstrap = _address(up)

@@ -31,7 +31,7 @@ HEAD = (
     "second",
     "requests",
     "repeats: in flight at a kill",
-    "repeats: no answer",
+    "repeats: dropped by the receiver",
     "repeats: unexplained",
     "s",
 )

@@ -33,7 +33,7 @@ HEAD = (
     "first after, s",
     "most at once after",
     "workers that ended",
-    "settled after, s",
+    "settled after the last post, s",
 )
 
 
@@ -104,7 +104,7 @@ def _row(name: str, report: OutageReport) -> list[Any]:
         "-" if report.first_after is None else f"{report.first_after - report.ended:.1f}",
         max(report.most_at_once.values()),
         len(report.exits),
-        round(report.settled - report.ended),
+        round(report.settled - max(report.ended, report.fed), 1),
     ]
 
 
@@ -113,7 +113,7 @@ def _numbers(report: OutageReport) -> dict[str, Any]:
         **report.verdict.counts(),
         "away_s": round(report.ended - report.began, 1),
         "first_after_s": None if report.first_after is None else round(report.first_after - report.ended, 2),
-        "settled_after_s": round(report.settled - report.ended, 1),
+        "settled_after_last_post_s": round(report.settled - max(report.ended, report.fed), 1),
         "tried_while_away": report.tried,
         "most_at_once_after": report.most_at_once,
         "worker_exits": [f"{incident.name}: {incident.what}" for incident in report.exits],

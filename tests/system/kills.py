@@ -20,7 +20,7 @@ IN_FLIGHT_WAIT_S = 5.0
 
 @dataclass(frozen=True)
 class KillReport:
-    """A verdict, the kills that went before, and the repeats: those of requests in flight at a kill or without an answer."""
+    """A verdict, the kills that went before, and the repeats by their cause."""
 
     verdict: Verdict
     kills: list[Incident]
@@ -28,9 +28,9 @@ class KillReport:
     in_flight: dict[str, int]
     """Repeats a destination because of a kill."""
     unanswered: dict[str, int]
-    """Repeats of requests that got no answer, with no kill about: the receiver dropped the line."""
+    """Repeats of requests whose line the receiver dropped."""
     unexplained: list[str] = field(default_factory=list)
-    """Repeats of requests that were answered, with no kill about."""
+    """All other repeats."""
 
     def may_repeat(self, destination: str) -> int:
         """The most repeats that kills can have made there."""
@@ -92,10 +92,10 @@ def _report(stack: Stack, verdict: Verdict, begun: float, seconds: float, ids: S
     for requests in repeated(stack.wiretap.sent(begun)).values():
         for request in requests[:-1]:  # the last one is no reason to send again
             destination = request.worker[:-2]
-            if was_in_flight(request, kills):
-                in_flight[destination] += 1
-            elif request.answered_at is None:
+            if request.dropped:  # would have come again in any case
                 unanswered[destination] += 1
+            elif was_in_flight(request, kills):
+                in_flight[destination] += 1
             else:
                 unexplained.append(f"{request.webhook_id} by {request.worker} at {request.at:.3f}: {request.status}")
     return KillReport(verdict, kills, seconds, in_flight, unanswered, unexplained)

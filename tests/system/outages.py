@@ -25,6 +25,8 @@ class OutageReport:
     verdict: Verdict
     began: float
     ended: float
+    fed: float
+    """When the last post was to be published."""
     settled: float
     first_after: float | None
     """When the first request came after the outage that was answered well."""
@@ -55,6 +57,7 @@ def outage(
     path = folder / f"{prefix}.jsonl"
     ids = write_posts(path, f"{prefix}:", posts)
     stack.receiver.fail(TAKES_LONG)
+    begun = time.time()
     ingest = stack.feed(path, rate)
     _until_it_flows(stack, ids, timeout_s)
     time.sleep(before_s)
@@ -72,6 +75,7 @@ def outage(
         verdict,
         began,
         ended,
+        begun + posts / rate,
         settled,
         min((r.at for found in sent.values() for r in found if _is_taken(r, ended)), default=None),
         {name: _tries(stack, name, keys[name], began, ended) for name in DESTINATIONS},

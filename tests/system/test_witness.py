@@ -58,7 +58,7 @@ def test_the_wire_tells_who_sent_what_and_what_came_back(wiretap: Wiretap) -> No
         _post(second, "/drop", "a-0")
     seen = [(r.worker, r.webhook_id, r.status) for r in wiretap.sent()]
     assert seen == [("helpdesk-0", "a-0", 201), ("helpdesk-1", "a-0", None)]
-    assert [r.status for r in repeated(wiretap.sent())["a-0"]] == [201, None]
+    assert [r.dropped for r in repeated(wiretap.sent())["a-0"]] == [False, True]
 
 
 def test_a_shut_wire_refuses_connections_until_it_is_opened(wiretap: Wiretap) -> None:

@@ -19,13 +19,17 @@ WEBHOOK_ID = re.compile(rb"\r\nwebhook-id: *([^\r\n]+)\r\n", re.IGNORECASE)
 
 @dataclass(slots=True)
 class Request:
-    """One request: seconds since the epoch at which its body had come, and its answer's (None: it got none)."""
+    """One request: seconds since the epoch at which its body had come, and its answer's (None: it got none).
+
+    ``dropped``: the receiver took the line down without an answer.
+    """
 
     at: float
     worker: str
     webhook_id: str
     status: int | None = None
     answered_at: float | None = None
+    dropped: bool = False
 
 
 class Wiretap:
@@ -120,7 +124,13 @@ class Wiretap:
                 up_reader, up_writer = await asyncio.open_connection("127.0.0.1", self._upstream, limit=1 << 20)
                 line.append(up_writer)
             up_writer.write(message)
-            answer = await _answer(up_reader, reader)
+            try:
+                answer = await _answer(up_reader, reader)
+            except (asyncio.IncompleteReadError, OSError):
+                request.dropped = True
+                raise
+            if answer is None:
+                return
             request.status, request.answered_at = int(answer[9:12]), time.time()
             writer.write(answer)
 
@@ -130,14 +140,12 @@ async def _message(reader: asyncio.StreamReader) -> bytes:
     return head + await reader.readexactly(int(_found(LENGTH, head) or 0))
 
 
-async def _answer(upstream: asyncio.StreamReader, sender: asyncio.StreamReader) -> bytes:
-    """The answer, unless the sender hangs up before it comes."""
+async def _answer(upstream: asyncio.StreamReader, sender: asyncio.StreamReader) -> bytes | None:
+    """The answer; None if the sender hangs up before it comes. Raises IncompleteReadError or OSError if none will come."""
     answer, gone = asyncio.create_task(_message(upstream)), asyncio.create_task(sender.read(1))
     try:
         await asyncio.wait([answer, gone], return_when=asyncio.FIRST_COMPLETED)
-        if not answer.done():
-            raise ConnectionResetError("the sender hung up")
-        return answer.result()
+        return answer.result() if answer.done() else None
     finally:
         for task in (answer, gone):
             task.cancel()
