@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
+WORKERS ?= 2
 export PLAINT_DATA ?= $(abspath ../shared/data)
 
 .DEFAULT_GOAL := help
@@ -15,17 +16,18 @@ help: ## list the targets
 install: $(VENV)/.runtime ## create .venv with what plaint needs to run
 
 run: $(VENV)/.runtime ## sample posts in, tickets out; ends with Ctrl-C, or by itself with ONCE=1 or without a terminal
-	@$(BIN)/plaint up --samples $(if $(ONCE),--exit-when-done,$(if $(shell test -t 1 && echo yes),,--exit-when-done)) $(ARGS)
+	@if [ -n "$(ONCE)" ] || ! [ -t 1 ]; then set -- --exit-when-done; fi; exec $(BIN)/plaint up --samples "$$@" $(ARGS)
 
 test: $(VENV)/.dev ## all tests (under 10 minutes on 2 cores); TESTS=path for a part
-	@$(BIN)/python -m pytest $(or $(TESTS),tests) $(ARGS)
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(or $(TESTS),tests) $(ARGS)
 
-lint: $(VENV)/.dev ## ruff, mypy --strict, import contracts, schema check
+lint: $(VENV)/.dev ## ruff, mypy --strict, import contracts, schemas and docs up to date
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(BIN)/python -m schemas.export --check
+	@$(BIN)/python -m plaint.docs --check
 
 bench: $(VENV)/.dev ## the whole way against the bare engine on the same posts
 	@$(BIN)/python -m tests.bench.whole_way $(ARGS)

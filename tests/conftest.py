@@ -3,6 +3,7 @@
 plaint is imported inside the fixtures, so that black-box tests don't import it by being collected.
 """
 
+import signal
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,6 +11,11 @@ from pathlib import Path
 import pytest
 
 from tests.support.kafka_process import KafkaProcess, kafka_home, why_no_kafka
+
+
+# A shell ignores these in what it starts in the background, and children inherit that: tests send them.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="session")

@@ -60,7 +60,8 @@ class _Connections:
         """End the client's thread; who waits for an answer gets a KafkaConnectionError. Any thread may call it."""
         for connections in self._made:
             connections._net.stop()
-            connections.close()
+            with suppress(RuntimeError):  # its loop has ended before it could be told
+                connections.close()
 
     @contextmanager
     def within(self, seconds: float) -> Iterator[None]:

@@ -1,5 +1,6 @@
 """The body of a webhook: ``{"type","timestamp","data"}`` as Standard Webhooks 1.0.0 lays it out, data being the ticket."""
 
+import re
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,8 +14,8 @@ MAX_BODY_BYTES = 20_000
 _TYPES = {"create": "ticket.created", "update": "ticket.updated", "withdraw": "ticket.withdrawn"}
 URGENT = "complaint.urgent"
 """Type of the create of an urgent ticket."""
-_IS_URGENT = b'"urgent":true'
-_TRIAGED_AT = b'"triaged_at":"'
+_IS_URGENT = re.compile(rb'"urgent"\s*:\s*true')
+_TRIAGED_AT = re.compile(rb'"triaged_at"\s*:\s*"([^"]*)"')
 """Looked for in the JSON as it stands, which is exact: within a text each quote is escaped, so neither can stand there, and
 no other object in a ticket has such a key. Parsing every ticket only for these two would cost more than signing it."""
 _KEPT = {"v", "key", "op", "revision", "destination", "post_id"}
@@ -26,7 +27,7 @@ def webhook_body(parcel: Parcel, now: float) -> bytes:
 
     A ticket that would not fit is cut, and ``data.cut`` lists the fields that lost something.
     """
-    kind = URGENT if parcel.op == "create" and _IS_URGENT in parcel.body else _TYPES[parcel.op]
+    kind = URGENT if parcel.op == "create" and _IS_URGENT.search(parcel.body) else _TYPES[parcel.op]
     moment = _triaged_at(parcel.body) or datetime.fromtimestamp(now, UTC).isoformat()
     head = b'{"type":"%b","timestamp":"%b"' % (kind.encode(), moment.encode())
     room = MAX_BODY_BYTES - len(head) - len(b',"data":}')
@@ -35,8 +36,8 @@ def webhook_body(parcel: Parcel, now: float) -> bytes:
 
 
 def _triaged_at(body: bytes) -> str:
-    _, found, rest = body.partition(_TRIAGED_AT)
-    return rest[: rest.index(b'"')].decode() if found else ""
+    found = _TRIAGED_AT.search(body)
+    return found[1].decode() if found else ""
 
 
 def _cut(fields: dict[str, Any], room: int) -> bytes:
