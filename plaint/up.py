@@ -167,7 +167,10 @@ async def _cancelled(task: "asyncio.Task[None]") -> None:
 
 
 def children(planned: Plan) -> list[list[Child]]:
-    """The processes in the order of the way, which is the order in which they are ended."""
+    """The processes in the order of the way, which is the order in which they are ended.
+
+    Classify and route end together: what lies between them is in Kafka, and each takes its second or two.
+    """
     env = planned.settings.environment() | {"PLAINT_CONFIG": os.devnull}
     stdin = any(source.path == "-" for source in planned.settings.sources)
 
@@ -175,8 +178,7 @@ def children(planned: Plan) -> list[list[Child]]:
         return Child(name, python_module("plaint", *arguments), env, once=once, stdin=stdin)
 
     groups = [
-        [child("classify", "run", "classify")],
-        [child("route", "run", "route")],
+        [child("classify", "run", "classify"), child("route", "run", "route")],
         [child(f"deliver-{name}", "run", "deliver", "--destination", name) for name in planned.destinations],
     ]
     if planned.settings.sources:
