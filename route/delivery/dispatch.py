@@ -85,7 +85,7 @@ class Dispatcher:
 
     def _start(self) -> None:
         _, _, lane, item = self._queue.pop()
-        if item.flying or not lane.is_live or not lane.fold.is_open(item):
+        if not lane.is_live or not lane.fold.is_open(item):  # given up, or overtaken by a newer revision
             return
         probing = self._breaker.ask(self._clock.steady()) is Pass.PROBE
         item.flying = True

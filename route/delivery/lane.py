@@ -45,7 +45,7 @@ class Lane:
         self._ready = ready
 
     async def apply(self, steps: Iterable[Step]) -> None:
-        """Write what the steps say, then do what follows: marks are done, items that are still open are ready."""
+        """Write what the steps say, then do what follows: marks are done, items are ready."""
         steps = list(steps)
         records = [step.record for step in steps if step.record is not None]
         offsets = iter(await self._log.write(records)) if records else iter(())
@@ -55,8 +55,7 @@ class Lane:
                 self.offsets.done(mark)
             if item is not None:
                 item.offset = offset
-                if self.fold.is_open(item) and not item.flying:
-                    self._ready(self, item)
+                self._ready(self, item)
 
     async def write_sending(self, item: Item, record: LogRecord) -> None:
         """Write that a try of ``item`` begins."""

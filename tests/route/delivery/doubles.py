@@ -195,6 +195,7 @@ class Stage:
         answer: Answer = lambda _: Taken(200),
         *,
         log: MemoryLog | None = None,
+        fold: Fold | None = None,
         clock: FakeClock | None = None,
         idempotency: Idempotency = Idempotency.IDEMPOTENT,
         tries: int = 4,
@@ -230,11 +231,11 @@ class Stage:
         self.intake = Intake(DESTINATION, self.clock, self.counters, self._bury_records)
         self.read = position
         """Offset of the next record to come in."""
-        self.lane = self._own()
+        self.lane = self._own(fold)
         self.dispatcher.pump()
 
-    def _own(self) -> Lane:
-        fold = self.log.fold()
+    def _own(self, fold: Fold | None) -> Lane:
+        fold = fold or self.log.fold()
         epoch = len(self.log.records)
         self.log.records.append(owner_record("me", self.clock.wall()))
         fold.owned(epoch)

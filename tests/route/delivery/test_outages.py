@@ -85,6 +85,7 @@ async def test_while_the_destination_is_down_one_request_a_second_and_no_try_is_
     await stage.clock.advance(600)
     assert 595 <= len(stage.destination.asked) - at_first <= 605
     assert not stage.dead
+    assert sorted({item.attempt for item in stage.lane.fold.open.values()}) == [0, 1]
     down = False
     await stage.clock.advance(2)
     settled = stage.counters.done

@@ -200,15 +200,22 @@ async def test_a_deposed_owner_sends_nothing_more() -> None:
     assert not stage.destination.asked
 
 
-async def test_getting_a_partition_back_starts_from_what_the_memory_and_the_log_say() -> None:
-    """The memory of a partition that was lost in the middle of a request is kept; the request is unknown by then."""
-    log = await a_log_with_a_request_under_way()
-    fold = log.fold()
-    item = fold.open[ticket().key]
-    item.flying = True
-    stage = Stage(log=log)
+async def test_the_memory_of_a_partition_that_was_lost_in_the_middle_of_a_request_is_taken_up_again() -> None:
+    """The request is unknown by then, and the edit that waited for it is read again."""
+
+    async def never(_: Parcel) -> Outcome:
+        return await asyncio.get_running_loop().create_future()  # type: ignore[no-any-return]
+
+    before = Stage(never)
+    await before.take(ticket())
+    await before.take(ticket(revision=1, op="update"))
+    before.dispatcher.stop()
+    stage = Stage(log=before.log, fold=before.lane.fold, clock=before.clock, position=1)
+    await stage.take(ticket(revision=1, op="update"))
     await stage.clock.advance(20)
-    assert stage.destination.ops == [("create", 0)]
+    assert stage.destination.ops == [("update", 1)]
+    assert stage.lane.offsets.acknowledged == 2
+    assert not stage.lane.fold.open
 
 
 # -- records of owners that were stopped and woke ------------------------------------------------------------------
