@@ -190,7 +190,7 @@ async def test_an_answer_that_comes_while_the_partition_is_given_up_in_order_is_
     assert stage.log.states() == ["accepted", "sending", "done"]
 
 
-async def test_a_deposed_owner_sends_nothing_more() -> None:
+async def test_a_deposed_owner_neither_sends_nor_writes_anything_more() -> None:
     stage = Stage(concurrency=1)
     stage.is_leased = False
     await stage.take(ticket())
@@ -198,6 +198,7 @@ async def test_a_deposed_owner_sends_nothing_more() -> None:
     stage.is_leased = True
     await stage.clock.advance(60)
     assert not stage.destination.asked
+    assert stage.log.states() == ["accepted"]
 
 
 async def test_the_memory_of_a_partition_that_was_lost_in_the_middle_of_a_request_is_taken_up_again() -> None:
