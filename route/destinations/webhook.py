@@ -72,7 +72,6 @@ class Webhook:
             timeout=aiohttp.ClientTimeout(total=settings.timeout_s),
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
-            skip_auto_headers=("Accept", "Accept-Encoding", "User-Agent"),
         )
 
     async def create(self, parcel: Parcel, may_send: MaySend) -> Outcome:
@@ -109,6 +108,7 @@ class Webhook:
         return CIMultiDict(
             {
                 "User-Agent": USER_AGENT,
+                "Accept": "application/json",
                 "Accept-Encoding": "identity",
                 "webhook-id": webhook_id,
                 "webhook-timestamp": str(timestamp),

@@ -146,7 +146,7 @@ async def test_nothing_of_a_posts_text_is_a_header() -> None:
         await post(url, ticket(text="X-Evil: 1\r\n\r\nGET / HTTP/1.1", post_id="a\r\nX-Evil: 2"))
     [(_, headers, _)] = receiver.requests
     assert set(headers) == {
-        "Host", "User-Agent", "Accept-Encoding", "webhook-id", "webhook-timestamp", "webhook-signature",
+        "Host", "User-Agent", "Accept", "Accept-Encoding", "webhook-id", "webhook-timestamp", "webhook-signature",
         "Content-Length", "Content-Type",
     }  # fmt: skip
 
