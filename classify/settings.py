@@ -18,7 +18,7 @@ class ClassifySettings(BaseModel):
     batch: Annotated[
         int,
         Field(ge=1, le=10_000, description="Most posts in one batch: more is faster a post, but each waits longer."),
-    ] = 256
+    ] = 512
     linger_s: Annotated[
         float, Field(gt=0, le=10, description="Seconds that a post waits for others to share its batch.")
     ] = 0.05

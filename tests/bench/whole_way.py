@@ -21,6 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.error
 import urllib.request
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -179,8 +180,12 @@ def last_ticket(
 
 
 def _taken(inbox: str) -> int:
-    with urllib.request.urlopen(f"{inbox}/api/stats", timeout=10) as answer:
-        return int(json.load(answer)["taken"])
+    """Webhooks that the inbox has taken; none while it starts."""
+    try:
+        with urllib.request.urlopen(f"{inbox}/api/stats", timeout=10) as answer:
+            return int(json.load(answer)["taken"])
+    except urllib.error.URLError:
+        return 0
 
 
 async def _missing(kafka: KafkaSettings, read: int) -> list[str]:
