@@ -13,7 +13,7 @@ from tests.chaos.report import Section, is_bad, say_faults, table, total
 from tests.support.kafka_process import KafkaProcess
 from tests.system.kills import KillReport, kill_while_flowing
 from tests.system.receiver import DROPS_ONE_IN_FIVE, TAKES_LONG
-from tests.system.stack import Stack
+from tests.system.stack import HEAVY, Stack
 
 SLOWEST = 25
 """Posts a second that a busy machine manages at least."""
@@ -53,7 +53,9 @@ def run(options: argparse.Namespace, folder: Path) -> Section:
     reports = _reports(options, folder)
     text = table(HEAD, [_row(name, report) for name, report in reports.items()])
     bad = any(is_bad(report.verdict) or report.unexplained or _too_many(report) for report in reports.values())
-    return Section("kill -9", text, {name: _numbers(report) for name, report in reports.items()}, bad)
+    return Section(
+        "kill -9, with the shipped model", text, {name: _numbers(report) for name, report in reports.items()}, bad
+    )
 
 
 def _reports(options: argparse.Namespace, folder: Path) -> dict[str, KillReport]:
@@ -61,7 +63,7 @@ def _reports(options: argparse.Namespace, folder: Path) -> dict[str, KillReport]
     sizes = zip((options.posts, options.dropped_posts), (options.kills, options.dropped_kills), strict=True)
     with (
         KafkaProcess(folder / "kafka") as node,
-        Stack(folder / "stack", node.bootstrap, static=not options.dynamic) as stack,
+        Stack(folder / "stack", node.bootstrap, static=not options.dynamic, settings={"classify": HEAVY}) as stack,
     ):
         for (name, rules), (posts, kills) in zip(RECEIVERS.items(), sizes, strict=True):
             stack.receiver.wait()

@@ -1,13 +1,13 @@
 """What a long run prints: a table for people and one last line of JSON."""
 
 import json
+import os
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.system.stack import TINY_MODELS
 from tests.system.verdict import Verdict
 
 BAD = ("unpublished", "untriaged", "missing", "unsettled", "dead", "reopened", "second", "unexpected", "strays")
@@ -23,8 +23,7 @@ def processor() -> str:
 
 def machine() -> str:
     """On what a run was made."""
-    model = TINY_MODELS[0].name if TINY_MODELS else "the shipped model"
-    return f"{processor()}, Python {platform.python_version()}, {model}"
+    return f"{processor()}, {os.cpu_count()} processors, Python {platform.python_version()}"
 
 
 def is_bad(verdict: Verdict) -> bool:

@@ -8,7 +8,7 @@ import pytest
 from tests.support.kafka_process import KafkaProcess, why_no_kafka
 from tests.system.lab import Lab, open_lab
 from tests.system.posts import write_posts
-from tests.system.stack import Stack
+from tests.system.stack import HEAVY, Stack
 from tests.system.verdict import settle
 
 START_S = 120
@@ -28,7 +28,8 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     if reason := why_no_kafka():
         pytest.skip(f"NOT TESTED ON APACHE KAFKA: {reason}")
     folder = tmp_path_factory.mktemp("system")
-    with KafkaProcess(folder / "kafka") as node, Stack(folder / "stack", node.bootstrap) as stack:
+    settings = {"classify": HEAVY}
+    with KafkaProcess(folder / "kafka") as node, Stack(folder / "stack", node.bootstrap, settings=settings) as stack:
         ids = write_posts(folder / "first.jsonl", "first:", 40)
         verdict = settle(stack, ids, stack.feed(folder / "first.jsonl"), START_S)
         assert not verdict.faults, verdict.faults

@@ -16,6 +16,8 @@ WRITTEN_S = 1.0
 """How long after its answer a request's outcome may take to be written down, on a busy machine."""
 
 IN_FLIGHT_WAIT_S = 5.0
+BATCH_S = 1.0
+"""About as long as a batch of the shipped model takes."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ def kill_while_flowing(
     ingest = stack.feed(path, rate)
     for number, stage in enumerate(_order(dice, kills)):
         _until_triaged(stack, ids, round(posts * (number + dice.random()) / (kills + 1)), begun + timeout_s)
-        _strike(stack, _oldest(stack, stage))
+        _strike(stack, _oldest(stack, stage), dice)
     verdict = settle(stack, ids, ingest, timeout_s)
     seconds = time.time() - begun
     return _report(stack, verdict, begun, seconds, ids)
@@ -68,8 +70,10 @@ def _until_triaged(stack: Stack, ids: Sequence[str], count: int, deadline: float
             return
 
 
-def _strike(stack: Stack, worker: Plaint) -> None:
-    """Kill it; one that delivers when a request of its is under way, if there is one soon."""
+def _strike(stack: Stack, worker: Plaint, dice: random.Random) -> None:
+    """Kill it; one that delivers when a request of its is under way, if there is one soon, others amid a batch."""
+    if worker.name[:-2] not in DESTINATIONS:
+        time.sleep(dice.uniform(0, BATCH_S))
     until = time.monotonic() + IN_FLIGHT_WAIT_S
     while worker.name[:-2] in DESTINATIONS and time.monotonic() < until:
         if any(r.worker == worker.name and r.answered_at is None for r in stack.wiretap.requests[-100:]):

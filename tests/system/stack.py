@@ -36,6 +36,9 @@ TIMEOUT_S = 2.0
 CONCURRENCY = 16
 PROBE_S = 1.0
 TINY_MODELS = sorted((REPOSITORY / "tests" / "models").glob("tiny-*"))
+HEAVY = {"model": None, "batch": 128}
+"""The shipped model on batches that take about a second: longer than from an acknowledgement to its commit, so that a kill
+finds out who acknowledges before the results are written."""
 
 
 @dataclass(frozen=True)
@@ -155,7 +158,7 @@ class Stack:
         self._destination = {"timeout_s": TIMEOUT_S, "first_wait_s": 0.2, "max_wait_s": 2, "concurrency": CONCURRENCY}
         self._destination |= {"breaker_probe_s": PROBE_S, **(destination or {})}
         self._settings = self._common(dict(settings or {}))
-        self._static = static
+        self.static = static
         self._count = workers
         self._reader: Reader | None = None
         self.inbox = Plaint("inbox", ["inbox"], self._inbox_environment(), folder)
@@ -185,7 +188,7 @@ class Stack:
     def _add(self, stage: str, name: str) -> None:
         environment = self.environment(name)
         arguments = ["run", "deliver", "--destination", stage] if stage in DESTINATIONS else ["run", stage]
-        if self._static:
+        if self.static:
             environment["PLAINT_INSTANCE"] = name
         self.workers[name] = Plaint(name, arguments, environment, self.folder)
 

@@ -13,7 +13,7 @@ pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
 
 def test_kills_of_every_stage_lose_nothing_and_repeat_only_what_was_in_flight(stack: Stack, tmp_path: Path) -> None:
     stack.receiver.fail(TAKES_LONG)
-    report = kill_while_flowing(stack, tmp_path, "kills", posts=1400, rate=70, kills=8, seed=1, timeout_s=200)
+    report = kill_while_flowing(stack, tmp_path, "kills", posts=1400, rate=200, kills=10, seed=1, timeout_s=200)
     _all_well(report)
     assert report.unanswered == dict.fromkeys(DESTINATIONS, 0)
     assert {kill.name[:-2] for kill in report.kills} == set(STAGES)
@@ -21,7 +21,7 @@ def test_kills_of_every_stage_lose_nothing_and_repeat_only_what_was_in_flight(st
 
 def test_kills_lose_nothing_where_the_receiver_drops_one_line_in_five(stack: Stack, tmp_path: Path) -> None:
     stack.receiver.fail(*DROPS_ONE_IN_FIVE)
-    report = kill_while_flowing(stack, tmp_path, "drops", posts=600, rate=60, kills=4, seed=2, timeout_s=200)
+    report = kill_while_flowing(stack, tmp_path, "drops", posts=600, rate=200, kills=4, seed=2, timeout_s=200)
     _all_well(report)
     tickets = sum(report.verdict.tickets.values())
     assert sum(report.unanswered.values()) > tickets / 10, "the receiver did drop lines"

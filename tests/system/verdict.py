@@ -41,7 +41,8 @@ class Verdict:
     second: list[str] = field(default_factory=list)
     dead: list[str] = field(default_factory=list)
     strays: list[str] = field(default_factory=list)
-    """Requests by a worker that did not own the ticket's partition when it sent them."""
+    """Requests by a worker that did not own the ticket's partition when it sent them; told of static members, whose
+    names stand in the log."""
 
     @property
     def lost(self) -> int:
@@ -125,7 +126,7 @@ def judge(stack: Stack, ids: Sequence[str]) -> Verdict:
         strays=[
             _shown(request)
             for request in requests
-            if request.worker in stack.workers and _is_stray(seen, mine[request.webhook_id], request)
+            if stack.static and request.worker in stack.workers and _is_stray(seen, mine[request.webhook_id], request)
         ],
     )
 
