@@ -43,7 +43,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--kills", type=int, default=64, help="kills with the receiver that works")
     parser.add_argument("--dropped-posts", type=int, default=6_000, help="posts for the receiver that drops lines")
     parser.add_argument("--dropped-kills", type=int, default=20, help="kills with that receiver")
-    parser.add_argument("--rate", type=float, default=200, help="posts a second")
+    parser.add_argument("--rate", type=float, default=1000, help="posts a second")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--dynamic", action="store_true", help="workers are no static members of their groups")
 
