@@ -21,6 +21,7 @@ pytestmark = pytest.mark.kafka
 HEADERS = {
     "host": r"127\.0\.0\.1:\d+",
     "user-agent": "plaint",
+    "accept": r"[a-z*/, ]+",
     "accept-encoding": "identity",
     "content-type": "application/json",
     "content-length": r"\d+",
