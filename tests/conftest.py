@@ -12,7 +12,6 @@ import pytest
 
 from tests.support.kafka_process import KafkaProcess, kafka_home, why_no_kafka
 
-
 # A shell ignores these in what it starts in the background, and children inherit that: tests send them.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
