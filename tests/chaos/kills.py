@@ -32,7 +32,9 @@ HEAD = (
     "requests",
     "repeats: in flight at a kill",
     "repeats: dropped by the receiver",
+    "repeats: lost its session",
     "repeats: unexplained",
+    "workers that ended",
     "s",
 )
 
@@ -104,7 +106,9 @@ def _row(name: str, report: KillReport) -> list[Any]:
         total(verdict.requests),
         total(report.in_flight),
         total(report.unanswered),
+        total(report.moved),
         len(report.unexplained),
+        len(report.exits),
         round(report.seconds),
     ]
 
@@ -116,6 +120,8 @@ def _numbers(report: KillReport) -> dict[str, Any]:
         "kills": dict(kills),
         "repeats_in_flight": report.in_flight,
         "repeats_unanswered": report.unanswered,
+        "repeats_moved": report.moved,
         "repeats_unexplained": len(report.unexplained),
+        "worker_exits": [f"{incident.name}: {incident.what}" for incident in report.exits],
         "seconds": round(report.seconds, 1),
     }

@@ -4,8 +4,10 @@ import random
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
+from tests.system.evidence import Evidence
 from tests.system.posts import write_posts
 from tests.system.stack import CONCURRENCY, DESTINATIONS, TIMEOUT_S, Incident, Plaint, Stack
 from tests.system.verdict import LAG_S, Verdict, repeated, settle
@@ -31,8 +33,13 @@ class KillReport:
     """Repeats a destination because of a kill."""
     unanswered: dict[str, int]
     """Repeats of requests whose line the receiver dropped."""
+    moved: dict[str, int]
+    """Repeats by the next owner of a partition whose owner had lost it without a kill: the machine had starved it for
+    longer than its session."""
     unexplained: list[str] = field(default_factory=list)
     """All other repeats."""
+    exits: list[Incident] = field(default_factory=list)
+    """Workers that ended by themselves."""
 
     def may_repeat(self, destination: str) -> int:
         """The most repeats that kills can have made there."""
@@ -91,18 +98,29 @@ def _oldest(stack: Stack, stage: str) -> Plaint:
 
 def _report(stack: Stack, verdict: Verdict, begun: float, seconds: float, ids: Sequence[str]) -> KillReport:
     kills = stack.incidents("killed", begun)
-    in_flight, unanswered = dict.fromkeys(DESTINATIONS, 0), dict.fromkeys(DESTINATIONS, 0)
+    in_flight, unanswered, moved = (dict.fromkeys(DESTINATIONS, 0) for _ in range(3))
     unexplained = []
     for requests in repeated(stack.wiretap.sent(begun)).values():
-        for request in requests[:-1]:  # the last one is no reason to send again
+        for request, again in pairwise(requests):
             destination = request.worker[:-2]
             if request.dropped:  # would have come again in any case
                 unanswered[destination] += 1
             elif was_in_flight(request, kills):
                 in_flight[destination] += 1
+            elif _has_moved(stack.read(0), destination, request, again):
+                moved[destination] += 1
             else:
                 unexplained.append(f"{request.webhook_id} by {request.worker} at {request.at:.3f}: {request.status}")
-    return KillReport(verdict, kills, seconds, in_flight, unanswered, unexplained)
+    exits = stack.incidents("exit", begun)
+    return KillReport(verdict, kills, seconds, in_flight, unanswered, moved, unexplained, exits)
+
+
+def _has_moved(seen: Evidence, destination: str, request: Request, again: Request) -> bool:
+    """Whether the ticket's partition came to another worker between two requests, and that one sent the second."""
+    steps = seen.deliveries[destination, request.webhook_id.rpartition("-")[0]]
+    owners = seen.owners[destination, steps[0].partition]
+    came = any(request.at - LAG_S < at <= again.at and worker == again.worker for at, worker in owners)
+    return came and again.worker != request.worker
 
 
 def was_in_flight(request: Request, kills: Sequence[Incident]) -> bool:
