@@ -32,6 +32,7 @@ OTHER = {
     "PLAINT_INSTANCE": "Name of this process among the others of its stage, unique and the same after a restart, such as "
     "a pod's name: its work then goes on at once after a crash.",
     "PLAINT_KAFKA_HOME": "A Kafka release for `broker.embedded: kafka`.",
+    "PLAINT_RUNTIME_DIR": "Folder in which `plaint up` notes where it listens, so that other commands find it.",
     "PLAINT_LOG_LEVEL": "DEBUG, INFO (default), WARNING, ERROR or CRITICAL.",
 }
 

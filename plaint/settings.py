@@ -25,7 +25,14 @@ from route.yamlfile import FileInvalid, Lines, read_yaml
 from schemas.faults import Fault, FaultsFound, one_of
 
 PREFIX = "PLAINT_"
-OWN_VARIABLES = {"PLAINT_CONFIG", "PLAINT_DATA", "PLAINT_KAFKA_HOME", "PLAINT_INSTANCE", "PLAINT_LOG_LEVEL"}
+OWN_VARIABLES = {
+    "PLAINT_CONFIG",
+    "PLAINT_DATA",
+    "PLAINT_KAFKA_HOME",
+    "PLAINT_INSTANCE",
+    "PLAINT_LOG_LEVEL",
+    "PLAINT_RUNTIME_DIR",
+}
 """Variables that are no settings: where the file is, where data for training lies, and what differs a process."""
 
 DestinationId = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,62}$")]

@@ -19,6 +19,7 @@ from plaint.census import Census
 from plaint.failures import EXIT_FAILED, EXIT_INTERRUPTED
 from plaint.inbox.settings import DEFAULT_PORT
 from plaint.kafka.topics import ensure_topics
+from plaint.running import announced
 from plaint.settings import OWN_VARIABLES, PREFIX, Settings
 from plaint.settle import Follower, Summary, receipts, settle, sum_up
 from plaint.supervisor import Child, Supervisor, python_module
@@ -108,7 +109,12 @@ class Run:
                     say(broker.describe())
                     planned = planned.on(broker)
                 ensure_topics(planned.settings.kafka, planned.destinations)
-                code = asyncio.run(self._supervise(planned, broker, table, say))
+                with announced(
+                    planned.settings.kafka if broker is not None else None,
+                    inbox=planned.inbox,
+                    destinations=tuple(planned.destinations),
+                ):
+                    code = asyncio.run(self._supervise(planned, broker, table, say))
         unfinished = self._exit_when_done and self.summary is None
         return code or (EXIT_INTERRUPTED if unfinished else 0)
 

@@ -1,0 +1,126 @@
+"""Where the ``plaint up`` of this user listens, so that ``plaint send``, ``tail`` or ``explain`` find it without being told.
+
+One file a running ``up`` in a folder that only this user can read: ``PLAINT_RUNTIME_DIR``, else ``plaint`` in
+``XDG_RUNTIME_DIR``, else ``plaint-<uid>`` in the folder for temporary files.
+"""
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+from psutil import NoSuchProcess, Process
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from plaint.kafka.settings import KafkaSettings
+from plaint.settings import Settings, SettingsInvalid
+from schemas.faults import Fault
+
+
+class Running(BaseModel):
+    """One ``plaint up``. Addresses are such as ``http://127.0.0.1:8321``, empty where it has none.
+
+    ``kafka`` holds the settings of the embedded broker; with brokers of your own it is None, and your settings tell.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    pid: int
+    process_started: float
+    since: datetime = Field(default_factory=lambda: datetime.now(UTC))
+    kafka: KafkaSettings | None = None
+    inbox: str = ""
+    door: str = ""
+    monitoring: str = ""
+    destinations: tuple[str, ...] = ()
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether that very process still runs."""
+        return self.process_started == _started(self.pid)
+
+
+def runtime_folder() -> Path:
+    """The folder of these files; it may not exist."""
+    if named := os.environ.get("PLAINT_RUNTIME_DIR"):
+        return Path(named)
+    if shared := os.environ.get("XDG_RUNTIME_DIR"):
+        return Path(shared) / "plaint"
+    return Path(tempfile.gettempdir()) / f"plaint-{os.getuid()}"
+
+
+@contextlib.contextmanager
+def announced(
+    kafka: KafkaSettings | None,
+    *,
+    inbox: str = "",
+    door: str = "",
+    monitoring: str = "",
+    destinations: tuple[str, ...] = (),
+) -> Iterator[Running]:
+    """Let others find this process while the context lasts. Raises OSError if the folder can't be used."""
+    pid = os.getpid()
+    running = Running(
+        pid=pid,
+        process_started=_started(pid) or 0.0,
+        kafka=kafka,
+        inbox=inbox,
+        door=door,
+        monitoring=monitoring,
+        destinations=destinations,
+    )
+    folder = runtime_folder()
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if folder.stat().st_uid != os.getuid():
+        raise PermissionError(f"{folder} belongs to somebody else: set PLAINT_RUNTIME_DIR")
+    file, draft = folder / f"up-{pid}.json", folder / f".up-{pid}"
+    draft.write_text(running.model_dump_json())
+    draft.replace(file)
+    try:
+        yield running
+    finally:
+        file.unlink(missing_ok=True)
+
+
+def find_running() -> Running | None:
+    """The youngest ``plaint up`` of this user that still runs. Files of those that were killed are removed."""
+    found: list[Running] = []
+    folder = runtime_folder()
+    for file in folder.glob("up-*.json"):
+        if file.stat().st_uid != os.getuid():
+            continue
+        try:
+            running = Running.model_validate_json(file.read_bytes())
+        except (OSError, ValidationError):
+            continue
+        if running.is_alive:
+            found.append(running)
+        else:
+            file.unlink(missing_ok=True)
+    return max(found, key=lambda running: running.since, default=None)
+
+
+def kafka_at_hand(settings: Settings) -> KafkaSettings:
+    """The Kafka that these settings name, else that of the ``plaint up`` that runs here. Raises SettingsInvalid."""
+    if settings.kafka.brokers:
+        return settings.kafka
+    running = find_running()
+    if running is not None and running.kafka is not None:
+        return running.kafka
+    mend = "name your brokers there, or start `plaint up` in another terminal"
+    raise SettingsInvalid([Fault("kafka.brokers", "is empty, and no `plaint up` of this user is running", mend)])
+
+
+def destinations_at_hand(settings: Settings) -> tuple[str, ...]:
+    """Ids of the destinations: those of the settings and of the ``plaint up`` that runs here."""
+    running = find_running()
+    return tuple(dict.fromkeys([*settings.destinations, *(running.destinations if running else ())]))
+
+
+def _started(pid: int) -> float | None:
+    try:
+        return float(Process(pid).create_time())
+    except NoSuchProcess:
+        return None
