@@ -19,6 +19,7 @@ COMMANDS = {
     "run": ("plaint.commands.run:run", "Run one stage of the way, against your own Kafka."),
     "classify": ("plaint.commands.classify:classify", "Label posts from standard input."),
     "check-config": ("plaint.commands.check_config:check_config", "Check the settings and the routes."),
+    "topics": ("plaint.commands.topics:topics", "Show, create or print the topics, and the rights that go with them."),
     "inbox": ("plaint.commands.inbox:inbox", "Receive webhooks on this machine and show them as tickets."),
 }
 """Where each command lives and what it does; imported when it is asked for: ``plaint --help`` costs no model, no Kafka."""

@@ -9,6 +9,7 @@ import click
 from pydantic import ValidationError
 
 from ingest.settings import SourceSettings
+from plaint.kafka.rights import DELIVER, stage_topics
 from plaint.kafka.topics import ensure_topics
 from plaint.settings import Settings, SettingsInvalid, load_settings
 from schemas.faults import Fault, one_of, shown
@@ -28,7 +29,7 @@ def run() -> None:
     """
 
 
-def _ready(settings: Settings, wrong: Sequence[Fault], needs_destinations: bool = True) -> None:
+def _ready(settings: Settings, stage: str, wrong: Sequence[Fault], needs_destinations: bool = True) -> None:
     """Return once the topics are there. Raises SettingsInvalid with ``wrong`` and what else is, TopicsWrong, BrokerAway."""
     found = list(wrong)
     if not settings.kafka.brokers:
@@ -38,7 +39,8 @@ def _ready(settings: Settings, wrong: Sequence[Fault], needs_destinations: bool 
         found.append(Fault("destinations", "is empty", "name where tickets go; only `plaint up` brings an inbox along"))
     if found:
         raise SettingsInvalid(found)
-    ensure_topics(settings.kafka, settings.destinations, timeout_s=BROKER_WAIT_S)
+    used = stage_topics(stage, list(settings.destinations))
+    ensure_topics(settings.kafka, settings.destinations, only=used, timeout_s=BROKER_WAIT_S)
 
 
 @run.command()
@@ -57,7 +59,7 @@ def ingest(config: Path | None, sources: tuple[str, ...], report: Path | None) -
     wrong = check_sources(chosen)
     if not chosen:
         wrong.append(Fault("sources", "is empty", "give --source file:PATH or name sources in the settings"))
-    _ready(settings, wrong, needs_destinations=False)
+    _ready(settings, "ingest", wrong, needs_destinations=False)
     work(settings.kafka, chosen, report)
 
 
@@ -81,7 +83,7 @@ def classify_(config: Path | None) -> None:
     from plaint.workers.classify import classify as work
 
     settings = load_settings(config)
-    _ready(settings, [], needs_destinations=False)
+    _ready(settings, "classify", [], needs_destinations=False)
     work(settings.kafka, settings.classify, os.environ.get(INSTANCE))
 
 
@@ -92,7 +94,7 @@ def route_(config: Path | None) -> None:
     from plaint.workers.route import route as work
 
     settings = load_settings(config)
-    _ready(settings, [])
+    _ready(settings, "route", [])
     work(settings.kafka, settings.route, list(settings.destinations), os.environ.get(INSTANCE))
 
 
@@ -113,7 +115,7 @@ def deliver_(config: Path | None, destination: str) -> None:
     else:
         mend = one_of(destination, settings.destinations)
         wrong = [Fault("--destination", f"{shown(destination)} is not in the settings", mend)]
-    _ready(settings, wrong)
+    _ready(settings, DELIVER + destination, wrong)
     assert chosen is not None, "it would be a fault"
     uvloop.install()
     asyncio.run(work(settings.kafka, destination, chosen, os.environ.get(INSTANCE)))

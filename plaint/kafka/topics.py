@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,11 +27,11 @@ MENDS: dict[type[errors.KafkaError], tuple[str, str]] = {
     ),
     errors.TopicAuthorizationFailedError: (
         "kafka.sasl_username",
-        "grant the user Create and Describe on plaint.*, or make the topics by hand",
+        "grant the user Create and Describe on plaint.*, or make the topics by hand: `plaint topics --print` tells how",
     ),
     errors.ClusterAuthorizationFailedError: (
         "kafka.sasl_username",
-        "grant the user Create on plaint.*, or make the topics by hand",
+        "grant the user Create on plaint.*, or make the topics by hand: `plaint topics --print` tells how",
     ),
 }
 
@@ -53,16 +53,19 @@ def ensure_topics(
     kafka: KafkaSettings,
     destinations: Iterable[str],
     *,
+    only: Collection[str] | None = None,
     timeout_s: float = 60.0,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> TopicsReport:
     """Create the topics that are missing and return once every partition of every topic has a leader. Blocks.
 
-    A topic that exists is never changed. Raises TopicsWrong if one has another partition count or cleanup policy than plaint
+    ``only`` names the topics to look at where a stage has no right to see the others. A topic that exists is never changed.
+
+    Raises TopicsWrong if one has another partition count or cleanup policy than plaint
     relies on, or if rights are missing; BrokerAway if the brokers do not answer within ``timeout_s``.
     """
-    wanted = all_topics(destinations)
+    wanted = [topic for topic in all_topics(destinations) if only is None or topic.name in only]
     deadline = clock() + timeout_s
     created: set[str] = set()
     while True:
