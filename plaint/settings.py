@@ -15,6 +15,7 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from classify.settings import ClassifySettings
+from ingest.http.settings import DoorSettings
 from ingest.settings import SourceSettings
 from plaint.broker.settings import BrokerSettings
 from plaint.inbox.settings import InboxSettings
@@ -48,6 +49,7 @@ class Settings(BaseSettings):
     kafka: KafkaSettings = KafkaSettings()
     broker: BrokerSettings = BrokerSettings()
     sources: tuple[SourceSettings, ...] = ()
+    door: DoorSettings = DoorSettings()
     classify: ClassifySettings = ClassifySettings()
     route: RouteSettings = RouteSettings()
     destinations: dict[DestinationId, DestinationSettings] = Field(default_factory=dict)

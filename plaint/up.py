@@ -9,9 +9,12 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from secrets import token_urlsafe
 
 import orjson
+from pydantic import SecretStr
 
+from ingest.http.settings import DEFAULT_PORT as DEFAULT_DOOR_PORT
 from ingest.settings import SourceSettings
 from plaint.broker.process import Broker, free_port, is_free
 from plaint.broker.start import start_broker
@@ -36,13 +39,15 @@ INBOX_QUEUES = ("helpdesk", "service", "marketing")
 class Plan:
     """What is to run. ``inbox`` is its address where it stands in for the destinations in ``queues``.
 
-    ``folder`` is the run's own, gone with it.
+    ``door`` is the address where posts can be sent, empty where there is none; a door that asks for a proof takes
+    ``settings.door.token``. ``folder`` is the run's own, gone with it.
     """
 
     settings: Settings
     folder: Path
     inbox: str = ""
     queues: tuple[str, ...] = ()
+    door: str = ""
 
     @property
     def destinations(self) -> list[str]:
@@ -64,14 +69,35 @@ class Plan:
         return replace(self, settings=self.settings.model_copy(update={"kafka": broker.adapt(self.settings.kafka)}))
 
 
-def plan(settings: Settings, folder: Path) -> Plan:
-    """``settings`` with the inbox put in where destinations are missing."""
+def plan(settings: Settings, folder: Path, ends: bool = False) -> Plan:
+    """``settings`` with the inbox put in where destinations are missing, and a door unless the run ``ends`` by itself."""
+    return _with_door(_with_inbox(settings, folder), ends)
+
+
+def _with_door(planned: Plan, ends: bool) -> Plan:
+    door = planned.settings.door
+    if ends or door.open is False:
+        changes: dict[str, object] = {"open": False}
+    else:
+        changes = {"open": True, "port": _port(door.port, DEFAULT_DOOR_PORT)}
+        if door.is_guarded and door.token is None:  # for the form on the inbox's page
+            changes["token"] = SecretStr(token_urlsafe(32))
+    door = door.model_copy(update=changes)
+    settings = planned.settings.model_copy(update={"door": door})
+    return replace(planned, settings=settings, door=door.url if door.open else "")
+
+
+def _port(wanted: int | None, usual: int) -> int:
+    return wanted or (usual if wanted is None and is_free(usual) else free_port())
+
+
+def _with_inbox(settings: Settings, folder: Path) -> Plan:
     wanted = INBOX_QUEUES if settings.route.routes is None or not settings.destinations else ()
     queues = tuple(name for name in wanted if name not in settings.destinations)
     if not queues:
         return Plan(settings, folder)
     inbox = settings.inbox
-    port = inbox.port or (DEFAULT_PORT if inbox.port is None and is_free(DEFAULT_PORT) else free_port())
+    port = _port(inbox.port, DEFAULT_PORT)
     address = f"http://{f'[{inbox.host}]' if ':' in inbox.host else inbox.host}:{port}"
     stand_ins = {
         name: DestinationSettings.model_validate(
@@ -102,7 +128,7 @@ class Run:
         Raises FileInvalid for the routes before anything starts, BrokerFailed, BrokerAway or TopicsWrong.
         """
         with tempfile.TemporaryDirectory(prefix="plaint-") as folder:
-            planned = plan(self._settings, Path(folder))
+            planned = plan(self._settings, Path(folder), ends=self._exit_when_done)
             table = RouteTable.load(planned.settings.route.routes, planned.destinations)
             with _broker(self._settings) as broker:
                 if broker is not None:
@@ -112,6 +138,7 @@ class Run:
                 with announced(
                     planned.settings.kafka if broker is not None else None,
                     inbox=planned.inbox,
+                    door=planned.door,
                     destinations=tuple(planned.destinations),
                 ):
                     code = asyncio.run(self._supervise(planned, broker, table, say))
@@ -124,6 +151,8 @@ class Run:
         supervisor = Supervisor(children(planned))
         if planned.inbox:
             say(f"inbox: {planned.inbox}")
+        if planned.door:
+            say(f'door: {planned.door}, for posts: plaint send "my router is dead"')
         async with contextlib.AsyncExitStack() as stack:
             if planned.is_finite:
                 census = Census(table, planned.destinations)
