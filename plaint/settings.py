@@ -20,6 +20,7 @@ from ingest.settings import SourceSettings
 from plaint.broker.settings import BrokerSettings
 from plaint.inbox.settings import InboxSettings
 from plaint.kafka.settings import KafkaSettings
+from plaint.monitoring.settings import MonitoringSettings
 from route.destinations.settings import DestinationSettings
 from route.settings import RouteSettings
 from route.yamlfile import FileInvalid, Lines, read_yaml
@@ -54,6 +55,7 @@ class Settings(BaseSettings):
     route: RouteSettings = RouteSettings()
     destinations: dict[DestinationId, DestinationSettings] = Field(default_factory=dict)
     inbox: InboxSettings = InboxSettings()
+    monitoring: MonitoringSettings = MonitoringSettings()
 
     @classmethod
     def settings_customise_sources(

@@ -1,0 +1,40 @@
+"""What monitoring can be told."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+DEFAULT_PORT = 8322
+
+
+class MonitoringSettings(BaseModel):
+    """``monitoring:`` in the settings: where each process tells of itself, and what is done about one that stands still."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    enabled: bool = Field(
+        default=True, description="Whether processes answer at /metrics, /healthz, /readyz and /state."
+    )
+    host: str = Field(
+        default="127.0.0.1",
+        description="Address to listen on. Whoever reaches it reads numbers, states and errors, but no post.",
+    )
+    port: Annotated[int, Field(ge=0, le=65535)] | None = Field(
+        default=None,
+        description="Port; 0 for any free one, which is logged. Without it `plaint up`, which answers for all its "
+        f"stages, takes {DEFAULT_PORT} if that is free, else any free one; a stage run alone takes any free one.",
+    )
+    address_file: Path | None = Field(
+        default=None, description="File to write the address to, for whoever has to find a process on any free port."
+    )
+    stall_s: Annotated[float, Field(ge=1, le=86_400)] = Field(
+        default=60.0,
+        description="A stage is stalled when a record waits for it and nothing of that partition was acknowledged for "
+        "this long: /healthz answers 503 then. It must be longer than a batch takes.",
+    )
+    on_stall: Literal["end", "report", "ignore"] = Field(
+        default="end",
+        description="end: a stage that stays stalled for another stall_s ends with code 70, to be started again; "
+        "report: it only says so; ignore: nobody looks.",
+    )
