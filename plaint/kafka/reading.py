@@ -5,7 +5,7 @@ first answer. Rights that it needs: Describe and Read on the topics, nothing on 
 """
 
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import TracebackType
@@ -170,7 +170,7 @@ class TopicReader:
 
     async def scan(
         self, where: Where, start: Start = EARLIEST, progress: Progress | None = None
-    ) -> AsyncIterator[Stored]:
+    ) -> AsyncGenerator[Stored, None]:
         """The records from ``start`` to where each partition ends now; in order within a partition."""
         if start.newest is not None:
             for record in await self._newest(where, start.newest):
@@ -180,7 +180,7 @@ class TopicReader:
         async for record in self._to_end(reaches, start.least_ms, progress):
             yield record
 
-    async def follow(self, where: Where, start: Start = NOW) -> AsyncIterator[Stored]:
+    async def follow(self, where: Where, start: Start = NOW) -> AsyncGenerator[Stored, None]:
         """The records from ``start`` on, and then each as it comes, without end."""
         if start.newest is None:
             await self._begin(where, start)
@@ -253,7 +253,7 @@ class TopicReader:
 
     async def _to_end(
         self, reaches: Mapping[TopicPartition, _Reach], least_ms: int, progress: Progress | None
-    ) -> AsyncIterator[Stored]:
+    ) -> AsyncGenerator[Stored, None]:
         patience = _Patience(self._kafka.brokers)
         unread = {tp for tp, reach in reaches.items() if reach.end is None or reach.position < reach.end}
         self._only(unread, reaches)
