@@ -1,13 +1,20 @@
 """``plaint inbox``: the receiver that ``plaint up`` starts, alone."""
 
 import asyncio
+import logging
 from pathlib import Path
 
 import click
 
 from plaint.failures import Unavailable
+from plaint.inbox.door import Door
+from plaint.inbox.insight import KafkaInsight
 from plaint.inbox.server import serve
-from plaint.settings import load_settings
+from plaint.settings import Settings, load_settings
+from route.rules import RouteTable
+from route.yamlfile import FileInvalid
+
+log = logging.getLogger(__name__)
 
 
 @click.command()
@@ -16,9 +23,29 @@ def inbox(config: Path | None) -> None:
     """Receive signed webhooks on this machine and show them as tickets by queue. For trying out and for tests."""
     import uvloop
 
-    settings = load_settings(config).inbox
+    settings = load_settings(config)
     uvloop.install()
     try:
-        asyncio.run(serve(settings, lambda url: click.echo(url)))
+        asyncio.run(_serve(settings))
     except OSError as error:
         raise Unavailable(f"inbox: {error}; mend inbox.host, inbox.port or inbox.journal") from None
+
+
+async def _serve(settings: Settings) -> None:
+    door = Door(settings.door.url, settings.door.token) if settings.door.open else None
+    insight = _insight(settings) if settings.kafka.brokers else None
+    try:
+        await serve(settings.inbox, click.echo, door, insight)
+    finally:
+        if insight is not None:
+            await insight.close()
+
+
+def _insight(settings: Settings) -> KafkaInsight | None:
+    """None where the routes can't be used: the stages say so, a receiver of webhooks gets by without."""
+    try:
+        table = RouteTable.load(settings.route.routes, list(settings.destinations))
+    except FileInvalid as error:
+        log.warning("the pages don't tell where posts go, the routes have faults: %s", error)
+        return None
+    return KafkaInsight(settings.kafka, table)

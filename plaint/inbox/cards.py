@@ -1,6 +1,7 @@
 """A ticket as people see it: every string ready to be shown as text, in the page and to its script alike."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
@@ -12,6 +13,7 @@ from plaint.inbox.store import HeldTicket
 from schemas.post import Moment
 from schemas.record import faults
 from schemas.ticket import Ticket
+from schemas.triage import UrgencyPart
 
 URGENCY_WORDS = ("no", "low", "normal", "high", "critical")
 MAX_CARD_CHARS = 600
@@ -36,6 +38,9 @@ class Card:
     network: str = ""
     author: str = ""
     team: str = ""
+    rule: str = ""
+    why: str = ""
+    at: str = ""
     arrived: str = ""
     latency: str = ""
     repeats: str = ""
@@ -54,6 +59,7 @@ def card(held: HeldTicket) -> Card:
         "version": f"{held.requests}.{len(held.receipts)}.{held.body is None}",
         "number": f"#{held.number}",
         "page": f"/tickets/{held.key}",
+        "at": datetime.fromtimestamp(held.arrived_at, UTC).isoformat(timespec="milliseconds"),
         "arrived": f"{datetime.fromtimestamp(held.arrived_at, UTC):%-d %b %H:%M:%S}",
         "withdrawn": "withdrawn" if held.withdrawn else "",
         "repeats": f"{repeats} repeated request{'s' * (repeats > 1)}" if repeats else "",
@@ -67,10 +73,12 @@ def card(held: HeldTicket) -> Card:
         priority=ticket.priority,
         intent=ticket.intent or "",
         urgency=f"{URGENCY_WORDS[ticket.urgency]} urgency",
-        parts=visible(" + ".join(f"{part.name} {part.points:.1f}" for part in ticket.urgency_parts)),
+        parts=parts_of(ticket.urgency_parts),
         network=visible(ticket.network),
         author=visible(ticket.author.handle),
         team=visible(ticket.team),
+        rule=visible(ticket.rule),
+        why=visible(ticket.why),
         latency=latency(ticket.received_at, held.updated_at),
         link=web_link(ticket.url),
     )
@@ -84,6 +92,11 @@ def ticket_of(held: HeldTicket) -> Ticket | str:
         return Message.model_validate_json(held.body).data
     except ValidationError as error:
         return f"It can't be read as a ticket. {faults(error)}"
+
+
+def parts_of(parts: Iterable[UrgencyPart]) -> str:
+    """The parts of an urgency in one line: ``model 2.4 + repeated contact 0.6``."""
+    return visible(" + ".join(f"{part.name} {part.points:.1f}" for part in parts))
 
 
 def visible(text: str) -> str:

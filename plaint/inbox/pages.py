@@ -1,19 +1,16 @@
 """The inbox for people: the tickets by queue, and one ticket's whole life. Works without its script."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
 from aiohttp import web
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from plaint.inbox.answers import html_answer
-from plaint.inbox.cards import EMPTY_CARD, Card, card, clock, ticket_of, visible, web_link
+from plaint.inbox.cards import Card, card, ticket_of
 from plaint.inbox.hooks import Hooks
 from plaint.inbox.paging import BadQuery, Wanted, page_of, wanted
 from plaint.inbox.store import QueueCounts, Store
+from plaint.inbox.templating import FOLDER, Templates
 
-FOLDER = Path(__file__).parent
 CARDS_A_QUEUE = 30
 STATIC = {"inbox.css": "text/css", "inbox.js": "text/javascript", "icon.svg": "image/svg+xml"}
 
@@ -31,17 +28,12 @@ class Column:
 class Pages:
     """Handlers of the pages and of the three files that they load."""
 
-    def __init__(self, store: Store, hooks: Hooks) -> None:
+    def __init__(self, store: Store, hooks: Hooks, templates: Templates, shown: Callable[[], None]) -> None:
+        """``shown`` is called whenever the board, and with it the form, is shown to somebody."""
         self._store = store
         self._hooks = hooks
-        self._templates = Environment(
-            loader=FileSystemLoader(FOLDER / "templates"),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
-        self._templates.filters.update(visible=visible, clock=clock, web_link=web_link)
+        self._templates = templates
+        self._shown = shown
         self._static = {name: (FOLDER / "static" / name).read_bytes() for name in STATIC}
 
     def routes(self) -> Iterable[web.RouteDef]:
@@ -53,36 +45,37 @@ class Pages:
 
     async def board(self, request: web.Request) -> web.Response:
         """The newest tickets of every queue."""
+        self._shown()
         newest = Wanted(limit=CARDS_A_QUEUE)
         columns = [self._column(name, newest) for name in self._store.queues]
-        return self._page("board.html", columns=columns, limit=newest.limit, live=True)
+        return self._board(columns, newest.limit, live=True)
 
     async def queue(self, request: web.Request) -> web.Response:
         """All tickets of one queue, a page of them at a time; the newest page is live."""
         name = request.match_info["queue"]
         if name not in self._store.queues:
-            return self._page("missing.html", 404, message="There is no such queue.")
+            return self._templates.missing("There is no such queue.")
         try:
             page = wanted(request.query)
         except BadQuery as error:
-            return self._page("missing.html", 400, message=f"The address is wrong: {error}.")
+            return self._templates.missing(f"The address is wrong: {error}.", 400)
         columns = [self._column(name, page)]
-        return self._page("board.html", columns=columns, limit=page.limit, live=page.after is None)
+        return self._board(columns, page.limit, live=page.after is None)
 
     async def ticket(self, request: web.Request) -> web.Response:
         """One ticket: what it says, why it is here, and every webhook that spoke of it."""
         held = self._store.tickets.get(request.match_info["key"])
         if held is None:
-            return self._page("missing.html", 404, message="There is no ticket of this key.")
+            return self._templates.missing("There is no ticket of this key.")
         found = ticket_of(held)
         ticket = None if isinstance(found, str) else found
-        return self._page("ticket.html", held=held, card=card(held), ticket=ticket)
+        return self._templates.page("ticket.html", held=held, card=card(held), ticket=ticket)
 
     async def static(self, request: web.Request) -> web.Response:
         """Style, script and icon."""
         name = request.match_info["name"]
         if name not in self._static:
-            return self._page("missing.html", 404, message="There is no such file.")
+            return self._templates.missing("There is no such file.")
         return web.Response(body=self._static[name], content_type=STATIC[name], charset="utf-8")
 
     def _column(self, name: str, page: Wanted) -> Column:
@@ -90,8 +83,6 @@ class Pages:
         older = "" if after is None else f"/queues/{name}?after={after}"
         return Column(name, self._store.queues[name].counts, [card(held) for held in found], older)
 
-    def _page(self, template: str, status: int = 200, **fields: object) -> web.Response:
-        html = self._templates.get_template(template).render(
-            **fields, empty=EMPTY_CARD, refused=sum(self._hooks.refused.values())
-        )
-        return html_answer(html, status)
+    def _board(self, columns: list[Column], limit: int, live: bool) -> web.Response:
+        refused = sum(self._hooks.refused.values())
+        return self._templates.page("board.html", columns=columns, limit=limit, live=live, refused=refused)

@@ -13,34 +13,44 @@ from aiohttp.typedefs import Handler, Middleware
 
 from plaint.inbox.answers import SECURITY_HEADERS, problem
 from plaint.inbox.api import Api
+from plaint.inbox.door import Door
 from plaint.inbox.faults import Faults
 from plaint.inbox.hooks import MAX_BODY_BYTES, Hooks
+from plaint.inbox.insight import Insight
 from plaint.inbox.journal import Journal
 from plaint.inbox.pages import Pages
 from plaint.inbox.settings import DEFAULT_PORT, InboxSettings
 from plaint.inbox.signature import signing_key
 from plaint.inbox.store import Store
+from plaint.inbox.templating import Templates
+from plaint.inbox.trial import Trial, form_token
 
 BACKLOG = 1024
 QUEUE_PATH = "/hooks/{queue:[a-z][a-z0-9-]{0,62}}"
 
 
-async def serve(settings: InboxSettings, ready: Callable[[str], None]) -> None:
+async def serve(
+    settings: InboxSettings, ready: Callable[[str], None], door: Door | None = None, insight: Insight | None = None
+) -> None:
     """Run until SIGTERM or SIGINT. ``ready`` is called once with the address, ``http://127.0.0.1:8321``.
 
+    With a ``door`` the page has a form whose posts go there. With ``insight`` the pages tell what the rest of plaint knows
+    of a post; without it what the webhooks said.
     Run it under uvloop. Raises OSError if it can't listen or open its journal, JournalDamaged if that can't be read.
     """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for signum in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signum, stop.set)
-    async with running(settings) as url:
+    async with running(settings, door, insight) as url:
         ready(url)
         await stop.wait()
 
 
 @asynccontextmanager
-async def running(settings: InboxSettings) -> AsyncIterator[str]:
+async def running(
+    settings: InboxSettings, door: Door | None = None, insight: Insight | None = None
+) -> AsyncIterator[str]:
     """The inbox inside another program: it listens at the address given until the block ends. Raises as ``serve``."""
     async with AsyncExitStack() as stack:
         store = Store(settings.keep, settings.queues)
@@ -50,7 +60,7 @@ async def running(settings: InboxSettings) -> AsyncIterator[str]:
         hooks = Hooks(signing_key(settings.secret.get_secret_value()), store, settings.faults or Faults(), closing)
         listener = stack.enter_context(_listen(settings))
         hooks.base_url = _address(settings.host, listener)
-        app = _application(store, hooks, settings)
+        app = _application(store, hooks, settings, door, insight)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=2)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
@@ -59,12 +69,18 @@ async def running(settings: InboxSettings) -> AsyncIterator[str]:
         yield hooks.base_url
 
 
-def _application(store: Store, hooks: Hooks, settings: InboxSettings) -> web.Application:
+def _application(
+    store: Store, hooks: Hooks, settings: InboxSettings, door: Door | None, insight: Insight | None
+) -> web.Application:
     app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[_only_named(settings.host)])
     app.on_response_prepare.append(_secure)
     app.router.add_post(QUEUE_PATH, hooks.post)
     app.add_routes(list(Api(store, hooks, may_fail=settings.faults is not None).routes()))
-    app.add_routes(list(Pages(store, hooks).routes()))
+    token = form_token(signing_key(settings.secret.get_secret_value())) if door is not None else ""
+    templates = Templates(token)
+    trial = Trial(store, templates, token, door, insight)
+    app.add_routes(list(trial.routes()))
+    app.add_routes(list(Pages(store, hooks, templates, trial.expect).routes()))
     return app
 
 

@@ -1,23 +1,39 @@
-// Keeps the board up to date. Everything that comes from a post is set as text, never as markup.
+// Keeps the pages up to date and sends the form. Everything that comes from a post is set as text, never as markup.
 "use strict";
 
+const BOARD_MS = 400;
+const SOON_MS = 100;
 const board = document.querySelector("main[data-live]");
 const state = document.getElementById("state");
-const empty = document.getElementById("card").content.firstElementChild;
+const news = document.getElementById("news");
+const emptyCard = document.getElementById("card")?.content.firstElementChild;
+const pause = (ms) => new Promise((done) => setTimeout(done, ms));
 
-async function load(address) {
-  const answer = await fetch(address, { cache: "no-store" });
-  if (!answer.ok) throw new Error(`status ${answer.status}`);
+async function load(address, options) {
+  const answer = await fetch(address, { cache: "no-store", ...options });
+  if (!answer.ok) {
+    const said = await answer.json().catch(() => ({}));
+    throw new Error(said.detail ?? `The inbox answers with status ${answer.status}.`);
+  }
   return answer.json();
 }
 
-function render(card) {
-  const item = empty.cloneNode(true);
-  for (const name of ["key", "version", "priority", "withdrawn"]) item.dataset[name] = card[name];
+// Fills an element's fields; where nothing has changed nothing is touched, so that nothing is announced twice.
+function fill(item, values) {
   for (const element of item.querySelectorAll("[data-field]")) {
-    element.textContent = card[element.dataset.field];
-    element.hidden = element.textContent === "";
+    const value = values[element.dataset.field];
+    if (value === undefined || element.dataset.shown === value) continue;
+    element.dataset.shown = value;
+    element.textContent = value;
+    element.hidden = value === "";
   }
+}
+
+function render(card) {
+  const item = emptyCard.cloneNode(true);
+  for (const name of ["key", "version", "priority", "withdrawn"]) item.dataset[name] = card[name];
+  fill(item, card);
+  for (const element of item.querySelectorAll("[data-time]")) element.dateTime = card[element.dataset.time];
   for (const element of item.querySelectorAll("[data-href]")) {
     const address = card[element.dataset.href];
     element.hidden = !/^(https?:\/)?\//.test(address);
@@ -28,8 +44,7 @@ function render(card) {
 }
 
 // What hasn't changed stays the same element, so that neither focus nor selection is lost.
-function update(section, cards, after) {
-  const list = section.querySelector(".cards");
+function show(list, cards) {
   const shown = new Map([...list.children].map((item) => [item.dataset.key, item]));
   cards.forEach((card, index) => {
     let item = shown.get(card.key);
@@ -42,6 +57,10 @@ function update(section, cards, after) {
     if (list.children[index] !== item) list.insertBefore(item, list.children[index] ?? null);
   });
   while (list.children.length > cards.length) list.lastElementChild.remove();
+}
+
+function update(section, cards, after) {
+  show(section.querySelector(".cards"), cards);
   section.querySelector(".nothing").hidden = cards.length > 0;
   const older = section.querySelector(".older");
   older.hidden = after === null;
@@ -58,6 +77,43 @@ function count(stats) {
   document.querySelector("[data-total=refused]").textContent = String(refused);
 }
 
+// Times since, for eyes; the time itself stays in the title and for machines.
+function age(since) {
+  const seconds = Math.max(0, (Date.now() - since) / 1000);
+  if (seconds < 10) return "now";
+  if (seconds < 120) return `${Math.floor(seconds)} s ago`;
+  if (seconds < 7200) return `${Math.floor(seconds / 60)} min ago`;
+  if (seconds < 172800) return `${Math.floor(seconds / 3600)} h ago`;
+  return `${Math.floor(seconds / 86400)} d ago`;
+}
+
+function tellAges() {
+  for (const element of document.querySelectorAll("time[data-time]")) {
+    const since = Date.parse(element.dateTime);
+    if (Number.isNaN(since)) continue;
+    if (element.title === "") element.title = element.textContent;
+    const told = age(since);
+    if (element.textContent !== told) element.textContent = told;
+  }
+}
+
+// Tells whoever listens how many tickets are new, seldom enough to be heard to the end.
+const announced = new Map();
+let quietUntil = 0;
+
+function announce(stats) {
+  if (Date.now() < quietUntil) return;
+  const said = [];
+  for (const [name, counts] of Object.entries(stats.queues)) {
+    const fresh = counts.tickets - (announced.get(name) ?? counts.tickets);
+    announced.set(name, counts.tickets);
+    if (fresh > 0) said.push(`${fresh} new ${fresh === 1 ? "ticket" : "tickets"} in ${name}`);
+  }
+  if (said.length === 0) return;
+  news.textContent = said.join(", ");
+  quietUntil = Date.now() + 5000;
+}
+
 async function poll() {
   const stats = await load("/api/stats");
   const sections = [...document.querySelectorAll("[data-queue]")];
@@ -72,6 +128,7 @@ async function poll() {
     section.dataset.seen = seen;
   }
   count(stats);
+  announce(stats);
 }
 
 async function keepUp() {
@@ -82,8 +139,70 @@ async function keepUp() {
     } catch {
       state.textContent = "The inbox does not answer; trying again.";
     }
-    await new Promise((done) => setTimeout(done, 1000));
+    tellAges();
+    await pause(BOARD_MS);
   }
 }
 
-keepUp();
+// Follows a typed post to its end; a newer one takes the place over.
+async function follow(place, id) {
+  place.dataset.post = id;
+  for (let tries = 0; place.dataset.post === id; tries += 1) {
+    try {
+      const outcome = await load(`/api/posts/${encodeURIComponent(id)}`);
+      if (place.dataset.post !== id) return;
+      place.dataset.state = outcome.state;
+      fill(place, outcome);
+      show(place.querySelector(".cards"), outcome.tickets);
+      tellAges();
+      if (outcome.state === "settled") return;
+    } catch (error) {
+      fill(place, { headline: error.message });
+    }
+    await pause(tries < 50 ? SOON_MS : 1000);
+  }
+}
+
+async function send(form) {
+  const trouble = document.getElementById("trouble");
+  const place = document.querySelector("#outcome .outcome");
+  const typed = form.elements.text;
+  try {
+    form.dataset.busy = "yes";
+    const body = new URLSearchParams(new FormData(form));
+    const taken = await load(form.action, { method: "POST", body, headers: { Accept: "application/json" } });
+    trouble.hidden = true;
+    typed.removeAttribute("aria-invalid");
+    typed.select();
+    document.getElementById("outcome").hidden = false;
+    follow(place, taken.id);
+  } catch (error) {
+    trouble.textContent = error.message;
+    trouble.hidden = false;
+    typed.setAttribute("aria-invalid", "true");
+    typed.focus();
+  } finally {
+    delete form.dataset.busy;
+  }
+}
+
+function listen(form) {
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    if (form.dataset.busy === undefined) send(form);
+  });
+  form.elements.text.addEventListener("keydown", (event) => {
+    if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey)) return;
+    event.preventDefault();
+    form.requestSubmit();
+  });
+}
+
+for (const element of document.querySelectorAll(".scripted")) element.hidden = false;
+if (board !== null) {
+  const form = document.getElementById("try");
+  if (form !== null) listen(form);
+  keepUp();
+}
+const waiting = document.querySelector("main > .outcome[data-state=waiting]");
+if (waiting !== null) follow(waiting, waiting.dataset.post);

@@ -1,0 +1,100 @@
+"""What the inbox can learn from the rest of plaint about a post, beyond the webhooks that it gets."""
+
+import asyncio
+import logging
+import time
+from collections import OrderedDict
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+from aiokafka.errors import KafkaError
+
+from plaint.failures import Unavailable
+from plaint.inbox.outcome import MAX_TYPED, TYPED, Verdict
+from plaint.kafka.reading import ReadRefused, Start, Stored, TopicReader
+from plaint.kafka.settings import KafkaSettings
+from route.rules import RouteTable
+from schemas.record import RecordDropped, RecordInvalid
+from schemas.topics import TRIAGED
+from schemas.triage import Triage
+
+log = logging.getLogger(__name__)
+
+IDLE_S = 600.0
+"""Nobody has looked at the form for so long: reading ends until somebody does."""
+BACK = timedelta(seconds=30)
+RETRY_S = 2.0
+
+
+class Insight(Protocol):
+    """Looks into plaint's topics. An inbox that stands alone has none."""
+
+    def expect(self) -> None:
+        """Somebody may be about to type a post: be ready to tell its verdict."""
+        ...
+
+    def verdict(self, post_id: str) -> Verdict | None:
+        """What classify and the routes say of a post that was typed since ``expect``, once they have."""
+        ...
+
+
+class KafkaInsight:
+    """Follows ``plaint.triaged`` while somebody looks at the form, and keeps what concerns the posts that were typed.
+
+    It reads nothing before and after: an inbox that only receives must stay as cheap as it is.
+    """
+
+    def __init__(self, kafka: KafkaSettings, table: RouteTable) -> None:
+        self._kafka = kafka
+        self._table = table
+        self._verdicts: OrderedDict[str, Verdict] = OrderedDict()
+        self._wanted_until = 0.0
+        self._reading: asyncio.Task[None] | None = None
+
+    def expect(self) -> None:
+        """Read from now on (and a little before) until IDLE_S after the last call. Needs a running event loop."""
+        self._wanted_until = time.monotonic() + IDLE_S
+        if self._reading is None or self._reading.done():
+            self._reading = asyncio.create_task(self._read(datetime.now(UTC) - BACK))
+
+    def verdict(self, post_id: str) -> Verdict | None:
+        """The verdict on a typed post, once classify has written its triage."""
+        return self._verdicts.get(post_id)
+
+    async def close(self) -> None:
+        """End reading."""
+        if self._reading is not None:
+            self._reading.cancel()
+            await asyncio.wait([self._reading])
+
+    async def _read(self, since: datetime) -> None:
+        while time.monotonic() < self._wanted_until:
+            try:
+                await self._follow(since)
+            except (Unavailable, ReadRefused, KafkaError) as error:
+                log.warning("what classify says of typed posts can't be read: %s", error)
+                since = datetime.now(UTC) - BACK
+                await asyncio.sleep(RETRY_S)
+
+    async def _follow(self, since: datetime) -> None:
+        async with TopicReader(self._kafka) as reader:
+            where = await reader.partitions([TRIAGED])
+            with suppress(TimeoutError):
+                async with asyncio.timeout(IDLE_S) as limit:
+                    async for record in reader.follow(where, Start(since=since)):
+                        self._note(record)
+                        limit.reschedule(asyncio.get_running_loop().time() + self._wanted_until - time.monotonic())
+
+    def _note(self, record: Stored) -> None:
+        if record.key is None or not record.key.startswith(TYPED.encode()):
+            return
+        try:
+            triage = Triage.from_bytes(record.value)
+        except (RecordInvalid, RecordDropped):
+            return
+        if triage.intent is None:
+            return
+        self._verdicts[triage.post.id] = Verdict(triage, self._table.route(triage))
+        if len(self._verdicts) > MAX_TYPED:
+            self._verdicts.popitem(last=False)
