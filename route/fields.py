@@ -15,13 +15,14 @@ from schemas.labels import INTENTS, SENTIMENTS, URGENCIES
 from schemas.triage import Triage, UrgencyPart
 
 Kind = Literal["text", "texts", "number", "yes or no", "time"]
+_FEW = 20
 
 
 @dataclass(frozen=True)
 class Field:
     """One field: its dotted ``path``, what it holds, how to get it from a triage, and the values that it can have.
 
-    ``choices`` is empty where any text will do; ``low`` and ``high`` bound a number.
+    ``choices`` is empty where any text will do; ``low`` and ``high`` bound a number, which is a ``whole`` one or not.
     """
 
     path: str
@@ -30,6 +31,18 @@ class Field:
     choices: tuple[str, ...] = ()
     low: float = float("-inf")
     high: float = float("inf")
+    whole: bool = False
+
+    @property
+    def domain(self) -> tuple[Any, ...] | None:
+        """All values that the field can have, None for "not known" among them, or None where there are too many."""
+        if self.choices:
+            return (*self.choices, None)
+        if self.kind == "yes or no":
+            return True, False
+        if self.whole and self.high - self.low < _FEW:
+            return tuple(range(int(self.low), int(self.high) + 1))
+        return None
 
 
 def _fields_of(model: type[BaseModel], prefix: str) -> Iterator[Field]:
@@ -70,7 +83,7 @@ def _field(path: str, kind: Any, metadata: list[Any]) -> Field:
         return Field(path, "text", get, choices=() if kind is str else tuple(kind))
     low = max((float(str(m.ge)) for m in metadata if isinstance(m, Ge)), default=float("-inf"))
     high = min((float(str(m.le)) for m in metadata if isinstance(m, Le)), default=float("inf"))
-    return Field(path, "number", get, low=low, high=high)
+    return Field(path, "number", get, low=low, high=high, whole=kind is int)
 
 
 def _probability(group: str, label: Any) -> Field:

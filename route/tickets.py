@@ -1,5 +1,7 @@
 """From a triage to the tickets that come of it: pure, and the same for the same triage and routes."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from itertools import accumulate
 from typing import Any
 from urllib.parse import urlsplit
@@ -25,18 +27,23 @@ _BY_URGENCY: tuple[Priority, ...] = ("low", "low", "normal", "high", "urgent")
 def tickets_for(triage: Triage, table: RouteTable) -> tuple[list[Ticket], DropReason | None]:
     """The tickets of one revision of a post, or none and the reason.
 
-    A create gives one ticket at each destination of its rule. An edit gives an update there and a withdraw everywhere
-    else, since only delivery knows where an earlier revision went. A delete gives a withdraw everywhere.
+    A create gives one ticket at each destination of the rules that take it; where two rules send it to the same one, the
+    first of them says what stands in the ticket. An edit gives an update there and a withdraw everywhere else, since only
+    delivery knows where an earlier revision went. A delete gives a withdraw everywhere. A silenced post gives nothing: an
+    edit of it leaves what was delivered before as it is.
     """
     post = triage.post
     if post.event == "delete":
         withdrawn = [_withdraw(post, destination) for destination in table.destinations]
         return withdrawn, None if withdrawn else DropReason.NOTHING_TO_WITHDRAW
-    match = table.route(triage)
+    if table.silences and table.silence(triage) is not None:
+        return [], DropReason.SILENCED
     op: Op = "create" if post.event == "create" else "update"
-    tickets = _tickets(triage, match, op) if match.destinations else []
+    matches = table.route(triage)
+    tickets = _of_rule(triage, matches[0], op) if len(matches) == 1 else _of_rules(triage, matches, op)
     if post.event == "edit":
-        tickets += [_withdraw(post, other) for other in table.destinations if other not in match.destinations]
+        asked = {ticket.destination for ticket in tickets}
+        tickets += [_withdraw(post, other) for other in table.destinations if other not in asked]
     return tickets, None if tickets else DropReason.UNROUTED
 
 
@@ -51,7 +58,20 @@ def _withdraw(post: Post, destination: str) -> Ticket:
     return Ticket(key=key, op="withdraw", revision=post.revision, destination=destination, post_id=post.id)
 
 
-def _tickets(triage: Triage, match: Match, op: Op) -> list[Ticket]:
+def _of_rules(triage: Triage, matches: Sequence[Match], op: Op) -> list[Ticket]:
+    """One ticket a destination, of the first rule that sends the post there."""
+    tickets: list[Ticket] = []
+    asked: set[str] = set()
+    for match in matches:
+        fresh = tuple(destination for destination in match.destinations if destination not in asked)
+        asked.update(fresh)
+        tickets += _of_rule(triage, replace(match, destinations=fresh), op)
+    return tickets
+
+
+def _of_rule(triage: Triage, match: Match, op: Op) -> list[Ticket]:
+    if not match.destinations:
+        return []
     shared = _shared(triage, match, op)
     tickets = [
         Ticket(key=ticket_key(triage.post.id, destination), destination=destination, **shared)

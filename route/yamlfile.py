@@ -55,16 +55,28 @@ class _StrictLoader(yaml.SafeLoader):
 
 def read_yaml(path: Path) -> tuple[Any, Lines]:
     """The data in ``path`` and the line (from 1) of each key and item, by its path. Raises FileInvalid."""
+    return read_yaml_bytes(read_bytes(path), path.name)
+
+
+def read_bytes(path: Path) -> bytes:
+    """What is in the file. Raises FileInvalid if it can't be read or is too large."""
     try:
-        raw = path.read_bytes()
-        text = raw.decode("utf-8-sig")
+        with path.open("rb") as file:
+            raw = file.read(MAX_BYTES + 1)
+            size = len(raw) if len(raw) <= MAX_BYTES else max(len(raw), path.stat().st_size)
     except OSError as error:
         raise _invalid(path.name, f"can't be read: {error.strerror}", "give the path of a readable file") from None
+    if size > MAX_BYTES:
+        raise _invalid(path.name, f"has {size:,} bytes", f"keep it under {MAX_BYTES:,}")
+    return raw
+
+
+def read_yaml_bytes(raw: bytes, name: str) -> tuple[Any, Lines]:
+    """The same for bytes at hand; ``name`` stands in the messages."""
+    try:
+        return parse_yaml(raw.decode("utf-8-sig"), name)
     except UnicodeDecodeError as error:
-        raise _invalid(path.name, f"is not UTF-8 at byte {error.start}", "save it as UTF-8") from None
-    if len(raw) > MAX_BYTES:
-        raise _invalid(path.name, f"has {len(raw):,} bytes", f"keep it under {MAX_BYTES:,}")
-    return parse_yaml(text, path.name)
+        raise _invalid(name, f"is not UTF-8 at byte {error.start}", "save it as UTF-8") from None
 
 
 def parse_yaml(text: str, name: str) -> tuple[Any, Lines]:

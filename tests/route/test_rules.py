@@ -30,6 +30,12 @@ def table(tmp_path: Path, match: str) -> RouteTable:
     return RouteTable.load(path, DESTINATIONS)
 
 
+def taker(routes: RouteTable, triage: Triage) -> str:
+    """The one rule that takes it."""
+    (match,) = routes.route(triage)
+    return match.rule
+
+
 @pytest.mark.parametrize(
     ("match", "post", "hit"),
     [
@@ -79,7 +85,7 @@ def table(tmp_path: Path, match: str) -> RouteTable:
     ],
 )
 def test_a_condition_holds_or_not(tmp_path: Path, match: str, post: dict[str, Any], hit: bool) -> None:
-    assert (table(tmp_path, match).route(example(post)).rule == "hit") is hit
+    assert (taker(table(tmp_path, match), example(post)) == "hit") is hit
 
 
 @pytest.mark.parametrize(
@@ -98,7 +104,7 @@ def test_a_condition_holds_or_not(tmp_path: Path, match: str, post: dict[str, An
 def test_the_shipped_routes_send_each_kind_where_it_belongs(
     post: dict[str, Any], rule: str, destinations: tuple[str, ...]
 ) -> None:
-    match = SHIPPED.route(example(post))
+    (match,) = SHIPPED.route(example(post))
     assert (match.rule, match.destinations) == (rule, destinations)
 
 
@@ -112,12 +118,12 @@ def test_a_catastrophic_pattern_and_a_megabyte_of_text_cost_milliseconds(tmp_pat
     routes = table(tmp_path, "{post.text: {matches: '(a+)+.*(a+)+$'}}")
     triage = example({"post.text": "a" * 1_000_000 + "!"})
     started = datetime.now(UTC)
-    assert routes.route(triage).rule == "hit"  # the first 10,000 characters are seen
+    assert taker(routes, triage) == "hit"  # the first 10,000 characters are seen
     assert (datetime.now(UTC) - started).total_seconds() < 1
 
 
 def test_a_lone_surrogate_in_the_text_does_not_stop_a_pattern(tmp_path: Path) -> None:
-    assert table(tmp_path, "{post.text: {matches: 'bag'}}").route(example({"post.text": "\ud800 bag"})).rule == "hit"
+    assert taker(table(tmp_path, "{post.text: {matches: 'bag'}}"), example({"post.text": "\ud800 bag"})) == "hit"
 
 
 words = st.text(max_size=40)
@@ -183,7 +189,7 @@ def test_every_triage_is_taken_by_one_rule_the_first_whose_conditions_hold(
     every_field: RouteTable, triage: Triage
 ) -> None:
     for routes in (SHIPPED, every_field):
-        match = routes.route(triage)
+        (match,) = routes.route(triage)
         taking = [rule.match for rule in routes.rules if all(c.holds(triage) for c in rule.conditions)]
         assert match == taking[0]
         assert match in [rule.match for rule in routes.rules]

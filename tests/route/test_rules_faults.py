@@ -7,8 +7,9 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from route.conditions import compile_condition, take_all_of
+from route.conditions import compile_condition
 from route.fields import FIELDS
+from route.proofs import Hiding, Region
 from route.rules import RouteTable, check_routes
 from route.yamlfile import FileInvalid
 from schemas.faults import Fault
@@ -214,18 +215,35 @@ def test_a_condition_that_its_field_cannot_meet_is_refused(tmp_path: Path, match
         ({"urgency": {"gte": 2}}, {"urgency": [1, 3]}, False),
         ({"urgency": {"lte": 2}}, {"urgency": {"gte": 2}}, False),
         ({"language": {"not": "en"}}, {"language": {"not": "en"}}, True),
-        ({"language": {"not": "en"}}, {"language": "de"}, False),  # true, but not plain
+        ({"language": {"not": "en"}}, {"language": "de"}, True),
+        ({"language": {"not": "en"}}, {"language": ["de", "EN"]}, False),
+        ({"language": {"not": "en"}}, {"language": {"not": ["en", "de"]}}, True),
+        ({"language": {"not": ["en", "de"]}}, {"language": {"not": "en"}}, False),
+        ({"urgency": {"gte": 0}}, {"intent": "complaint"}, True),
+        ({"urgent": [True, False]}, {"intent": "complaint"}, True),
+        ({"confidence": {"gte": 0}}, {"intent": "complaint"}, False),  # true, but not plain
+        ({"intent": {"not": "praise"}}, {"intent": ["complaint", "other"]}, True),
+        ({"intent": {"not": "praise"}}, {"intent": {"not": ["praise", "other"]}}, True),
+        ({"post.brands": "halden"}, {"post.brands": "halden"}, True),
+        ({"post.brands": {"not": "norvik"}}, {"post.brands": "halden"}, False),  # it may name both
+        ({"post.brands": {"contains": "halden"}}, {"post.brands": {"contains": ["halden", "norvik"]}}, False),
+        ({"post.text": {"matches": "bag"}}, {"post.text": {"matches": "bag"}}, True),
+        ({"post.text": {"matches": "ba"}}, {"post.text": {"matches": "bag"}}, False),
+        ({"post.text": {"matches": "."}}, {"post.text": "bag"}, False),  # true, but not plain
         ({"post.text": {"contains": "bag"}}, {"post.text": {"contains": "bag", "not": "bag"}}, True),
-        ({"post.text": {"contains": "bag"}}, {"post.text": {"contains": "bags"}}, False),
+        ({"post.text": {"contains": "bag"}}, {"post.text": {"contains": "bags"}}, True),
+        ({"post.text": {"contains": "bag"}}, {"post.text": {"contains": ["bags", "box"]}}, False),
+        ({"post.text": {"contains": ["bag", "box"]}}, {"post.text": {"contains": ["bags", "boxes"]}}, True),
     ],
 )
 def test_a_rule_that_stands_behind_a_wider_one_is_known(
     wider: dict[str, object], narrower: dict[str, object], covers: bool
 ) -> None:
     first, second = (
-        [compile_condition(FIELDS[path], spec) for path, spec in match.items()] for match in (wider, narrower)
+        Region.of([compile_condition(FIELDS[path], spec) for path, spec in match.items()], ())
+        for match in (wider, narrower)
     )
-    assert take_all_of(first, second) is covers
+    assert Hiding().hidden_by(second, [first]) == ([0] if covers else [])
 
 
 scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8)

@@ -89,7 +89,7 @@ def test_a_ticket_says_what_the_post_and_its_triage_and_rule_say() -> None:
             destination="helpdesk",
             post_id=POST.id,
             rule="urgent-complaints",
-            why=SHIPPED.route(TRIAGE).why,
+            why=SHIPPED.route(TRIAGE)[0].why,
             team="first-response",
             priority="urgent",
             labels=("urgent",),
