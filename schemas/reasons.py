@@ -40,6 +40,8 @@ class DropReason(StrEnum):
     """Nothing is left of the text once white space and invisible characters are gone."""
     UNROUTED = "unrouted"
     """No rule of the routes sends this post anywhere."""
+    SILENCED = "silenced"
+    """A silence in the routes, which has an author, a reason and an end, keeps this post from getting tickets."""
     NOTHING_TO_WITHDRAW = "nothing_to_withdraw"
     """A post was deleted or rerouted that never had a ticket at this destination."""
     COLLAPSED = "collapsed"
