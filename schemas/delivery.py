@@ -22,14 +22,15 @@ OWNER_KEY = "_owner"
 class Delivery(Record):
     """One step of one ticket's delivery.
 
-    ``attempt`` counts the requests begun for this revision; ``due_at`` is when the next may begin; ``epoch`` is the offset
-    of the owner record of the worker that wrote this one. ``created`` is true once the destination has (or may have) a
-    ticket under this key, so that what follows is an update or a withdraw.
+    ``attempt`` counts the requests begun for this revision in this ``generation`` (see Ticket); ``due_at`` is when the next
+    may begin; ``epoch`` is the offset of the owner record of the worker that wrote this one. ``created`` is true once the
+    destination has (or may have) a ticket under this key, so that what follows is an update or a withdraw.
     """
 
     v: Literal[1] = 1
     state: State
     revision: Annotated[int, Field(ge=0)] = 0
+    generation: Annotated[int, Field(ge=0)] = 0
     op: Op = "create"
     attempt: Annotated[int, Field(ge=0)] = 0
     due_at: Moment | None = None

@@ -27,6 +27,9 @@ def ticket_partition(key: str, partitions: int) -> int:
 class Ticket(Record):
     """One revision of a ticket at one destination. The highest revision wins; a withdraw has no text and no author.
 
+    ``generation`` is how often a person had this revision sent anew: a higher one takes up a revision that ended as dead,
+    or hastens one that is open, and its requests have an id of their own.
+
     ``op`` is what the router means; whether the destination needs a create or an update is for delivery to say, which
     knows what it sent before.
     """
@@ -35,6 +38,7 @@ class Ticket(Record):
     key: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
     op: Op
     revision: Annotated[int, Field(ge=0, le=2**53)]
+    generation: Annotated[int, Field(ge=0, le=2**31)] = 0
     destination: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,62}$")]
     post_id: Annotated[str, Field(min_length=1, max_length=512)]
     rule: str = ""

@@ -120,7 +120,7 @@ class Courier:
 
     async def _send(self, lane: Lane, item: Item, body: bytes, probing: bool) -> Outcome | _Broken | None:
         await lane.write_sending(item, lane.ledger.sending(item, self._clock.wall()))
-        parcel = Parcel(item.key, item.op, item.revision, item.attempt, body)
+        parcel = Parcel(item.key, item.op, item.revision, item.attempt, body, item.generation)
         while await self._still_ours(lane):
             self._counters.requests += 1
             self._counters.probes += probing
@@ -169,7 +169,7 @@ class Courier:
                 if item.attempt < self._policy.tries:
                     return self._again(lane, item, maybe_taken=True)
                 dead = Dead(lane.partition, item, body, DeadReason.STAGE_ERROR, detail)
-        return await self._dead(lane, dead)
+        return await self._dead(lane, dead, maybe_taken=isinstance(outcome, _Broken))
 
     async def _failed(self, lane: Lane, item: Item, body: bytes, failure: NotNow) -> Iterable[Step]:
         if self._breaker.failed(item.key, self._clock.steady(), failure.retry_after_s):
@@ -180,7 +180,7 @@ class Courier:
         if item.attempt >= self._policy.tries:
             detail = f"{item.attempt} tries; the last: {failure.detail}"
             dead = Dead(lane.partition, item, body, DeadReason.RETRIES_EXHAUSTED, detail, failure.status)
-            return await self._dead(lane, dead)
+            return await self._dead(lane, dead, failure.maybe_taken)
         return self._again(lane, item, failure.maybe_taken, failure.retry_after_s)
 
     def _again(
@@ -191,9 +191,10 @@ class Courier:
         wait = 0.0 if free else max(self._policy.schedule.wait_s(item.attempt), at_least_s)
         return lane.ledger.retry(item, now, now + wait, maybe_taken, free)
 
-    async def _dead(self, lane: Lane, dead: Dead) -> Iterable[Step]:
+    async def _dead(self, lane: Lane, dead: Dead, maybe_taken: bool) -> Iterable[Step]:
+        """``maybe_taken``: the last request may have made a ticket, so that what follows must not make a second one."""
         await self._bury(dead)
-        return lane.ledger.dead(dead.item, self._clock.wall(), dead.reason, dead.status)
+        return lane.ledger.dead(dead.item, self._clock.wall(), dead.reason, dead.status, maybe_taken)
 
     def _alive(self) -> None:
         if self._breaker.is_open:

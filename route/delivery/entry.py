@@ -11,6 +11,7 @@ from typing import Any, Literal, NamedTuple
 
 import orjson
 
+from route.delivery.settled import Version
 from schemas.delivery import OWNER_KEY
 from schemas.reasons import DeadReason, DropReason
 from schemas.record import MAX_RECORD_BYTES, RecordInvalid
@@ -54,6 +55,12 @@ class Entry:
     """Seconds since the epoch."""
     body: bytes = b""
     """The ticket as JSON; empty once it is settled."""
+    generation: int = 0
+
+    @property
+    def version(self) -> Version:
+        """Revision and generation."""
+        return self.revision, self.generation
 
 
 def own_prefix(epoch: int) -> bytes:
@@ -79,22 +86,23 @@ def open_record(
     created: bool,
     at: float,
     body: bytes,
+    generation: int = 0,
 ) -> LogRecord:
     """``accepted`` or ``sending``; ``body`` is the ticket's JSON."""
-    head = orjson.dumps(
-        {
-            "v": 1,
-            "epoch": epoch,
-            "state": state,
-            "revision": revision,
-            "op": op,
-            "attempt": attempt,
-            "due_at": _moment(due),
-            "created": created,
-            "at": _moment(at),
-        }
-    )
-    return LogRecord(key.encode(), b'%b,"ticket":%b}' % (head[:-1], body))
+    head: dict[str, Any] = {
+        "v": 1,
+        "epoch": epoch,
+        "state": state,
+        "revision": revision,
+        "op": op,
+        "attempt": attempt,
+        "due_at": _moment(due),
+        "created": created,
+        "at": _moment(at),
+    }
+    if generation:
+        head["generation"] = generation
+    return LogRecord(key.encode(), b'%b,"ticket":%b}' % (orjson.dumps(head)[:-1], body))
 
 
 def final_record(
@@ -111,6 +119,7 @@ def final_record(
     status: int | None = None,
     remote_id: str = "",
     remote_url: str = "",
+    generation: int = 0,
 ) -> LogRecord:
     """``done`` or ``dead``: no text, no author."""
     head: dict[str, Any] = {
@@ -123,6 +132,8 @@ def final_record(
         "created": created,
         "at": _moment(at),
     }
+    if generation:
+        head["generation"] = generation
     if reason is not None:
         head["reason"] = reason
     if status is not None:
@@ -157,6 +168,7 @@ def _entry(key: str, fields: dict[str, Any], offset: int) -> Entry:
         offset=offset,
         epoch=int(fields.get("epoch", -1)),
         created=fields.get("created", False) is True,
+        generation=_count(fields, "generation"),
     )
     state = fields["state"]
     if state in ("done", "dead"):

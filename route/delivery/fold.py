@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from route.delivery.entry import Entry, OpenState
 from route.delivery.offsets import Mark
-from route.delivery.settled import Known, Settled
+from route.delivery.settled import Known, Settled, Version
 from schemas.ticket import Op, Ticket
 
 
@@ -36,6 +36,12 @@ class Item:
     """Of the record of the log that holds the body."""
     flying: bool = False
     waiting: Waiting | None = None
+    generation: int = 0
+
+    @property
+    def version(self) -> Version:
+        """Revision and generation."""
+        return self.revision, self.generation
 
     @property
     def is_uncertain(self) -> bool:
@@ -43,13 +49,17 @@ class Item:
         return self.op == "create" and self.created
 
 
+_NONE: Version = (-1, 0)
+
+
 class Fold:
     """The state of one partition: open tickets and settled keys.
 
     The rules, whatever order records come in, whoever wrote them and however often they are read:
 
-    - a settled revision is final: no record of it or of an older one opens it again;
-    - the highest revision wins;
+    - a settled revision is final: no record of it or of an older one opens it again, but for one that is dead, which a
+      higher generation takes up again;
+    - the highest revision wins, and of one revision the highest generation;
     - what an owner writes about an open ticket after its successor's owner record counts for nothing. That it settled a
       ticket does count: it says what the destination did.
 
@@ -85,16 +95,16 @@ class Fold:
     def apply(self, entry: Entry, keep_until: float) -> None:
         """Take in a record. The body of a ticket that is due after ``keep_until`` is left in the log."""
         known, item = self.settled.get(entry.key), self.open.get(entry.key)
-        newest = max(known.revision if known else -1, item.revision if item else -1)
+        newest = max(known.version if known else _NONE, item.version if item else _NONE)
         if entry.state is None:
-            if entry.revision < newest:
+            if entry.version < newest:
                 self.stale.add(entry.key)
                 return
             self.remove(entry.key)
-            self.settled.put(entry.key, Known(entry.revision, entry.created, entry.dead))
+            self.settled.put(entry.key, Known(entry.revision, entry.created, entry.dead, entry.generation))
         else:
-            settled = known is not None and entry.revision <= known.revision
-            if settled or entry.revision < newest or entry.epoch < self.epoch:
+            settled = known is not None and known.settles(entry.version)
+            if settled or entry.version < newest or entry.epoch < self.epoch:
                 self.stale.add(entry.key)
                 return
             self.put(_item(entry, entry.state, keep_until))
@@ -138,4 +148,5 @@ def _item(entry: Entry, state: OpenState, keep_until: float) -> Item:
         state=state,
         body=entry.body if entry.due <= keep_until else None,
         offset=entry.offset,
+        generation=entry.generation,
     )

@@ -11,7 +11,7 @@ from route.delivery.counters import Counters
 from route.delivery.entry import LogRecord, final_record, open_record
 from route.delivery.fold import Fold, Item, Waiting
 from route.delivery.offsets import Mark
-from route.delivery.settled import Known
+from route.delivery.settled import Known, Version
 from schemas.reasons import DeadReason, DropReason
 from schemas.record import RecordDropped, RecordInvalid
 from schemas.ticket import Op, Ticket
@@ -59,9 +59,9 @@ class Ledger:
         item = self._fold.open.get(ticket.key)
         if item is None:
             return self._take_settled(ticket, mark, now)
-        newest = item.waiting.ticket.revision if item.waiting else item.revision
-        if ticket.revision <= newest:
-            return self._drop_old(ticket.revision, newest, mark)
+        newest = _version(item.waiting.ticket) if item.waiting else item.version
+        if _version(ticket) <= newest:
+            return self._drop_old(ticket.revision, newest[0], mark)
         if not item.flying:
             return self._replace(item, ticket, mark, now)
         overtaken, item.waiting = item.waiting, Waiting(ticket, mark)
@@ -72,7 +72,7 @@ class Ledger:
 
     def _take_settled(self, ticket: Ticket, mark: Mark, now: float) -> Step:
         known = self._fold.settled.get(ticket.key)
-        if known is not None and ticket.revision <= known.revision:
+        if known is not None and known.settles(_version(ticket)):
             return self._drop_old(ticket.revision, known.revision, mark)
         created = known is not None and known.created
         if ticket.op == "withdraw" and not created:
@@ -82,7 +82,7 @@ class Ledger:
         return self._accept(ticket, created, mark, now)
 
     def _replace(self, item: Item, ticket: Ticket, mark: Mark, now: float) -> Step:
-        """A newer revision takes the place of one whose turn has not come, or that failed so far."""
+        """A newer revision or generation takes the place of one whose turn has not come, or that failed so far."""
         self._fold.remove(item.key)
         self._drop(DropReason.COLLAPSED)
         if ticket.op == "withdraw" and not item.created:
@@ -95,12 +95,13 @@ class Ledger:
         if op != ticket.op:
             ticket = ticket.model_copy(update={"op": op})
         item = Item(ticket.key, ticket.revision, op, 0, now, created, "accepted", ticket.to_bytes())
+        item.generation = ticket.generation
         self._fold.put(item)
         self._counters.accepted += 1
         return Step(self._open_record(item, now), mark, item)
 
     def _close(self, ticket: Ticket, reason: DropReason, mark: Mark, now: float) -> Step:
-        self._fold.settled.put(ticket.key, Known(ticket.revision, created=False))
+        self._fold.settled.put(ticket.key, Known(ticket.revision, created=False, generation=ticket.generation))
         record = final_record(
             ticket.key,
             "done",
@@ -110,6 +111,7 @@ class Ledger:
             created=False,
             at=now,
             reason=reason,
+            generation=ticket.generation,
         )
         return Step(record, mark)
 
@@ -133,7 +135,7 @@ class Ledger:
     ) -> Iterator[Step]:
         """The destination took ``item``."""
         created = item.op != "withdraw"
-        self._settle(item, Known(item.revision, created))
+        self._settle(item, Known(item.revision, created, generation=item.generation))
         self._counters.done += 1
         yield Step(
             final_record(
@@ -148,13 +150,17 @@ class Ledger:
                 status=status,
                 remote_id=remote_id,
                 remote_url=remote_url,
+                generation=item.generation,
             )
         )
         yield from self._waiting(item, now)
 
-    def dead(self, item: Item, now: float, reason: DeadReason, status: int | None = None) -> Iterator[Step]:
+    def dead(
+        self, item: Item, now: float, reason: DeadReason, status: int | None = None, maybe_taken: bool = False
+    ) -> Iterator[Step]:
         """``item`` will never be delivered; its dead letter is written."""
-        self._settle(item, Known(item.revision, item.created, dead=True))
+        item.created = item.created or (maybe_taken and item.op == "create")
+        self._settle(item, Known(item.revision, item.created, dead=True, generation=item.generation))
         self._counters.dead[reason] += 1
         yield Step(
             final_record(
@@ -168,6 +174,7 @@ class Ledger:
                 attempt=item.attempt,
                 reason=reason,
                 status=status,
+                generation=item.generation,
             )
         )
         yield from self._waiting(item, now)
@@ -220,6 +227,7 @@ class Ledger:
             op="create" if known.created else "withdraw",
             created=known.created,
             at=now,
+            generation=known.generation,
         )
 
     def needs_body(self, key: str) -> Item | None:
@@ -240,7 +248,12 @@ class Ledger:
             created=item.created,
             at=now,
             body=item.body,
+            generation=item.generation,
         )
+
+
+def _version(ticket: Ticket) -> Version:
+    return ticket.revision, ticket.generation
 
 
 def _is_ticket(item: Item) -> bool:

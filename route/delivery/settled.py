@@ -7,6 +7,11 @@ from typing import NamedTuple
 import numpy as np
 
 _MIN_RECENT = 16_384
+_REVISION_BITS = 56
+"""Of a packed Known: a revision (up to 2 ** 53) and two flags, the generation above them."""
+
+Version = tuple[int, int]
+"""Revision and generation of a ticket."""
 
 
 class Known(NamedTuple):
@@ -15,6 +20,16 @@ class Known(NamedTuple):
     revision: int
     created: bool
     dead: bool = False
+    generation: int = 0
+
+    @property
+    def version(self) -> Version:
+        """Revision and generation, which order what happened to a key."""
+        return self.revision, self.generation
+
+    def settles(self, version: Version) -> bool:
+        """Whether nothing more comes of ``version``: only a dead revision is taken up again, by a higher generation."""
+        return version <= self.version or (version[0] == self.revision and not self.dead)
 
 
 _PLAIN = Known(0, created=True)
@@ -42,7 +57,8 @@ class Settled:
         bits = int(key[:16], 16)
         packed = self._special.get(bits)
         if packed is not None:
-            return Known(packed >> 2, bool(packed & 1), bool(packed & 2))
+            generation, low = packed >> _REVISION_BITS, packed & (1 << _REVISION_BITS) - 1
+            return Known(low >> 2, bool(low & 1), bool(low & 2), generation)
         return _PLAIN if bits in self._recent or self._is_sorted_in(bits) else None
 
     def put(self, key: str, known: Known) -> None:
@@ -51,7 +67,8 @@ class Settled:
         plain = known == _PLAIN
         if not plain:
             self._drop_plain(bits)
-            self._special[bits] = known.revision << 2 | known.dead << 1 | known.created
+            low = known.revision << 2 | known.dead << 1 | known.created
+            self._special[bits] = known.generation << _REVISION_BITS | low
             return
         self._special.pop(bits, None)
         if not self._is_sorted_in(bits):

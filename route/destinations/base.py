@@ -30,6 +30,13 @@ class Parcel:
     revision: int
     attempt: int
     body: bytes
+    generation: int = 0
+
+    @property
+    def message_id(self) -> str:
+        """The same over all tries, another for each revision and for each time that a person has it sent anew."""
+        again = f"-{self.generation}" if self.generation else ""
+        return f"{self.key}-{self.revision}{again}"
 
     def ticket(self) -> Ticket:
         """The body as a model. Raises RecordInvalid if the log holds one that this version can't read."""

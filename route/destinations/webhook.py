@@ -1,8 +1,9 @@
 """A signed webhook (Standard Webhooks 1.0.0): every helpdesk that has an address to POST to, and everyone's own code.
 
 One POST a try. ``webhook-id`` is ``<ticket key>-<revision>``, the same over all tries, so a receiver that drops repeated ids
-gets each revision once: class idempotent. ``ticket.updated`` may come for a key whose create nobody is sure arrived, so a
-receiver takes it for a create if it doesn't know the key. No redirect is followed, answers are read up to 8 KiB.
+gets each revision once: class idempotent. A revision that a person has sent anew is ``<ticket key>-<revision>-<generation>``.
+``ticket.updated`` may come for a key whose create nobody is sure arrived, so a receiver takes it for a create if it doesn't
+know the key. No redirect is followed, answers are read up to 8 KiB.
 """
 
 import os
@@ -104,7 +105,7 @@ class Webhook:
             return NotNow(_nature(error), maybe_taken=body.is_sent)
 
     def _headers(self, parcel: Parcel, body: bytes, timestamp: int) -> CIMultiDict[str]:
-        webhook_id = f"{parcel.key}-{parcel.revision}"
+        webhook_id = parcel.message_id
         return CIMultiDict(
             {
                 "User-Agent": USER_AGENT,

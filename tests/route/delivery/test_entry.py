@@ -38,6 +38,15 @@ def test_an_open_record_is_a_delivery_with_the_whole_ticket() -> None:
     assert step.ticket == ticket(text=HOSTILE)
 
 
+def test_records_of_a_later_generation_say_so() -> None:
+    assert read_entry(KEY.encode(), an_open_record(generation=3), 0).version == (3, 3)
+    final = final_record(KEY, "dead", epoch=7, revision=3, op="create", created=False, at=START, generation=2)
+    assert read_entry(KEY.encode(), final.value, 0).version == (3, 2)
+    assert Delivery.from_bytes(final.value).generation == Delivery.from_bytes(an_open_record(generation=2)).generation
+    with pytest.raises(RecordInvalid):
+        read_entry(KEY.encode(), final.value.replace(b'"generation":2', b'"generation":-2'), 0)
+
+
 def test_an_open_record_is_read_as_it_was_written() -> None:
     entry = read_entry(KEY.encode(), an_open_record(), 41)
     assert (entry.key, entry.revision, entry.offset, entry.epoch, entry.created) == (KEY, 3, 41, 7, True)

@@ -29,6 +29,7 @@ class Step:
     state: OpenState | Literal["done", "dead"]
     behind: int = 0
     created: bool = True
+    generation: int = 0
 
 
 _record = st.builds(Owner) | st.builds(
@@ -38,6 +39,7 @@ _record = st.builds(Owner) | st.builds(
     st.sampled_from(["accepted", "sending", "done", "dead"]),
     st.integers(0, 2),
     st.booleans(),
+    st.integers(0, 2),
 )
 _log = st.lists(_record, max_size=40)
 
@@ -63,6 +65,7 @@ def entries(log: list[Owner | Step]) -> list[Entry | None]:
                 dead=record.state == "dead",
                 state=None if final else record.state,  # type: ignore[arg-type]
                 due=START,
+                generation=record.generation,
                 body=b"" if final else b'{"offset":%d}' % offset,
             )
         )
@@ -87,36 +90,42 @@ def what(fold: Fold) -> dict[str, tuple[object, Known | None]]:
 
 def _open(fold: Fold, key: str) -> object:
     item = fold.open.get(key)
-    return None if item is None else (item.revision, item.state, item.created, item.body, item.offset)
+    return None if item is None else (item.version, item.state, item.created, item.body, item.offset)
 
 
 @given(_log)
 @settings(deadline=None)
 def test_what_is_settled_is_never_opened_again(log: list[Owner | Step]) -> None:
     fold, read = Fold(), entries(log)
-    highest: dict[str, int] = {}
+    highest: dict[str, tuple[int, int]] = {}
     for offset, entry in enumerate(read):
+        known = fold.settled.get(entry.key) if entry is not None else None
+        was_open = entry is not None and entry.key in fold.open
         feed(fold, read, offset, offset + 1)
         if entry is not None and entry.state is None:
-            highest[entry.key] = max(entry.revision, highest.get(entry.key, -1))
+            highest[entry.key] = max(entry.version, highest.get(entry.key, (-1, 0)))
         for key, item in fold.open.items():
-            assert item.revision > highest.get(key, -1)
+            assert item.version > highest.get(key, (-1, 0))
+        if entry is not None and known is not None and not was_open and entry.key in fold.open:
+            assert known.dead or fold.open[entry.key].revision > known.revision
 
 
 @given(_log)
 @settings(deadline=None)
-def test_the_highest_revision_wins(log: list[Owner | Step]) -> None:
+def test_the_highest_revision_wins_and_of_one_revision_the_highest_generation(log: list[Owner | Step]) -> None:
     fold, read = Fold(), entries(log)
     for offset, entry in enumerate(read):
         before = {key: _newest(fold, key) for key in (A, B, C)}
         feed(fold, read, offset, offset + 1)
         assert all(_newest(fold, key) >= before[key] for key in (A, B, C))
-        assert entry is None or _newest(fold, entry.key) >= entry.revision or entry.epoch < fold.epoch
+        if entry is not None and entry.epoch >= fold.epoch:
+            known = fold.settled.get(entry.key)
+            assert _newest(fold, entry.key) >= entry.version or (known is not None and known.settles(entry.version))
 
 
-def _newest(fold: Fold, key: str) -> int:
+def _newest(fold: Fold, key: str) -> tuple[int, int]:
     item, known = fold.open.get(key), fold.settled.get(key)
-    return max(item.revision if item else -1, known.revision if known else -1)
+    return max(item.version if item else (-1, 0), known.version if known else (-1, 0))
 
 
 @given(_log, st.data())
@@ -131,8 +140,8 @@ def test_reading_a_part_of_it_again_changes_nothing(log: list[Owner | Step], dat
     feed(again, read, begin)
     settled = {key: known for key, (_, known) in what(once).items()}
     assert {key: known for key, (_, known) in what(again).items()} == settled
-    assert {key: item.revision for key, item in again.open.items()} == {
-        key: item.revision for key, item in once.open.items()
+    assert {key: item.version for key, item in again.open.items()} == {
+        key: item.version for key, item in once.open.items()
     }
 
 
@@ -177,6 +186,26 @@ def test_a_newer_revision_opens_a_settled_ticket() -> None:
     fold = feed(Fold(), entries([Owner(), Step(A, 0, "done"), Step(A, 2, "accepted")]))
     assert fold.open[A].revision == 2
     assert fold.settled.get(A) == Known(0, created=True)
+
+
+def test_a_new_generation_takes_up_what_is_dead() -> None:
+    fold = feed(Fold(), entries([Owner(), Step(A, 1, "dead"), Step(A, 1, "accepted", generation=1)]))
+    assert fold.open[A].version == (1, 1)
+    assert not fold.stale
+
+
+def test_no_generation_takes_up_what_is_done_or_older() -> None:
+    for settled, revision in ((Step(A, 1, "done"), 1), (Step(A, 1, "dead"), 0)):
+        fold = feed(Fold(), entries([Owner(), settled, Step(A, revision, "accepted", generation=5)]))
+        assert not fold.open
+        assert fold.stale == {A}
+
+
+def test_the_late_end_of_an_earlier_generation_does_not_end_the_one_that_is_open() -> None:
+    log: list[Owner | Step] = [Step(A, 0, "accepted", generation=1), Owner(), Step(A, 0, "dead", behind=1)]
+    fold = feed(Fold(), entries(log))
+    assert fold.open[A].version == (0, 1)
+    assert fold.stale == {A}
 
 
 def test_a_tombstone_makes_a_key_new() -> None:

@@ -12,6 +12,8 @@ from schemas.reasons import DropReason
 from schemas.ticket import Ticket
 from tests.route.delivery.doubles import MemoryLog, ObedientDestination, Stage, settle, ticket
 
+KEY = ticket().key
+
 
 def drops(stage: Stage) -> dict[DropReason, int]:
     return {reason: count for reason, count in stage.counters.dropped.items() if count}
@@ -53,6 +55,89 @@ async def test_an_older_revision_is_a_counted_drop() -> None:
     await stage.take(ticket(revision=2))
     assert stage.destination.ops == [("create", 5)]
     assert drops(stage) == {DropReason.STALE_REVISION: 1}
+
+
+async def test_a_dead_ticket_goes_again_in_a_new_generation_under_an_id_of_its_own() -> None:
+    answers: list[Outcome] = [NeverAgain("400", 400), Taken(200)]
+    stage = Stage(lambda _: answers.pop(0))
+    await stage.take(ticket())
+    await stage.take(ticket())
+    assert drops(stage) == {DropReason.REPEATED: 1}
+    await stage.take(ticket(generation=1))
+    assert [parcel.message_id for _, parcel in stage.destination.asked] == [f"{KEY}-0", f"{KEY}-0-1"]
+    assert stage.destination.ops == [("create", 0), ("create", 0)]
+    assert stage.log.states() == ["accepted", "sending", "dead", "accepted", "sending", "done"]
+    assert Delivery.from_bytes(stage.log.records[-1].value).generation == 1
+    assert stage.lane.offsets.acknowledged == 3
+
+
+async def test_a_new_generation_of_what_may_have_arrived_is_an_update() -> None:
+    """The receiver has it, or it takes the update for a create: never a second ticket."""
+    answers: list[Outcome] = [NotNow("timeout", maybe_taken=True), Taken(200)]
+    stage = Stage(lambda _: answers.pop(0), tries=1)
+    await stage.take(ticket())
+    assert stage.log.states()[-1] == "dead"
+    await stage.take(ticket(generation=1))
+    assert stage.destination.ops == [("create", 0), ("update", 0)]
+
+
+async def test_a_new_generation_of_a_delivered_ticket_is_dropped_as_repeated() -> None:
+    stage = Stage()
+    await stage.take(ticket())
+    await stage.take(ticket(generation=7))
+    assert stage.destination.ops == [("create", 0)]
+    assert drops(stage) == {DropReason.REPEATED: 1}
+
+
+async def test_a_new_generation_hastens_a_ticket_that_waits_for_its_next_try() -> None:
+    answers: list[Outcome] = [NotNow("503", 503, retry_after_s=3000, maybe_taken=False), Taken(200)]
+    stage = Stage(lambda _: answers.pop(0))
+    await stage.take(ticket())
+    assert stage.item().due > stage.clock.wall() + 60
+    await stage.take(ticket(generation=1))
+    assert stage.destination.ops == [("create", 0), ("create", 0)]
+    assert stage.log.states()[-1] == "done"
+    await stage.clock.advance(10_000)
+    assert len(stage.destination.asked) == 2
+
+
+async def test_a_new_generation_that_comes_during_the_request_goes_only_if_that_fails() -> None:
+    for outcome, sent in ((Taken(200), 1), (NeverAgain("400", 400), 2), (NotNow("503", maybe_taken=False), 2)):
+        answer: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+
+        async def later(parcel: Parcel, answer: "asyncio.Future[Outcome]" = answer) -> Outcome:
+            return Taken(200) if parcel.generation else await answer
+
+        stage = Stage(later)
+        await stage.take(ticket())
+        await stage.take(ticket(generation=1))
+        answer.set_result(outcome)
+        await settle()
+        assert len(stage.destination.asked) == sent
+        assert stage.log.states()[-1] == "done"
+        assert stage.lane.offsets.acknowledged == 2
+
+
+async def test_what_a_later_owner_reads_is_the_same_generation() -> None:
+    answers: list[Outcome] = [NeverAgain("400", 400), NotNow("503", maybe_taken=False), Taken(200)]
+    stage = Stage(lambda _: answers.pop(0))
+    await stage.take(ticket())
+    await stage.take(ticket(generation=2))
+    later = Stage(lambda _: answers.pop(0), log=stage.log)
+    assert later.item().version == (0, 2)
+    await later.clock.advance(60)
+    await later.take(ticket(generation=2), ticket(generation=1))
+    assert later.destination.ops == [("create", 0)]
+    assert later.destination.asked[0][1].message_id == f"{KEY}-0-2"
+    assert drops(later) == {DropReason.REPEATED: 2}
+
+
+async def test_a_newer_revision_begins_its_own_generations() -> None:
+    stage = Stage(lambda parcel: Taken(200) if parcel.revision else NeverAgain("400", 400))
+    await stage.take(ticket(), ticket(revision=1))
+    await stage.take(ticket(generation=4))
+    assert stage.destination.asked[-1][1].message_id == f"{KEY}-1"
+    assert drops(stage) == {DropReason.COLLAPSED: 1, DropReason.STALE_REVISION: 1}
 
 
 async def test_an_edit_of_a_delivered_ticket_is_an_update() -> None:
