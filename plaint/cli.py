@@ -19,6 +19,7 @@ COMMANDS = {
     "run": ("plaint.commands.run:run", "Run one stage of the way, against your own Kafka."),
     "classify": ("plaint.commands.classify:classify", "Label posts from standard input."),
     "check-config": ("plaint.commands.check_config:check_config", "Check the settings and the routes."),
+    "status": ("plaint.commands.status:status", "Show how each stage is, and what to do about what is wrong."),
     "topics": ("plaint.commands.topics:topics", "Show, create or print the topics, and the rights that go with them."),
     "inbox": ("plaint.commands.inbox:inbox", "Receive webhooks on this machine and show them as tickets."),
 }

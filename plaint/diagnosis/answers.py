@@ -1,0 +1,48 @@
+"""What to do about what a destination answers, or about an error in a stage's log."""
+
+import re
+
+_STATUS = re.compile(r"(?:^|[:;] |last: )([1-5]\d\d)\b")
+_BY_STATUS = {
+    400: "it refuses what tickets hold: its answer says what; `plaint dead list --reason refused` shows them",
+    401: "the secret is not the one that it knows, or one of the clocks is off: compare destinations.{name}.secret_file with "
+    "the receiver's, `plaint doctor` compares the clocks, `plaint doctor --send-test` tries again",
+    403: "the receiver knows the caller and forbids the call: look at its rules for this address and secret",
+    404: "there is no such address: compare destinations.{name}.url with what the receiver gives out",
+    410: "its owner took this address away for good: ask for the new one, set destinations.{name}.url, then "
+    "`plaint dead replay` sends what was refused",
+    413: "it takes smaller bodies only: let it take 20 kB",
+    429: "it wants fewer requests: set destinations.{name}.concurrency or max_per_minute to what it allows",
+}
+_BY_WORDS = {
+    "certificate": "look at its certificate with `plaint doctor`; a private authority goes into the system's store",
+    "private network": "its name leads into a private network: set destinations.{name}.allow_private if that is meant",
+    "no connection": "look whether it runs and whether this machine reaches it: `plaint doctor` tells DNS, TCP and TLS apart",
+    "no answer in time": "it is slower than destinations.{name}.timeout_s: look at its load, or give it more time",
+    "AuthorizationFailed": "a right is missing: `plaint doctor` names it with the command that grants it",
+    "NotEnoughReplicas": "brokers are down or full: look at their disks and logs, `plaint doctor` shows them",
+    "KafkaStorage": "a disk of a broker failed or is full: `plaint doctor` shows them",
+    "MessageSizeTooLarge": "set max.message.bytes of the topic to 1048588 again",
+    "StageBroken": "the stage fails on sound records: its log says why, `plaint doctor` tries the model",
+}
+
+
+def status_of(detail: str) -> int | None:
+    """The HTTP status in an answer as delivery words it: ``401 bad signature``, ``3 tries; the last: 503``."""
+    found = _STATUS.search(detail)
+    return int(found[1]) if found else None
+
+
+def mend_of(detail: str, destination: str = "") -> str:
+    """What to do about it; where nothing particular is known, where to look."""
+    status = status_of(detail)
+    if status is not None and status in _BY_STATUS:
+        return _BY_STATUS[status].format(name=destination or "<id>")
+    if status is not None and status >= 500:
+        return "the receiver itself fails: look at its log; tickets wait and go by themselves when it is back"
+    if status is not None and 300 <= status < 400:
+        return f"redirects are not followed: set destinations.{destination or '<id>'}.url to where it leads"
+    for words, mend in _BY_WORDS.items():
+        if words.casefold() in detail.casefold():
+            return mend.format(name=destination or "<id>")
+    return "look at its log; `plaint doctor` tries what it needs"

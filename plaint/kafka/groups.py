@@ -1,0 +1,111 @@
+"""Consumer groups as their coordinators describe them."""
+
+import struct
+from collections.abc import Iterable
+from typing import Any
+
+from kafka import errors
+from kafka.admin import KafkaAdminClient
+from kafka.protocol.admin import DescribeGroupsRequest
+from kafka.protocol.consumer.metadata import ConsumerProtocolAssignment
+from pydantic import BaseModel, ConfigDict
+
+ASSIGNED = "Stable"
+_BITS = {3: "Read", 6: "Delete", 8: "Describe"}
+"""Operations on groups, by the bit that stands for them (ACLOperation)."""
+_SIGN = 31
+"""The bit that is set where a broker does not tell rights: the least number of 32 bits."""
+
+
+class Member(BaseModel):
+    """A process in a group. ``instance`` is its static name, if it has one."""
+
+    model_config = ConfigDict(frozen=True)
+
+    client: str
+    host: str
+    instance: str = ""
+    partitions: tuple[int, ...] = ()
+
+
+class GroupState(BaseModel):
+    """One group. ``state`` is Kafka's: Stable, Empty, Dead, PreparingRebalance, CompletingRebalance.
+
+    ``refused`` names why it can't be looked at; ``committed`` is where it goes on, by topic and partition.
+    ``operations`` is what this user may do with it, None where the broker does not say.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    state: str = ""
+    members: tuple[Member, ...] = ()
+    committed: dict[str, dict[int, int]] = {}
+    operations: frozenset[str] | None = None
+    refused: str = ""
+
+    @property
+    def is_rebalancing(self) -> bool:
+        """Its members are being given their partitions anew."""
+        return self.state.endswith("Rebalance")
+
+
+def group_states(admin: KafkaAdminClient, names: Iterable[str]) -> dict[str, GroupState]:
+    """Each group; one that may not be looked at is told as such. Raises kafka.errors.KafkaError for what else fails."""
+    return {name: _group(admin, name) for name in names}
+
+
+def committed_offsets(admin: KafkaAdminClient, name: str) -> dict[str, dict[int, int]]:
+    """Where a group goes on, by topic and partition; empty where it never acknowledged. Raises KafkaError."""
+    found: dict[str, dict[int, int]] = {}
+    for where, offset in admin.list_group_offsets({name: None})[name].items():
+        if offset.offset >= 0:
+            found.setdefault(where.topic, {})[where.partition] = offset.offset
+    return found
+
+
+def _group(admin: KafkaAdminClient, name: str) -> GroupState:
+    try:
+        described = admin._manager.run(_described, admin, name)
+        kind = errors.for_code(described.error_code)
+        if kind is errors.GroupAuthorizationFailedError:
+            return GroupState(name=name, refused=kind.__name__)
+        if kind not in (errors.NoError, errors.GroupIdNotFoundError):
+            raise kind(name)
+        return GroupState(
+            name=name,
+            state=described.group_state or "Dead",
+            members=tuple(map(_member, described.members)),
+            committed=committed_offsets(admin, name),
+            operations=_operations(described.authorized_operations),
+        )
+    except errors.GroupAuthorizationFailedError as error:
+        return GroupState(name=name, refused=type(error).__name__)
+
+
+async def _described(admin: KafkaAdminClient, name: str) -> Any:
+    """The answer as it stands: the client's own method fails on operations that it does not know, such as Kafka 4's."""
+    node = await admin._find_coordinator_id(name)
+    request = DescribeGroupsRequest(groups=[name], include_authorized_operations=True)
+    answer = await admin._manager.send(request, node_id=node)
+    return answer.groups[0]
+
+
+def _operations(bits: set[int] | None) -> frozenset[str] | None:
+    if not bits or _SIGN in bits:
+        return None
+    return frozenset(name for bit, name in _BITS.items() if bit in bits)
+
+
+def _member(found: Any) -> Member:
+    try:
+        assigned = ConsumerProtocolAssignment.decode(found.member_assignment).assigned_partitions
+    except (struct.error, ValueError, TypeError, AttributeError):
+        assigned = []
+    parts = sorted({number for topic in assigned for number in topic.partitions})
+    return Member(
+        client=found.client_id,
+        host=(found.client_host or "").lstrip("/"),
+        instance=found.group_instance_id or "",
+        partitions=tuple(parts),
+    )
