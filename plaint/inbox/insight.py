@@ -95,6 +95,6 @@ class KafkaInsight:
             return
         if triage.intent is None:
             return
-        self._verdicts[triage.post.id] = Verdict(triage, self._table.route(triage))
+        self._verdicts[triage.post.id] = Verdict(triage, self._table.in_short(triage))
         if len(self._verdicts) > MAX_TYPED:
             self._verdicts.popitem(last=False)
