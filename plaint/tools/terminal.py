@@ -1,0 +1,117 @@
+"""Writing for people and for scripts: nothing that came with a post steers a terminal, and a reader may leave early."""
+
+import json
+import os
+import re
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import click
+
+SLOW_S = 1.0
+EVERY_S = 0.2
+_NAMED = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+_SPAN = re.compile(r"(\d+(?:\.\d+)?)([smhd])")
+
+
+def one_line(text: str, longest: int | None = None) -> str:
+    """``text`` on one line, with whatever a terminal would obey as an escape (``\\x1b``, ``\\u202e``); cut to ``longest``."""
+    shown = "".join(char if char.isprintable() else _escape(char) for char in text)
+    return shown if longest is None or len(shown) <= longest else shown[: longest - 1] + "…"
+
+
+def _escape(char: str) -> str:
+    code = ord(char)
+    if char in _NAMED:
+        return _NAMED[char]
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def json_line(value: Any) -> str:
+    """``value`` (what pydantic's ``model_dump(mode="json")`` gives) as JSON on one line, safe to be shown on a terminal."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return text if text.isprintable() else "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in text)
+
+
+def clock(moment: datetime | None) -> str:
+    """A time as people read it: UTC, to the millisecond."""
+    if moment is None:
+        return "-"
+    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3] + "Z"
+
+
+def span(seconds: float) -> str:
+    """A length of time in its largest unit: ``850 ms``, ``12 s``, ``3 h``."""
+    size = abs(seconds)
+    if size < 1:
+        return f"{seconds * 1000:.0f} ms"
+    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
+        if size >= 2 * length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{seconds:.0f} s"
+
+
+class MomentType(click.ParamType):
+    """A time: ``10m``, ``2h``, ``3d`` ago, or ``2026-05-01T12:00:00Z``; UTC if it names no zone."""
+
+    name = "TIME"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        """As click asks for it."""
+        if isinstance(value, datetime):
+            return value
+        if found := _SPAN.fullmatch(value):
+            try:
+                return datetime.now(UTC) - timedelta(**{_UNITS[found[2]]: float(found[1])})
+            except OverflowError:
+                self.fail(f"{value!r} is further back than the calendar goes", param, ctx)
+        try:
+            moment = datetime.fromisoformat(value)
+        except ValueError:
+            self.fail(f"{value!r} is no time; write 10m, 2h or 3d (ago), or 2026-05-01T12:00:00Z", param, ctx)
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
+
+
+MOMENT = MomentType()
+
+
+@contextmanager
+def leaving_early() -> Iterator[None]:
+    """Whoever reads our output may have seen enough (``| head``): that ends the command, and is no failure."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Python flushes once more as it ends, and would complain then.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        sys.exit(0)
+
+
+class Reading:
+    """Tells on stderr how far reading has come, if a person looks on and it takes long. A ``plaint.kafka.reading.Progress``."""
+
+    def __init__(self, what: str, now: Callable[[], float] = time.monotonic) -> None:
+        self._what = what
+        self._now = now
+        self._began = self._said = now()
+        self._shown = False
+
+    def __call__(self, read: int, total: int) -> None:
+        """See Progress."""
+        now = self._now()
+        if now - self._began < SLOW_S or now - self._said < EVERY_S or not sys.stderr.isatty():
+            return
+        self._said, self._shown = now, True
+        share = read / total if total else 1.0
+        click.echo(f"\r\x1b[K{self._what}: {share:.0%} of {total:,} records", err=True, nl=False)
+
+    def end(self) -> None:
+        """Take the line away again."""
+        if self._shown:
+            click.echo("\r\x1b[K", err=True, nl=False)
+            self._shown = False
