@@ -3,13 +3,13 @@
 import logging
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from threading import Lock
 from typing import Any
 
 from kafka import KafkaProducer
-from kafka.errors import KafkaError
+from kafka.errors import KafkaError, MessageSizeTooLargeError, RecordListTooLargeError
 from kafka.net.compat import KafkaNetClient
 from kafka.producer.future import FutureRecordMetadata
 
@@ -20,12 +20,15 @@ from schemas.post import Post
 from schemas.reasons import DeadReason
 from schemas.record import MAX_RECORD_BYTES
 
+OFFERED: list[Header] = [(topics.OFFERED_HEADER, b"1")]
+
 log = logging.getLogger(__name__)
 
 STAGE = "ingest"
 MAX_WAITING = 5_000
 MAX_WAITING_BYTES = 16 * 1024 * 1024
-"""Bounds of what is sent and not yet acknowledged: kafka-python has none of its own."""
+"""Bounds of what is sent and not yet acknowledged: kafka-python has none of its own. What is put and what is offered have
+them each, so that a source that reads as fast as it can takes no room from those who can't wait."""
 LONG_WAIT_S = 5.0
 TICK_S = 1.0
 CLOSE_S = 10.0
@@ -35,12 +38,67 @@ class PublishFailed(Exception):
     """The broker will not take a record, or none answered: what was read is not all written."""
 
 
+TOO_LARGE_FOR_BROKER = (MessageSizeTooLargeError, RecordListTooLargeError)
+
+
+class Busy(Exception):
+    """Too much is not yet acknowledged: nothing of what was offered was sent."""
+
+
+class PostTooLarge(Exception):
+    """The post at ``index`` is a record of ``size`` bytes, over MAX_RECORD_BYTES: nothing of what was offered was sent."""
+
+    def __init__(self, index: int, size: int) -> None:
+        super().__init__(too_large(size))
+        self.index = index
+
+
+class _Unacknowledged:
+    """Records that were sent, oldest first, until they are acknowledged. Not for several threads at once."""
+
+    def __init__(self) -> None:
+        self._sent: deque[tuple[FutureRecordMetadata, int, float]] = deque()
+        self._bytes = 0
+
+    def __len__(self) -> int:
+        return len(self._sent)
+
+    def add(self, future: FutureRecordMetadata, size: int) -> None:
+        self._sent.append((future, size, time.monotonic()))
+        self._bytes += size
+
+    def settle(self) -> list[Exception]:
+        """Forget what came to its end; what the broker refused for good."""
+        refusals = []
+        while self._sent and self._sent[0][0].is_done:
+            future, size, _ = self._sent.popleft()
+            self._bytes -= size
+            if future.exception is not None:
+                refusals.append(future.exception)
+        return refusals
+
+    def has_room(self, share: float = 1.0) -> bool:
+        return len(self._sent) < MAX_WAITING * share and self._bytes < MAX_WAITING_BYTES * share
+
+    def oldest(self) -> FutureRecordMetadata | None:
+        try:
+            return self._sent[0][0]
+        except IndexError:  # another thread settled it
+            return None
+
+    def age_s(self) -> float:
+        try:
+            return time.monotonic() - self._sent[0][2]
+        except IndexError:
+            return 0.0
+
+
 class PostPublisher:
     """Writes posts to plaint.posts, keyed by their id, and refused lines to plaint.deadletters.
 
     A broker that is away is waited for as long as it takes, with a bounded number of records in memory; records keep
-    their order on each partition. ``published`` and ``dead`` count what ``put`` took; once ``drain`` has returned, all of
-    it is acknowledged. Safe to use from several threads.
+    their order on each partition. ``published`` and ``dead`` count what ``put`` took, ``offered`` what ``offer`` did; once
+    ``drain`` has returned, all of it is acknowledged. Safe to use from several threads.
     """
 
     def __init__(
@@ -52,11 +110,13 @@ class PostPublisher:
     ) -> None:
         """Connect (options as kafka-python takes them). Raises PublishFailed if no broker or no topic is found in time."""
         self.published = 0
+        self.offered = 0
         self.dead: Counter[DeadReason] = Counter()
         self._now = now
         self._lock = Lock()
-        self._waiting: deque[tuple[FutureRecordMetadata, int]] = deque()
-        self._waiting_bytes = 0
+        self._waiting = _Unacknowledged()
+        self._offers = _Unacknowledged()
+        self._broken: Exception | None = None
         self._last_revision = 0
         self._producer = _connect(connection, idempotent, int(start_timeout_s * 1000))
         self._require(topics.POSTS)
@@ -67,8 +127,7 @@ class PostPublisher:
         if isinstance(item, Refused):
             self._put_dead_letter(item)
             return
-        post = self._stamped(item.post, source)
-        value = post.model_dump_json(exclude_unset=True, exclude_none=True).encode()
+        post, value = self._record(item.post, source)
         if len(value) > MAX_RECORD_BYTES:
             self._put_dead_letter(Refused(DeadReason.TOO_LARGE, item.place, too_large(len(value)), item.raw))
             return
@@ -76,24 +135,64 @@ class PostPublisher:
         with self._lock:
             self.published += 1
 
-    def settle(self) -> None:
-        """Look at what was acknowledged since. Raises PublishFailed if the broker refused a record for good."""
+    def offer(self, posts: Sequence[Post], source: str, ended: Callable[[Exception | None], None]) -> None:
+        """Send these posts, all or none of them, without waiting for anything.
+
+        ``ended`` is called once, from another thread: with None when all are acknowledged, else with what the broker
+        refused one of them for. Raises Busy, PostTooLarge or PublishFailed, and ``ended`` is then not called.
+        """
+        records = [self._record(post, source) for post in posts]
+        for index, (_, value) in enumerate(records):
+            if len(value) > MAX_RECORD_BYTES:
+                raise PostTooLarge(index, len(value))
+        self.settle()
+        pending = _Pending(len(records), ended)
         with self._lock:
-            waiting = self._waiting
-            while waiting and waiting[0][0].is_done:
-                future, size = waiting.popleft()
-                self._waiting_bytes -= size
-                if future.exception is not None:
-                    raise PublishFailed(f"the broker refused a record for good: {future.exception!r}")
+            if not self._offers.has_room():
+                raise Busy
+            futures = [self._hand_over(topics.POSTS, post.id.encode(), value, OFFERED) for post, value in records]
+            for future, (_, value) in zip(futures, records, strict=True):
+                self._offers.add(future, len(value))
+            self.offered += len(records)
+        for future in futures:
+            future.add_callback(pending.acknowledged)
+            future.add_errback(pending.refused)
+
+    def offers_wait_s(self) -> float:
+        """For how long the oldest of what was offered has not been acknowledged; 0 if all of it is."""
+        self.settle()
+        return self._offers.age_s()
+
+    def settle(self) -> None:
+        """Look at what was acknowledged since. Raises PublishFailed if the broker refused a record for good.
+
+        An offered post that is too large for the broker is its sender's affair, who is told.
+        """
+        with self._lock:
+            refusals = self._waiting.settle()
+            refusals += [error for error in self._offers.settle() if not isinstance(error, TOO_LARGE_FOR_BROKER)]
+            if refusals and self._broken is None:
+                self._broken = PublishFailed(f"the broker refused a record for good: {refusals[0]!r}")
+            if self._broken is not None:
+                raise self._broken
+
+    def has_all_put(self) -> bool:
+        """Whether all that was put is acknowledged. Raises PublishFailed."""
+        self.settle()
+        return not self._waiting
 
     def drain(self, give_up: Callable[[], bool] = lambda: False) -> None:
         """Return once everything sent is acknowledged. Raises PublishFailed, also when ``give_up`` says so meanwhile."""
-        self._wait_until(lambda: not self._waiting, give_up)
+        self._wait_until(lambda: not self._unacknowledged, give_up)
+
+    @property
+    def _unacknowledged(self) -> int:
+        return len(self._waiting) + len(self._offers)
 
     def close(self) -> None:
         """Disconnect. What is not acknowledged by now is given up: ``drain`` first."""
-        if self._waiting:
-            log.error("%d records were not acknowledged", len(self._waiting))
+        if self._unacknowledged:
+            log.error("%d records were not acknowledged", self._unacknowledged)
             self._producer._sender.force_close()  # close() alone waits for them, gives up and leaves its thread behind
         self._producer.close(timeout=CLOSE_S)
 
@@ -103,6 +202,11 @@ class PostPublisher:
         except KafkaError as error:
             self.close()
             raise PublishFailed(f"the topic {topic} can't be used: {error!r}") from error
+
+    def _record(self, post: Post, source: str) -> tuple[Post, bytes]:
+        """The post as it is published, and its bytes."""
+        post = self._stamped(post, source)
+        return post, post.model_dump_json(exclude_unset=True, exclude_none=True).encode()
 
     def _stamped(self, post: Post, source: str) -> Post:
         """With its version, source, time of receipt and, where a later state of a post needs one, a revision."""
@@ -129,18 +233,17 @@ class PostPublisher:
 
     def _send(self, topic: str, key: bytes | None, value: bytes, headers: list[Header]) -> None:
         self.settle()
-        if len(self._waiting) >= MAX_WAITING or self._waiting_bytes >= MAX_WAITING_BYTES:
-            self._wait_until(self._has_room)
+        if not self._waiting.has_room():
+            self._wait_until(lambda: self._waiting.has_room(0.9))
         with self._lock:
-            try:
-                future = self._producer.send(topic, value, key=key, headers=headers)
-            except KafkaError as error:
-                raise PublishFailed(f"{topic}: {error!r}") from error
-            self._waiting.append((future, len(value)))
-            self._waiting_bytes += len(value)
+            self._waiting.add(self._hand_over(topic, key, value, headers), len(value))
 
-    def _has_room(self) -> bool:
-        return len(self._waiting) < MAX_WAITING * 0.9 and self._waiting_bytes < MAX_WAITING_BYTES * 0.9
+    def _hand_over(self, topic: str, key: bytes | None, value: bytes, headers: list[Header]) -> FutureRecordMetadata:
+        try:
+            return self._producer.send(topic, value, key=key, headers=headers)
+        except KafkaError as error:
+            self._broken = PublishFailed(f"{topic}: {error!r}")
+            raise self._broken from error
 
     def _wait_until(self, reached: Callable[[], bool], give_up: Callable[[], bool] = lambda: False) -> None:
         """Wait for acknowledgements, and say so if it takes long. Raises PublishFailed."""
@@ -150,23 +253,46 @@ class PostPublisher:
             if reached():
                 break
             if give_up():
-                raise PublishFailed(f"{len(self._waiting)} records were not acknowledged in time")
+                raise PublishFailed(f"{self._unacknowledged} records were not acknowledged in time")
             if not said and time.monotonic() - began > LONG_WAIT_S:
                 said = True
-                log.warning("waiting for the broker to acknowledge %d records", len(self._waiting))
+                log.warning("waiting for the broker to acknowledge %d records", self._unacknowledged)
             self._wait_for_oldest()
         if said:
             log.warning("the broker acknowledges again, after %.0f s", time.monotonic() - began)
 
     def _wait_for_oldest(self) -> None:
-        try:
-            oldest = self._waiting[0][0]
-        except IndexError:  # another thread settled it
+        oldest = self._waiting.oldest() or self._offers.oldest()
+        if oldest is None:
             return
         try:
             oldest.get(timeout=TICK_S)
         except KafkaError:
             return  # not yet, or refused: settle tells which
+
+
+class _Pending:
+    """Counts down the acknowledgements of one offer; called by the producer's thread."""
+
+    def __init__(self, count: int, ended: Callable[[Exception | None], None]) -> None:
+        self._left = count
+        self._ended = ended
+        self._refusal: Exception | None = None
+        self._lock = Lock()
+
+    def acknowledged(self, _metadata: object) -> None:
+        self._count_down(None)
+
+    def refused(self, error: Exception) -> None:
+        self._count_down(error)
+
+    def _count_down(self, error: Exception | None) -> None:
+        with self._lock:
+            self._refusal = self._refusal or error
+            self._left -= 1
+            if self._left:
+                return
+        self._ended(self._refusal)
 
 
 def _connect(connection: Mapping[str, Any], idempotent: bool, timeout_ms: int) -> KafkaProducer:

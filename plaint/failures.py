@@ -53,9 +53,10 @@ def _never_again() -> tuple[type[Exception], ...]:
 def _not_now() -> tuple[type[Exception], ...]:
     from aiokafka.errors import KafkaConnectionError
 
+    from ingest.http.server import DoorFailed
     from ingest.publish import PublishFailed
     from ingest.source import SourceFailed
     from plaint.broker.process import BrokerFailed
     from plaint.kafka.admin import BrokerAway
 
-    return Unavailable, BrokerAway, BrokerFailed, SourceFailed, PublishFailed, KafkaConnectionError
+    return Unavailable, BrokerAway, BrokerFailed, SourceFailed, DoorFailed, PublishFailed, KafkaConnectionError

@@ -7,6 +7,9 @@ POSTS = "plaint.posts"
 TRIAGED = "plaint.triaged"
 DEAD_LETTERS = "plaint.deadletters"
 
+OFFERED_HEADER = "plaint-offered"
+"""A header of those records of ``plaint.posts`` that somebody sent to the door: they belong to no source that ends."""
+
 DAY_MS = 24 * 3600 * 1000
 POSTS_RETENTION_MS = 7 * DAY_MS
 TICKETS_RETENTION_MS = 14 * DAY_MS

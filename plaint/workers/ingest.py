@@ -1,4 +1,4 @@
-"""The ingest worker: sources → plaint.posts, one thread a source, one producer for all of them."""
+"""The ingest worker: sources and the door → plaint.posts, one thread each, one producer for all of them."""
 
 import logging
 import os
@@ -11,14 +11,16 @@ from pathlib import Path
 from threading import Event, Thread, current_thread, main_thread
 from types import FrameType
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ingest.file import FileSource
+from ingest.http.settings import DoorSettings
 from ingest.pace import paced
 from ingest.publish import PostPublisher, PublishFailed
 from ingest.settings import SourceSettings
 from ingest.source import Source, SourceFailed
 from plaint.kafka.settings import KafkaSettings
+from plaint.workers.door import DoorThread
 from schemas.faults import Fault
 
 log = logging.getLogger(__name__)
@@ -29,9 +31,9 @@ TICK_S = 0.5
 
 
 class Report(BaseModel):
-    """What came of a run: every record read was published or is a dead letter, all acknowledged by the broker.
+    """What came of the sources: every record read was published or is a dead letter, all acknowledged by the broker.
 
-    ``finished`` is false where the run was stopped before its sources ended.
+    ``finished`` is false where the run was stopped before its sources ended. What came by the door is not in it.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -47,6 +49,19 @@ class Report(BaseModel):
         draft.write_text(self.model_dump_json())
         draft.replace(path)
 
+    @classmethod
+    def found(cls, path: Path | None) -> "Report | None":
+        """What was written there, if anything was."""
+        try:
+            return cls.model_validate_json(path.read_bytes()) if path else None
+        except (OSError, ValidationError):
+            return None
+
+
+def check_door(settings: DoorSettings) -> list[Fault]:
+    """What keeps the door from opening, with keys as in the settings."""
+    return [replace(fault, place=f"door.{fault.place}") for fault in settings.faults()]
+
 
 def check_sources(sources: Sequence[SourceSettings]) -> list[Fault]:
     """What keeps these sources from starting, with keys as in the settings."""
@@ -57,35 +72,36 @@ def check_sources(sources: Sequence[SourceSettings]) -> list[Fault]:
     ]
 
 
-def ingest(kafka: KafkaSettings, sources: Sequence[SourceSettings], report: Path | None = None) -> Report:
+def ingest(
+    kafka: KafkaSettings,
+    sources: Sequence[SourceSettings],
+    report: Path | None = None,
+    door: DoorSettings | None = None,
+) -> Report:
     """Publish what the sources yield until they all end, or until SIGTERM or SIGINT; what was read is acknowledged then.
 
-    Blocks, waits for a broker that is away, and writes the report at the end if there is a file for it. Raises
-    SourceFailed if a source can't start or can't be read, PublishFailed if a record can't be written for good, or, after
-    a signal, not in time: then the process must end with a non-zero code, and no report is written. Raises OSError if the
-    report can't be written.
+    With a door it goes on until a signal. Blocks, waits for a broker that is away, and writes the report, once the sources
+    have ended, if there is a file for it; with a door, sources whose report stands there as finished are not read again.
+
+    Raises SourceFailed if a source can't start or can't be read, DoorFailed if the door can't listen, PublishFailed if a
+    record can't be written for good, or, after a signal, not in time: then the process must end with a non-zero code, and
+    no report is written. Raises OSError if the report can't be written.
     """
-    if faults := check_sources(sources):
+    if faults := [*check_sources(sources), *(check_door(door) if door else ())]:
         raise SourceFailed("\n".join(map(str, faults)))
     if report:
         report.parent.mkdir(parents=True, exist_ok=True)
+    if door and (before := Report.found(report)) and before.finished:
+        log.info("the sources were read before: %s", before.model_dump_json())
+        sources, report = (), None
     stop = Event()
     with (
         closing(PostPublisher(kafka.connection(), kafka.idempotent_producer)) as publisher,
         _stopped_by_signals(stop),
     ):
-        readers = [_Reader(FileSource(settings), settings.rate, publisher, stop) for settings in sources]
-        _run(readers, publisher, stop)
-    result = Report(
-        read=publisher.published + publisher.dead.total(),
-        published=publisher.published,
-        dead={reason.value: count for reason, count in publisher.dead.items()},
-        finished=all(reader.ended for reader in readers),
-    )
-    log.info("ingest: %s", result.model_dump_json())
-    if report:
-        result.write(report)
-    return result
+        work = _Work(sources, door, publisher, stop, report)
+        work.run()
+    return work.report()
 
 
 class _Reader(Thread):
@@ -110,24 +126,70 @@ class _Reader(Thread):
             self.error = error
 
 
-def _run(readers: Sequence[_Reader], publisher: PostPublisher, stop: Event) -> None:
-    """Raises what a reader raised, or PublishFailed."""
-    grace = _Grace(stop)
-    for reader in readers:
-        reader.start()
-    while any(reader.is_alive() for reader in readers):
-        for reader in readers:
-            reader.join(TICK_S / len(readers))
-        publisher.settle()
-        if any(reader.error for reader in readers):
-            stop.set()
-        if grace.is_over():
-            raise PublishFailed("the broker did not take what was read in time after the stop")
-    errors = [reader.error for reader in readers if reader.error]
-    if not any(isinstance(error, PublishFailed) for error in errors):
-        publisher.drain(give_up=grace.is_over)
-    for error in errors:
-        raise error
+class _Work:
+    """All threads of the worker, from their start to what they leave behind."""
+
+    def __init__(
+        self,
+        sources: Sequence[SourceSettings],
+        door: DoorSettings | None,
+        publisher: PostPublisher,
+        stop: Event,
+        report: Path | None,
+    ) -> None:
+        """Raises DoorFailed."""
+        self._publisher = publisher
+        self._stop = stop
+        self._to_report = report
+        self._reported = False
+        self._readers = [_Reader(FileSource(settings), settings.rate, publisher, stop) for settings in sources]
+        self._threads: list[_Reader | DoorThread] = [*self._readers]
+        if door:
+            self._threads.append(DoorThread(door, publisher, stop))
+
+    def run(self) -> None:
+        """Raises what a thread raised, or PublishFailed."""
+        grace = _Grace(self._stop)
+        for thread in self._threads:
+            thread.start()
+        while any(thread.is_alive() for thread in self._threads):
+            for thread in self._threads:
+                thread.join(TICK_S / len(self._threads))
+            self._publisher.settle()
+            if any(thread.error for thread in self._threads):
+                self._stop.set()
+            elif self._have_ended() and self._publisher.has_all_put():
+                self._write_report()
+            if grace.is_over():
+                raise PublishFailed("the broker did not take what was read in time after the stop")
+        errors = [thread.error for thread in self._threads if thread.error]
+        if not any(isinstance(error, PublishFailed) for error in errors):
+            self._publisher.drain(give_up=grace.is_over)
+        for error in errors:
+            raise error
+        self._write_report()
+
+    def report(self) -> Report:
+        """What came of the sources, once they have ended."""
+        return Report(
+            read=self._publisher.published + self._publisher.dead.total(),
+            published=self._publisher.published,
+            dead={reason.value: count for reason, count in self._publisher.dead.items()},
+            finished=self._have_ended(),
+        )
+
+    def _have_ended(self) -> bool:
+        return all(reader.ended for reader in self._readers)
+
+    def _write_report(self) -> None:
+        """Once; raises OSError."""
+        if self._reported:
+            return
+        self._reported = True
+        if self._readers:
+            log.info("ingest: %s", self.report().model_dump_json())
+        if self._to_report:
+            self.report().write(self._to_report)
 
 
 class _Grace:
