@@ -1,0 +1,207 @@
+"""What the door answers: ``POST /v1/posts``, its description, and a page to read it."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
+from typing import Protocol
+
+from aiohttp import web
+
+from ingest.http.answers import FieldFault, Problem, json_answer
+from ingest.http.body import TYPES, read_posts
+from ingest.http.keys import Keys, Unauthorized
+from ingest.http.openapi import description
+from ingest.http.page import STYLE, page
+from ingest.http.settings import DoorSettings
+from ingest.publish import TOO_LARGE_FOR_BROKER, Busy, PostTooLarge, PublishFailed
+from schemas.post import Post
+
+log = logging.getLogger(__name__)
+
+SOURCE = "http"
+BODY_S = 30.0
+"""How long a body may take to come."""
+BODY_S_AT_END, ACK_S_AT_END = 1.0, 15.0
+"""How long a body and an acknowledgement may still take once the door closes."""
+MAX_HELD_BYTES = 64 * 1024 * 1024
+"""Of all bodies that are being read at once."""
+BUSY_S, AWAY_S = "1", "5"
+"""Retry-After in seconds: when a moment helps, and when Kafka has to come back."""
+
+
+class Publisher(Protocol):
+    """Where posts go; see ``ingest.publish.PostPublisher``."""
+
+    def offer(self, posts: Sequence[Post], source: str, ended: Callable[[Exception | None], None]) -> None:
+        """Send all or none, without waiting; ``ended`` is called from another thread. Raises Busy, PostTooLarge."""
+        ...
+
+    def offers_wait_s(self) -> float:
+        """For how long the oldest offer has not been acknowledged."""
+        ...
+
+
+class Handlers:
+    """The handlers; ``failed`` is called with what makes publishing impossible for good."""
+
+    def __init__(
+        self, settings: DoorSettings, publisher: Publisher, version: str, failed: Callable[[Exception], None]
+    ) -> None:
+        """Raises ValueError or OSError if a secret can't be read."""
+        self._settings = settings
+        self._publisher = publisher
+        self._failed = failed
+        self._keys = Keys(settings.signing_keys(), settings.tokens())
+        self._description = description(settings, version)
+        self._page = page(self._description)
+        self._held_bytes = 0
+        self._closing = False
+        self._waits: dict[asyncio.Timeout, float] = {}
+
+    def routes(self) -> Iterable[web.RouteDef]:
+        """All addresses."""
+        yield web.post("/v1/posts", self.posts)
+        yield web.get("/openapi.json", self.openapi)
+        yield web.get("/", self.readable)
+        yield web.get("/door.css", self.style)
+
+    def close(self) -> None:
+        """Let no request begin any more, and hurry those that are under way."""
+        self._closing = True
+        now = asyncio.get_running_loop().time()
+        for wait, at_end_s in self._waits.items():
+            wait.reschedule(min(wait.when() or 0.0, now + at_end_s))
+
+    async def openapi(self, request: web.Request) -> web.Response:
+        """The description."""
+        return json_answer(self._description)
+
+    async def readable(self, request: web.Request) -> web.Response:
+        """The description for people."""
+        return web.Response(text=self._page, content_type="text/html", charset="utf-8")
+
+    async def style(self, request: web.Request) -> web.Response:
+        """How the page looks."""
+        return web.Response(text=STYLE, content_type="text/css", charset="utf-8")
+
+    async def posts(self, request: web.Request) -> web.Response:
+        """Take one post or several, or say why not. Raises Problem."""
+        if self._closing:
+            raise Problem(503, "The door is closing.", headers={"Retry-After": AWAY_S}, closes=True)
+        body = await self._body(request)
+        posts = read_posts(body, request.content_type, self._settings.max_posts)
+        await self._publish([post.model_copy(update={"received_at": None}) for post in posts])
+        return json_answer({"accepted": len(posts)}, status=202)
+
+    async def _body(self, request: web.Request) -> bytes:
+        """The body of somebody who may send. Raises Problem."""
+        try:
+            proven = self._keys.check_head(request.headers)
+            self._check_form(request)
+            body = await self._read(request)
+            if not proven:
+                self._keys.check_body(request.headers, body)
+        except Unauthorized as error:
+            challenge = {"WWW-Authenticate": 'Bearer realm="plaint"'}
+            raise Problem(401, f"Nothing was taken: {error}.", headers=challenge) from None
+        return body
+
+    def _check_form(self, request: web.Request) -> None:
+        """Whether it can be a body of ours, before any of it is read. Raises Problem."""
+        accepted = {"Accept-Post": ", ".join(TYPES)}
+        if request.content_type not in TYPES:
+            # Also what keeps a web page of another site out: a browser asks first before it sends such a type.
+            what = f"The Content-Type must be {' or '.join(TYPES)}."
+            raise Problem(415, what, headers=accepted)
+        if request.headers.get("Content-Encoding", "identity").casefold() != "identity":
+            raise Problem(415, "A compressed body is not taken.", headers=accepted | {"Accept-Encoding": "identity"})
+        if (request.charset or "utf-8").casefold() not in ("utf-8", "utf8"):
+            raise Problem(415, "The charset must be utf-8.", headers=accepted)
+        if (request.content_length or 0) > self._settings.max_body_bytes:
+            raise self._too_large()
+
+    async def _read(self, request: web.Request) -> bytes:
+        """Raises Problem."""
+        expected = request.content_length
+        with self._holding(self._settings.max_body_bytes if expected is None else expected):
+            try:
+                async with self._limited(BODY_S, BODY_S_AT_END):
+                    return await request.read()
+            except web.HTTPRequestEntityTooLarge:
+                raise self._too_large() from None
+            except TimeoutError:
+                raise Problem(408, f"The body did not come within {BODY_S:g} s.", closes=True) from None
+            except (web.RequestPayloadError, ConnectionError):
+                raise Problem(400, "The body can't be read as its headers say.", closes=True) from None
+
+    @contextmanager
+    def _holding(self, size: int) -> Iterator[None]:
+        if self._held_bytes + size > MAX_HELD_BYTES:
+            raise Problem(429, "Too many bodies are being read.", headers={"Retry-After": BUSY_S}, closes=True)
+        self._held_bytes += size
+        try:
+            yield
+        finally:
+            self._held_bytes -= size
+
+    async def _publish(self, posts: Sequence[Post]) -> None:
+        """Return once Kafka has them all. Raises Problem."""
+        loop = asyncio.get_running_loop()
+        acknowledged: asyncio.Future[Exception | None] = loop.create_future()
+
+        def ended(error: Exception | None) -> None:
+            with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                loop.call_soon_threadsafe(_resolve, acknowledged, error)
+
+        self._offer(posts, ended)
+        try:
+            async with self._limited(self._settings.ack_timeout_s, ACK_S_AT_END):
+                error = await acknowledged
+        except TimeoutError:
+            what = "Kafka has not acknowledged in time. The posts may still be written: send the request again."
+            raise Problem(503, what, headers={"Retry-After": AWAY_S}) from None
+        if isinstance(error, TOO_LARGE_FOR_BROKER):
+            raise Problem(413, "A post is larger than this Kafka takes; others of the request may have been written.")
+        if error is not None:
+            self._failed(PublishFailed(f"the broker refused a record for good: {error!r}"))
+            raise _broken()
+
+    def _offer(self, posts: Sequence[Post], ended: Callable[[Exception | None], None]) -> None:
+        """Raises Problem."""
+        try:
+            if self._publisher.offers_wait_s() > self._settings.ack_timeout_s:
+                what = "Kafka does not acknowledge. Nothing was taken."
+                raise Problem(503, what, headers={"Retry-After": AWAY_S})
+            self._publisher.offer(posts, SOURCE, ended)
+        except Busy:
+            what = "Too many posts are not yet acknowledged by Kafka. Nothing was taken."
+            raise Problem(429, what, headers={"Retry-After": BUSY_S}) from None
+        except PostTooLarge as error:
+            fault = FieldFault(f"#/{error.index}" if len(posts) > 1 else "#", str(error))
+            raise Problem(413, f"Nothing was taken: a post is too large: {error}.", faults=[fault]) from None
+        except PublishFailed as error:
+            self._failed(error)
+            raise _broken() from None
+
+    @asynccontextmanager
+    async def _limited(self, seconds: float, at_end_s: float) -> AsyncIterator[None]:
+        """TimeoutError after so many seconds; once the door closes, after at most ``at_end_s`` more."""
+        async with asyncio.timeout(min(seconds, at_end_s) if self._closing else seconds) as wait:
+            self._waits[wait] = at_end_s
+            try:
+                yield
+            finally:
+                del self._waits[wait]
+
+    def _too_large(self) -> Problem:
+        return Problem(413, f"The body is over {self._settings.max_body_bytes} bytes.", closes=True)
+
+
+def _broken() -> Problem:
+    return Problem(503, "Posts can't be published now.", headers={"Retry-After": AWAY_S}, closes=True)
+
+
+def _resolve(future: "asyncio.Future[Exception | None]", error: Exception | None) -> None:
+    if not future.done():
+        future.set_result(error)
