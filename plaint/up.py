@@ -31,6 +31,8 @@ from route.rules import RouteTable
 
 log = logging.getLogger(__name__)
 
+REPORT_CHECK_S = 0.2
+
 INBOX_QUEUES = ("helpdesk", "service", "marketing")
 """The destinations of the shipped routes; the inbox stands in for those that the settings don't have."""
 
@@ -172,6 +174,9 @@ class Run:
         """Sum the run up once all is settled."""
         started = time.monotonic()
         await supervisor.finished()
+        # With a door the worker outlives its sources.
+        while not planned.report.exists():  # noqa: ASYNC110 - another process writes it
+            await asyncio.sleep(REPORT_CHECK_S)
         census.read = orjson.loads(planned.report.read_bytes())["read"]
         missing = await settle(follower, census, self._patience_s)
         seconds = time.monotonic() - started
@@ -216,8 +221,9 @@ def children(planned: Plan) -> list[list[Child]]:
         [child("classify", "run", "classify"), child("route", "run", "route")],
         [child(f"deliver-{name}", "run", "deliver", "--destination", name) for name in planned.destinations],
     ]
-    if planned.settings.sources:
-        reading = child("ingest", "run", "ingest", "--report", str(planned.report), once=True, stdin=stdin)
+    if planned.settings.sources or planned.door:
+        once = not planned.door
+        reading = child("ingest", "run", "ingest", "--report", str(planned.report), once=once, stdin=stdin)
         groups.insert(0, [reading])
     if planned.inbox:
         groups.append([child("inbox", "inbox")])

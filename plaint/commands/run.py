@@ -47,20 +47,33 @@ def _ready(settings: Settings, stage: str, wrong: Sequence[Fault], needs_destina
 @click.option(
     "--source", "sources", multiple=True, help="file:PATH, file:- or stdin; instead of the settings' sources."
 )
-@click.option("--report", type=click.Path(path_type=Path), help="Write what was read to this file as JSON at the end.")
+@click.option(
+    "--report",
+    type=click.Path(path_type=Path),
+    help="Write what was read to this file as JSON when the sources have ended. With a door, sources whose report stands "
+    "there already are not read again.",
+)
+@click.option("--door", is_flag=True, help="Take posts by HTTP as well, as door.open does.")
 @click.pass_obj
-def ingest(config: Path | None, sources: tuple[str, ...], report: Path | None) -> None:
-    """Publish posts from the sources to plaint.posts; ends when all sources have."""
-    from plaint.workers.ingest import check_sources
+def ingest(config: Path | None, sources: tuple[str, ...], report: Path | None, door: bool) -> None:
+    """Publish posts from the sources and the HTTP door to plaint.posts; without a door it ends when all sources have.
+
+    \b
+    plaint run ingest --source file:posts.jsonl
+    plaint run ingest --door
+    """
+    from plaint.workers.ingest import check_door, check_sources
     from plaint.workers.ingest import ingest as work
 
     settings = load_settings(config)
     chosen = read_sources(sources) if sources else list(settings.sources)
-    wrong = check_sources(chosen)
-    if not chosen:
-        wrong.append(Fault("sources", "is empty", "give --source file:PATH or name sources in the settings"))
+    opened = settings.door if door or settings.door.open else None
+    wrong = [*check_sources(chosen), *(check_door(opened) if opened else ())]
+    if not chosen and not opened:
+        mend = "give --source file:PATH or --door, or name sources in the settings"
+        wrong.append(Fault("sources", "is empty", mend))
     _ready(settings, "ingest", wrong, needs_destinations=False)
-    work(settings.kafka, chosen, report)
+    work(settings.kafka, chosen, report, opened)
 
 
 def read_sources(given: tuple[str, ...]) -> list[SourceSettings]:
