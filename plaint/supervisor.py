@@ -85,12 +85,25 @@ def _escaped(found: re.Match[str]) -> str:
     return f"\\x{ord(found[0]):02x}"
 
 
+@dataclass(frozen=True)
+class Look:
+    """How a child is now. ``done``: it has ended well for good. ``last_exit`` as in a shell, None before its first end."""
+
+    name: str
+    pid: int | None
+    restarts: int
+    done: bool
+    last_exit: int | None
+
+
 class _Kept:
     """A child with the process that it is now."""
 
     def __init__(self, child: Child) -> None:
         self.child = child
         self.process: Process | None = None
+        self.done = False
+        self.last_exit: int | None = None
         self.stop = asyncio.Event()
         self.exits: deque[float] = deque()
 
@@ -149,6 +162,14 @@ class Supervisor:
         if self._end is not None and not self._end.done():
             self._end.set_result(code)
 
+    def looks(self) -> list[Look]:
+        """How each child is, in the order of the way. Any thread may ask."""
+        return [self._look(kept) for group in self._groups for kept in group]
+
+    def _look(self, kept: _Kept) -> Look:
+        process, name = kept.process, kept.child.name
+        return Look(name, process.pid if process else None, self.restarts[name], kept.done, kept.last_exit)
+
     async def finished(self) -> None:
         """Wait until every ``once`` child has ended with 0; at once if there is none."""
         if self._once_left:
@@ -179,10 +200,12 @@ class Supervisor:
         name = kept.child.name
         while True:
             code = await self._run_once(kept)
+            kept.last_exit = _shell_code(code)
             if kept.stop.is_set():
                 return
             if kept.child.once and code == 0:
                 log.info("%s is done", name)
+                kept.done = True
                 self._once_left -= 1
                 if not self._once_left:
                     self._once_done.set()

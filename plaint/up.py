@@ -22,6 +22,7 @@ from plaint.census import Census
 from plaint.failures import EXIT_FAILED, EXIT_INTERRUPTED
 from plaint.inbox.settings import DEFAULT_PORT
 from plaint.kafka.topics import ensure_topics
+from plaint.monitoring.gather import RunMonitor, child_settings
 from plaint.running import announced
 from plaint.settings import OWN_VARIABLES, PREFIX, Settings
 from plaint.settle import Follower, Summary, receipts, settle, sum_up
@@ -137,20 +138,33 @@ class Run:
                     say(broker.describe())
                     planned = planned.on(broker)
                 ensure_topics(planned.settings.kafka, planned.destinations)
-                with announced(
-                    planned.settings.kafka if broker is not None else None,
-                    inbox=planned.inbox,
-                    door=planned.door,
-                    destinations=tuple(planned.destinations),
+                monitor = RunMonitor(planned.settings.monitoring, planned.folder, broker)
+                with (
+                    monitor.told() as monitoring,
+                    announced(
+                        planned.settings.kafka if broker is not None else None,
+                        inbox=planned.inbox,
+                        door=planned.door,
+                        monitoring=monitoring,
+                        destinations=tuple(planned.destinations),
+                    ),
                 ):
-                    code = asyncio.run(self._supervise(planned, broker, table, say))
+                    if monitoring:
+                        say(f"monitoring: {monitoring}/metrics")
+                    code = asyncio.run(self._supervise(planned, broker, table, monitor, say))
         unfinished = self._exit_when_done and self.summary is None
         return code or (EXIT_INTERRUPTED if unfinished else 0)
 
     async def _supervise(
-        self, planned: Plan, broker: Broker | None, table: RouteTable, say: Callable[[str], None]
+        self,
+        planned: Plan,
+        broker: Broker | None,
+        table: RouteTable,
+        monitor: RunMonitor,
+        say: Callable[[str], None],
     ) -> int:
         supervisor = Supervisor(children(planned))
+        monitor.looks = supervisor.looks
         if planned.inbox:
             say(f"inbox: {planned.inbox}")
         if planned.door:
@@ -215,7 +229,9 @@ def children(planned: Plan) -> list[list[Child]]:
     stdin = any(source.path == "-" for source in planned.settings.sources)
 
     def child(name: str, *arguments: str, once: bool = False, stdin: bool = False) -> Child:
-        return Child(name, python_module("plaint", *arguments), env, once=once, stdin=stdin)
+        monitoring = child_settings(planned.settings.monitoring, planned.folder, name)
+        own = env | {"PLAINT_MONITORING": monitoring.model_dump_json()}
+        return Child(name, python_module("plaint", *arguments), own, once=once, stdin=stdin)
 
     groups = [
         [child("classify", "run", "classify"), child("route", "run", "route")],

@@ -10,6 +10,8 @@ from plaint.failures import Unavailable
 from plaint.inbox.door import Door
 from plaint.inbox.insight import KafkaInsight
 from plaint.inbox.server import serve
+from plaint.monitoring.monitor import Monitor
+from plaint.monitoring.needs import Needs
 from plaint.settings import Settings, load_settings
 from route.rules import RouteTable
 from route.yamlfile import FileInvalid
@@ -26,16 +28,21 @@ def inbox(config: Path | None) -> None:
     settings = load_settings(config)
     uvloop.install()
     try:
-        asyncio.run(_serve(settings))
+        with Monitor("inbox", settings.monitoring, needs=Needs(inbox="does not listen yet")).told() as monitor:
+            asyncio.run(_serve(settings, monitor.needs))
     except OSError as error:
         raise Unavailable(f"inbox: {error}; mend inbox.host, inbox.port or inbox.journal") from None
 
 
-async def _serve(settings: Settings) -> None:
+async def _serve(settings: Settings, needs: Needs) -> None:
+    def ready(url: str) -> None:
+        needs.met("inbox")
+        click.echo(url)
+
     door = Door(settings.door.url, settings.door.token) if settings.door.open else None
     insight = _insight(settings) if settings.kafka.brokers else None
     try:
-        await serve(settings.inbox, click.echo, door, insight)
+        await serve(settings.inbox, ready, door, insight)
     finally:
         if insight is not None:
             await insight.close()

@@ -11,11 +11,15 @@ from pydantic import ValidationError
 from ingest.settings import SourceSettings
 from plaint.kafka.rights import DELIVER, stage_topics
 from plaint.kafka.topics import ensure_topics
+from plaint.monitoring.monitor import Monitor
+from plaint.monitoring.needs import Needs
+from plaint.monitoring.state import StageName
 from plaint.settings import Settings, SettingsInvalid, load_settings
 from schemas.faults import Fault, one_of, shown
 from schemas.record import faults
 
 INSTANCE = "PLAINT_INSTANCE"
+JOINING = "waits for its place in its group"
 BROKER_WAIT_S = 30.0
 """How long a stage waits for a broker when it starts; then it ends, to be started again by whoever keeps it running."""
 
@@ -29,7 +33,16 @@ def run() -> None:
     """
 
 
-def _ready(settings: Settings, stage: str, wrong: Sequence[Fault], needs_destinations: bool = True) -> None:
+def _monitor(settings: Settings, stage: StageName, destination: str = "", **needs: str) -> Monitor:
+    """What tells of this process; ``needs`` are those that it has beside Kafka and its topics."""
+    lacking = Needs(kafka="no broker has answered yet", topics="were not looked at yet", **needs)
+    instance = os.environ.get(INSTANCE)
+    return Monitor(stage, settings.monitoring, destination=destination, instance=instance, needs=lacking)
+
+
+def _ready(
+    settings: Settings, stage: str, wrong: Sequence[Fault], monitor: Monitor, needs_destinations: bool = True
+) -> None:
     """Return once the topics are there. Raises SettingsInvalid with ``wrong`` and what else is, TopicsWrong, BrokerAway."""
     found = list(wrong)
     if not settings.kafka.brokers:
@@ -41,6 +54,7 @@ def _ready(settings: Settings, stage: str, wrong: Sequence[Fault], needs_destina
         raise SettingsInvalid(found)
     used = stage_topics(stage, list(settings.destinations))
     ensure_topics(settings.kafka, settings.destinations, only=used, timeout_s=BROKER_WAIT_S)
+    monitor.needs.met("kafka", "topics")
 
 
 @run.command()
@@ -72,8 +86,9 @@ def ingest(config: Path | None, sources: tuple[str, ...], report: Path | None, d
     if not chosen and not opened:
         mend = "give --source file:PATH or --door, or name sources in the settings"
         wrong.append(Fault("sources", "is empty", mend))
-    _ready(settings, "ingest", wrong, needs_destinations=False)
-    work(settings.kafka, chosen, report, opened)
+    with _monitor(settings, "ingest").told() as monitor:
+        _ready(settings, "ingest", wrong, monitor, needs_destinations=False)
+        work(settings.kafka, chosen, report, opened)
 
 
 def read_sources(given: tuple[str, ...]) -> list[SourceSettings]:
@@ -93,22 +108,24 @@ def read_sources(given: tuple[str, ...]) -> list[SourceSettings]:
 @click.pass_obj
 def classify_(config: Path | None) -> None:
     """Label posts: plaint.posts → plaint.triaged."""
-    from plaint.workers.classify import classify as work
-
     settings = load_settings(config)
-    _ready(settings, "classify", [], needs_destinations=False)
-    work(settings.kafka, settings.classify, os.environ.get(INSTANCE))
+    with _monitor(settings, "classify", model="is being loaded", group=JOINING).told() as monitor:
+        from plaint.workers.classify import classify as work  # takes a second, in which somebody may ask
+
+        _ready(settings, "classify", [], monitor, needs_destinations=False)
+        work(settings.kafka, settings.classify, os.environ.get(INSTANCE))
 
 
 @run.command("route")
 @click.pass_obj
 def route_(config: Path | None) -> None:
     """Make tickets: plaint.triaged → plaint.tickets.<destination>."""
-    from plaint.workers.route import route as work
-
     settings = load_settings(config)
-    _ready(settings, "route", [])
-    work(settings.kafka, settings.route, list(settings.destinations), os.environ.get(INSTANCE))
+    with _monitor(settings, "route", routes="are being read", group=JOINING).told() as monitor:
+        from plaint.workers.route import route as work
+
+        _ready(settings, "route", [], monitor)
+        work(settings.kafka, settings.route, list(settings.destinations), os.environ.get(INSTANCE))
 
 
 @run.command("deliver")
@@ -128,7 +145,8 @@ def deliver_(config: Path | None, destination: str) -> None:
     else:
         mend = one_of(destination, settings.destinations)
         wrong = [Fault("--destination", f"{shown(destination)} is not in the settings", mend)]
-    _ready(settings, DELIVER + destination, wrong)
-    assert chosen is not None, "it would be a fault"
-    uvloop.install()
-    asyncio.run(work(settings.kafka, destination, chosen, os.environ.get(INSTANCE)))
+    with _monitor(settings, "deliver", destination, group=JOINING).told() as monitor:
+        _ready(settings, DELIVER + destination, wrong, monitor)
+        assert chosen is not None, "it would be a fault"
+        uvloop.install()
+        asyncio.run(work(settings.kafka, destination, chosen, os.environ.get(INSTANCE)))
