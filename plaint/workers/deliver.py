@@ -24,6 +24,8 @@ async def deliver(
 ) -> None:
     """Deliver the tickets of destination ``name`` until SIGTERM or SIGINT; then finish what is under way and return.
 
+    The secret file is read again when it changes, at the latest on SIGHUP.
+
     ``instance`` makes it a static member of its group: unique among the running processes of this destination, the same
     after a restart. Its topics must exist. Ends the process with code 70 if Kafka does not take a record of the log.
 
@@ -34,7 +36,9 @@ async def deliver(
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     opened = open_destination(destination, SystemClock().wall)
     try:
-        await deliver_worker(kafka, name, destination, opened, instance).run(stop)
+        worker = deliver_worker(kafka, name, destination, opened, instance)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, worker.refresh)
+        await worker.run(stop)
     finally:
         await opened.close()
 

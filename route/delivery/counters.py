@@ -51,3 +51,9 @@ class Counters:
     """Records of the log that are none: passed over."""
     breaker_opened: int = 0
     """Times that the destination was taken to be down."""
+    disabled: int = 0
+    """Times that its answers turned the destination off."""
+    limited: int = 0
+    """Requests that had to wait for ``max_per_minute``."""
+    author_capped: int = 0
+    """New tickets that had to wait for ``max_per_author_per_hour``."""

@@ -11,6 +11,7 @@ from route.delivery.fold import Item
 from route.delivery.lane import Lane
 from route.delivery.ledger import Step
 from route.delivery.retry import RetrySchedule
+from route.delivery.switch import Switch
 from route.destinations.base import (
     Destination,
     Finds,
@@ -82,6 +83,7 @@ class Courier:
         counters: Counters,
         lease: Callable[[], bool],
         bury: Callable[[Dead], Awaitable[None]],
+        switch: Switch,
     ) -> None:
         self._destination = destination
         self._policy = policy
@@ -90,6 +92,7 @@ class Courier:
         self._counters = counters
         self._lease = lease
         self._bury = bury
+        self._switch = switch
 
     async def carry(self, lane: Lane, item: Item, probing: bool) -> None:
         """Try ``item`` once and write down what came of it, unless that is for the next owner to say."""
@@ -156,7 +159,10 @@ class Courier:
         match outcome:
             case Taken(status, remote_id, remote_url):
                 self._alive()
+                self._switch.taken()
                 return lane.ledger.done(item, self._clock.wall(), status, remote_id, remote_url)
+            case NotNow() | NeverAgain() if self._turned_off(lane, item, outcome):
+                return self._again(lane, item, maybe_taken=False, free=True)
             case NotNow():
                 return await self._failed(lane, item, body, outcome)
             case NeverAgain(detail, status):
@@ -170,6 +176,17 @@ class Courier:
                     return self._again(lane, item, maybe_taken=True)
                 dead = Dead(lane.partition, item, body, DeadReason.STAGE_ERROR, detail)
         return await self._dead(lane, dead, maybe_taken=isinstance(outcome, _Broken))
+
+    def _turned_off(self, lane: Lane, item: Item, answer: NotNow | NeverAgain) -> bool:
+        """Whether the destination is disabled and this answer one of those that do it: the ticket has to wait."""
+        final = isinstance(answer, NeverAgain)
+        was_on = self._switch.disabled is None
+        off = self._switch.refused(
+            lane.partition, item.key, answer.status, final, answer.detail, self._clock.steady(), self._clock.wall()
+        )
+        if off and was_on:
+            self._counters.disabled += 1
+        return off
 
     async def _failed(self, lane: Lane, item: Item, body: bytes, failure: NotNow) -> Iterable[Step]:
         if self._breaker.failed(item.key, self._clock.steady(), failure.retry_after_s):

@@ -1,4 +1,4 @@
-"""What is sent when: everything that is due, as much at once as allowed, under a lease, behind the breaker."""
+"""What is sent when: everything that is due, by priority, as much as allowed, under a lease, behind breaker and switch."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -6,10 +6,13 @@ from typing import Protocol
 
 from route.delivery.breaker import Breaker, Pass
 from route.delivery.clock import Clock, Timer
+from route.delivery.counters import Counters
 from route.delivery.courier import LEASE_RETRY_S
 from route.delivery.fold import Item
 from route.delivery.lane import Lane
+from route.delivery.limits import Limits, author_of
 from route.delivery.queue import DueQueue
+from route.delivery.switch import Switch
 
 FAR_S = 60.0
 """A ticket whose next try is further off than this leaves its body in the log."""
@@ -28,7 +31,8 @@ class Dispatcher:
     """Drives all partitions of one destination in this process. Call from the event loop only.
 
     ``lease`` says whether this process certainly still owns its partitions. ``fatal`` must end the process: it is called
-    when a try ends in no outcome at all, since nothing may be swallowed.
+    when a try ends in no outcome at all, since nothing may be swallowed. Where there are limits, tickets past the first
+    ``bodies`` leave their bodies in the log, so that those that wait for long take no room from the urgent behind them.
     """
 
     def __init__(
@@ -39,6 +43,10 @@ class Dispatcher:
         clock: Clock,
         lease: Callable[[], bool],
         fatal: Callable[[BaseException], object],
+        limits: Limits,
+        switch: Switch,
+        counters: Counters,
+        bodies: int,
     ) -> None:
         self._courier = courier
         self._concurrency = concurrency
@@ -46,16 +54,31 @@ class Dispatcher:
         self._clock = clock
         self._lease = lease
         self._fatal = fatal
+        self._limits = limits
+        self._switch = switch
+        self._counters = counters
+        self._bodies = bodies
+        self._limited_at = 0.0
         self._queue: DueQueue[Lane] = DueQueue()
         self._timer: Timer | None = None
         self.in_flight = 0
         self._stopped = False
 
+    @property
+    def waiting(self) -> int:
+        """Tickets that are due and not under way."""
+        return self._queue.ready
+
     def push(self, lane: Lane, item: Item) -> None:
         """``item`` is written down and to be sent when due. ``pump`` must follow."""
-        if item.due - self._clock.wall() > FAR_S:
+        if self._limits.count_authors and item.body is not None and item.op == "create":
+            item.author = author_of(item.body)
+        if item.due - self._clock.wall() > FAR_S or self._waits_long(item):
             lane.fold.leave(item)
         self._queue.push(lane, item)
+
+    def _waits_long(self, item: Item) -> bool:
+        return self._limits.are_set and item.rank > 0 and len(self._queue) >= self._bodies
 
     def pump(self) -> None:
         """Start what may start now, and see to it that this is called when something else may."""
@@ -73,26 +96,49 @@ class Dispatcher:
 
     def _wait_s(self) -> float | None:
         """Seconds until the next request may start; None if that hangs on one that is under way, or on a push."""
-        due = self._queue.next_due()
-        if due is None or self.in_flight >= self._concurrency or self._breaker.is_probing:
+        if self.in_flight >= self._concurrency or self._breaker.is_probing or self._switch.disabled is not None:
             return None
-        wait = due - self._clock.wall()
+        wall, steady = self._clock.wall(), self._clock.steady()
+        due = self._queue.next_due(wall)
+        if due is None:
+            return None
+        wait = due - wall
         if self._breaker.is_open:
-            wait = max(wait, self._breaker.probe_at - self._clock.steady())
+            wait = max(wait, self._breaker.probe_at - steady)
+        if wait <= 0:
+            wait = self._limits.request_wait_s(self._queue.is_urgent, steady)
+            if wait > 0:
+                self._limited_at = wall
         if wait > 0:
             return wait
         return 0.0 if self._lease() else LEASE_RETRY_S
 
     def _start(self) -> None:
-        _, _, lane, item = self._queue.pop()
+        now = self._clock.steady()
+        _, _, lane, item = self._queue.pop(strict=self._limits.request_wait_s(False, now) > 0)
         if not lane.is_live or not lane.fold.is_open(item):  # given up, or overtaken by a newer revision
             return
-        probing = self._breaker.ask(self._clock.steady()) is Pass.PROBE
+        if self._is_held(lane, item, now):
+            return
+        self._counters.limited += item.due < self._limited_at
+        self._limits.began(item.author, item.key, now)
+        probing = self._breaker.ask(now) is Pass.PROBE
         item.flying = True
         self.in_flight += 1
         task = asyncio.create_task(self._fly(lane, item, probing))
         lane.flights.add(task)
         task.add_done_callback(lane.flights.discard)
+
+    def _is_held(self, lane: Lane, item: Item, now: float) -> bool:
+        """Its author has had enough new tickets for now: it waits for their next turn."""
+        wait = self._limits.author_wait_s(item.author, item.key, now)
+        if wait <= 0:
+            return False
+        self._counters.author_capped += not item.is_capped
+        item.is_capped = True
+        item.due = self._clock.wall() + wait
+        self.push(lane, item)
+        return True
 
     async def _fly(self, lane: Lane, item: Item, probing: bool) -> None:
         try:
@@ -100,6 +146,7 @@ class Dispatcher:
         except Exception as error:
             self._fatal(error)
         self.in_flight -= 1
+        self._limits.ended(self._clock.steady())
         if probing:
             self._breaker.released()
         self.pump()

@@ -7,7 +7,7 @@ model takes 20. ``v`` and ``epoch`` come first: that is how an owner tells its o
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import orjson
 
@@ -15,7 +15,7 @@ from route.delivery.settled import Version
 from schemas.delivery import OWNER_KEY
 from schemas.reasons import DeadReason, DropReason
 from schemas.record import MAX_RECORD_BYTES, RecordInvalid
-from schemas.ticket import Op
+from schemas.ticket import Op, Priority
 
 OpenState = Literal["accepted", "sending"]
 FinalState = Literal["done", "dead"]
@@ -28,6 +28,8 @@ MAX_COUNT = 2**53
 
 _KEY = re.compile(rb"[0-9a-f]{32}")
 _OPS: dict[object, Op] = {"create": "create", "update": "update", "withdraw": "withdraw"}
+RANKS: dict[object, int] = {priority: rank for rank, priority in enumerate(get_args(Priority))}
+"""0 is urgent."""
 _OPEN: dict[object, OpenState] = {"accepted": "accepted", "sending": "sending"}
 
 
@@ -55,6 +57,8 @@ class Entry:
     """Seconds since the epoch."""
     body: bytes = b""
     """The ticket as JSON; empty once it is settled."""
+    rank: int = RANKS["normal"]
+    """Place of the ticket's priority in RANKS."""
     generation: int = 0
 
     @property
@@ -180,6 +184,7 @@ def _entry(key: str, fields: dict[str, Any], offset: int) -> Entry:
     entry.due = datetime.fromisoformat(fields["due_at"]).astimezone(UTC).timestamp()  # raises outside of the calendar
     if not isinstance(fields["ticket"], dict):
         raise TypeError("ticket")
+    entry.rank = RANKS.get(fields["ticket"].get("priority"), entry.rank)
     entry.body = orjson.dumps(fields["ticket"])
     if len(entry.body) > MAX_BODY_BYTES:
         raise ValueError("ticket")

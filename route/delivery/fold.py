@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from route.delivery.entry import Entry, OpenState
+from route.delivery.entry import RANKS, Entry, OpenState
 from route.delivery.offsets import Mark
 from route.delivery.settled import Known, Settled, Version
 from schemas.ticket import Op, Ticket
@@ -36,6 +36,12 @@ class Item:
     """Of the record of the log that holds the body."""
     flying: bool = False
     waiting: Waiting | None = None
+    rank: int = RANKS["normal"]
+    """Place of the ticket's priority in RANKS."""
+    author: bytes = b""
+    """Who wrote the post, if new tickets are counted by author; see limits.author_of."""
+    is_capped: bool = False
+    """It waits, or has waited, for its author's turn."""
     generation: int = 0
 
     @property
@@ -148,5 +154,6 @@ def _item(entry: Entry, state: OpenState, keep_until: float) -> Item:
         state=state,
         body=entry.body if entry.due <= keep_until else None,
         offset=entry.offset,
+        rank=entry.rank,
         generation=entry.generation,
     )

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from route.delivery.counters import Counters
-from route.delivery.entry import LogRecord, final_record, open_record
+from route.delivery.entry import RANKS, LogRecord, final_record, open_record
 from route.delivery.fold import Fold, Item, Waiting
 from route.delivery.offsets import Mark
 from route.delivery.settled import Known, Version
@@ -96,6 +96,7 @@ class Ledger:
             ticket = ticket.model_copy(update={"op": op})
         item = Item(ticket.key, ticket.revision, op, 0, now, created, "accepted", ticket.to_bytes())
         item.generation = ticket.generation
+        item.rank = RANKS[ticket.priority]
         self._fold.put(item)
         self._counters.accepted += 1
         return Step(self._open_record(item, now), mark, item)

@@ -92,6 +92,13 @@ class Destination(Protocol):
 
     idempotency: Idempotency
 
+    @property
+    def mark(self) -> str:
+        """Changes with the address and the credentials in use; nothing of them can be told from it."""
+
+    def refresh(self) -> bool:
+        """Read credentials again that lie in a file which has changed, and go on with them; whether they are others."""
+
     async def create(self, parcel: Parcel, may_send: MaySend) -> Outcome:
         """Make a ticket."""
 

@@ -59,6 +59,40 @@ class DestinationSettings(BaseModel):
         le=1_000_000,
         description="Unsettled tickets that a deliver process holds in memory; more of them wait in Kafka.",
     )
+    backlog: int = Field(
+        default=100_000,
+        ge=1,
+        le=10_000_000,
+        description="Unsettled tickets that a deliver process knows of, half a kilobyte each, the texts of most of them left "
+        "in Kafka: those that wait for a limit or a far-off try. More of them wait in Kafka unseen.",
+    )
+    max_per_minute: int | None = Field(
+        default=None,
+        ge=1,
+        le=1_000_000,
+        description="Requests in any minute, of all deliver processes together; what is over waits, urgent tickets first. "
+        "Every request counts. A tenth is kept for urgent tickets.",
+    )
+    max_per_author_per_hour: int | None = Field(
+        default=None,
+        ge=1,
+        le=1000,
+        description="New tickets of one author in any hour; what is over waits. Updates and withdrawals go at once.",
+    )
+    disable_after: int = Field(
+        default=20,
+        ge=0,
+        le=10_000,
+        description="Different tickets that must be refused in a row until the destination is disabled, and its tickets wait "
+        "until `plaint destination enable`. An answer of 410 disables it at once; 0: nothing else does.",
+    )
+    disable_after_s: float = Field(
+        default=600.0,
+        ge=0,
+        le=86_400,
+        description="Seconds that refusals must have gone on for, where they speak of the address or the credentials (3xx, "
+        "401, 403, 404, 405, 407, 421): a deployment or a change of secrets passes.",
+    )
     breaker_failures: int = Field(
         default=10,
         ge=1,

@@ -2,6 +2,8 @@
 
 from enum import Enum, auto
 
+GONE = 410
+
 
 class Verdict(Enum):
     """What an answer means for its ticket."""
@@ -28,6 +30,14 @@ _LATER = {
 }
 """4xx that speak of the moment, the credentials or the address, not of the ticket. The ticket is kept while a person
 mends the settings; if it was the ticket after all, its tries end some time."""
+
+
+_SETTINGS = {401, 403, 404, 405, 407, 421}
+
+
+def blames_settings(status: int | None) -> bool:
+    """Whether an answer speaks of the address or the credentials, redirects included, since they aren't followed."""
+    return status is not None and (300 <= status < 400 or status in _SETTINGS)
 
 
 def verdict(status: int) -> Verdict:

@@ -18,6 +18,7 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from route.destinations.base import Idempotency, MaySend, NeverAgain, NotNow, Outcome, Parcel, Taken, Withheld
+from route.destinations.keys import SigningKeys
 from route.destinations.public import PublicResolver
 from route.destinations.retry_after import retry_after_s
 from route.destinations.settings import DestinationSettings, is_own_address
@@ -62,7 +63,7 @@ class Webhook:
         """Raises ValueError or OSError if the secret file can't be used."""
         self._url = URL(settings.url, encoded=True)
         self._hidden = [part for part in urlsplit(settings.url)[2:4] if len(part) > 1]
-        self._keys = settings.signing_keys()
+        self._keys = SigningKeys(settings)
         self._retry_after_max_s = settings.retry_after_max_s
         self._now = now
         self._session = aiohttp.ClientSession(
@@ -74,6 +75,15 @@ class Webhook:
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
         )
+
+    @property
+    def mark(self) -> str:
+        """See Destination."""
+        return self._keys.mark
+
+    def refresh(self) -> bool:
+        """See Destination."""
+        return self._keys.refresh()
 
     async def create(self, parcel: Parcel, may_send: MaySend) -> Outcome:
         """POST ``complaint.urgent`` or ``ticket.created``."""
@@ -113,7 +123,7 @@ class Webhook:
                 "Accept-Encoding": "identity",
                 "webhook-id": webhook_id,
                 "webhook-timestamp": str(timestamp),
-                "webhook-signature": signatures(self._keys, webhook_id, timestamp, body),
+                "webhook-signature": signatures(self._keys.current, webhook_id, timestamp, body),
             }
         )
 

@@ -19,7 +19,9 @@ from route.delivery.dispatch import Dispatcher
 from route.delivery.entry import LogRecord, final_record, open_record, owner_record
 from route.delivery.fold import Fold, Item
 from route.delivery.lane import Lane
-from tests.route.delivery.doubles import FakeClock, settle, ticket
+from route.delivery.limits import Limits
+from route.delivery.switch import Switch
+from tests.route.delivery.doubles import START, FakeClock, settle, ticket
 
 
 def kafka(**changed: float) -> KafkaSettings:
@@ -179,6 +181,7 @@ class Read:
     key: bytes | None
     value: bytes | None
     topic: str = "log"
+    timestamp: int = int(START * 1000)
 
 
 class NoCourier:
@@ -196,7 +199,20 @@ class Taken:
         self.counters = Counters()
         self.faults: list[BaseException] = []
         self.records: list[LogRecord] = list(before)
-        dispatcher = Dispatcher(NoCourier(), 0, Breaker(9, 1.0), self.clock, lambda: True, self.faults.append)
+        self.limits, self.switch = Limits(60, 2, partitions=1), Switch(0, 0.0)
+        self.switch.own([0])
+        dispatcher = Dispatcher(
+            NoCourier(),
+            0,
+            Breaker(9, 1.0),
+            self.clock,
+            lambda: True,
+            self.faults.append,
+            self.limits,
+            self.switch,
+            self.counters,
+            bodies=100,
+        )
         bodies: Any = LogBodies
         self.partition = Partition(
             0,
@@ -204,6 +220,8 @@ class Taken:
             LogWriter(self, "log", 0, self.faults.append),  # type: ignore[arg-type]
             bodies,
             dispatcher,
+            self.limits,
+            self.switch,
             self.clock,
             self.counters,
             self.faults.append,

@@ -10,11 +10,13 @@ from plaint.workers.delivering.log_writer import LogWriter
 from route.delivery.clock import Clock
 from route.delivery.counters import Counters
 from route.delivery.dispatch import FAR_S, Dispatcher
-from route.delivery.entry import OWNER, LogRecord, is_key, own_prefix, owner_record, read_entry
+from route.delivery.entry import OWNER, Entry, LogRecord, is_key, own_prefix, owner_record, read_entry
 from route.delivery.fold import Fold
 from route.delivery.lane import Lane
 from route.delivery.ledger import Ledger
+from route.delivery.limits import Limits, author_of
 from route.delivery.offsets import Offsets
+from route.delivery.switch import SWITCH, Switch, read_switch
 from schemas.record import RecordInvalid
 
 log = logging.getLogger(__name__)
@@ -34,6 +36,8 @@ class Partition:
         writer: LogWriter,
         bodies: LogBodies,
         dispatcher: Dispatcher,
+        limits: Limits,
+        switch: Switch,
         clock: Clock,
         counters: Counters,
         fatal: Callable[[BaseException], object],
@@ -45,6 +49,8 @@ class Partition:
         self._writer = writer
         self._bodies = bodies
         self._dispatcher = dispatcher
+        self._limits = limits
+        self._switch = switch
         self._clock = clock
         self._counters = counters
         self._fatal = fatal
@@ -128,11 +134,22 @@ class Partition:
             self.fold.forget(record.key.decode())
         elif self.lane is None or not (record.value or b"").startswith(self._own):  # our own is known already
             try:
-                self.fold.apply(read_entry(record.key or b"", record.value or b"", record.offset), keep_until)
+                if record.key == SWITCH:
+                    self._switch.learn(self.number, read_switch(record.value))
+                else:
+                    self._apply(read_entry(record.key or b"", record.value or b"", record.offset), keep_until, record)
             except RecordInvalid as fault:
                 self._counters.unreadable += 1
                 log.warning("%s[%d]@%d passed over: %s", record.topic, self.number, record.offset, fault.detail)
         self.fold.position = max(self.fold.position, record.offset + 1)
+
+    def _apply(self, entry: Entry, keep_until: float, record: Any) -> None:
+        self.fold.apply(entry, keep_until)
+        if entry.state == "sending" and self.lane is None and self._limits.are_set:
+            now = self._clock.steady()
+            at = now - (self._clock.wall() - record.timestamp / 1000)
+            new = self._limits.count_authors and entry.op == "create"
+            self._limits.remember(author_of(entry.body) if new else b"", entry.key, at, now)
 
     def _owner(self, offset: int) -> None:
         self.fold.owned(offset)

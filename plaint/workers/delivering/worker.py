@@ -1,13 +1,14 @@
 """The deliver worker: tickets out of Kafka, through the dispatcher to the destination, what came of it into the log."""
 
 import asyncio
+import logging
 import random
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from aiokafka import TopicPartition
 
-from plaint.kafka.publisher import Publisher
+from plaint.kafka.publisher import Publisher, PublishFailed
 from plaint.kafka.settings import KafkaSettings
 from plaint.workers.delivering.consumer import tickets_consumer
 from plaint.workers.delivering.graveyard import Graveyard
@@ -17,6 +18,7 @@ from plaint.workers.delivering.log_follower import LogFollower
 from plaint.workers.delivering.log_writer import LogWriter
 from plaint.workers.delivering.membership import Membership
 from plaint.workers.delivering.partition import Partition
+from plaint.workers.delivering.switching import write_switch
 from plaint.workers.delivering.window import Window
 from route.delivery.breaker import Breaker
 from route.delivery.clock import Clock
@@ -26,10 +28,14 @@ from route.delivery.dispatch import Dispatcher
 from route.delivery.fold import Fold
 from route.delivery.intake import InRecord, Intake
 from route.delivery.lane import Lane
+from route.delivery.limits import Limits
 from route.delivery.retry import RetrySchedule
+from route.delivery.switch import Disabled, Switch
 from route.destinations.base import Destination
 from route.destinations.settings import DestinationSettings
 from schemas import topics
+
+log = logging.getLogger(__name__)
 
 POLL_MS = 200
 POLL_RECORDS = 500
@@ -38,8 +44,8 @@ POLL_RECORDS = 500
 class DeliverWorker:
     """Delivers the tickets of one destination; one process runs one.
 
-    ``counters`` and ``breaker`` are for whoever wants to know how it goes. ``fatal`` must end the process: it is called
-    when something that has to be written or read can't be.
+    ``counters``, ``breaker``, ``disabled`` and ``waiting`` are for whoever wants to know how it goes. ``fatal`` must end
+    the process: it is called when something that has to be written or read can't be.
     """
 
     def __init__(
@@ -56,22 +62,42 @@ class DeliverWorker:
         self.counters = Counters()
         self.breaker = Breaker(settings.breaker_failures, settings.breaker_probe_s)
         self._tickets_topic, self._log_topic = topics.tickets(name), topics.deliveries(name)
+        self._name = name
+        self._destination = destination
         self._clock = clock
         self._fatal = fatal
+        self._limits = Limits(settings.max_per_minute, settings.max_per_author_per_hour, kafka.partitions)
+        self._switch = Switch(
+            settings.disable_after, settings.disable_after_s, lambda: destination.mark, self._turned_off
+        )
+        self._telling: set[asyncio.Task[None]] = set()
         self._lease = Lease(kafka, clock.steady)
         self._publisher = Publisher(kafka)
         self._follower = LogFollower(kafka, self._log_topic)
         self._bodies = LogBodies(kafka, self._log_topic)
         self._consumer = tickets_consumer(kafka, name, instance)
-        self._window = Window(settings.window, self._consumer)
+        self._window = Window(settings.window, settings.backlog, self._consumer)
         self._folds: dict[int, Fold] = {}
         graveyard = Graveyard(self._publisher, name, fatal)
         self._intake = Intake(name, clock, self.counters, graveyard.bury_records)
         may_send = self._lease.is_valid
         schedule = RetrySchedule(settings.first_wait_s, settings.max_wait_s, settings.jitter, random.random)
         policy = Policy(settings.tries, schedule, settings.unknown_outcome == "park")
-        courier = Courier(destination, policy, self.breaker, clock, self.counters, may_send, graveyard.bury_ticket)
-        self._dispatcher = Dispatcher(courier, settings.concurrency, self.breaker, clock, may_send, fatal)
+        courier = Courier(
+            destination, policy, self.breaker, clock, self.counters, may_send, graveyard.bury_ticket, self._switch
+        )
+        self._dispatcher = Dispatcher(
+            courier,
+            settings.concurrency,
+            self.breaker,
+            clock,
+            may_send,
+            fatal,
+            self._limits,
+            self._switch,
+            self.counters,
+            settings.window // 2,
+        )
         self._group = Membership(
             self._consumer,
             self._follower,
@@ -89,6 +115,21 @@ class DeliverWorker:
     def lanes(self) -> dict[TopicPartition, Lane]:
         """The partitions that this process delivers."""
         return self._group.lanes
+
+    @property
+    def disabled(self) -> Disabled | None:
+        """Why nothing is sent, with the status that said so and since when; None: it is."""
+        return self._switch.disabled
+
+    @property
+    def waiting(self) -> int:
+        """Tickets that are due and not under way: they wait for a limit, for the destination, or for their turn."""
+        return self._dispatcher.waiting
+
+    def refresh(self) -> None:
+        """Read the secret again if it has changed; a destination that refused the former one is asked again."""
+        if self._destination.refresh():
+            self._dispatcher.pump()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until ``stop`` is set, then finish what is under way, acknowledge it and leave the group.
@@ -120,6 +161,8 @@ class DeliverWorker:
         await self._group.give_up()
         for task in [*others, stopping]:
             await _cancelled(task)
+        if self._telling:
+            await asyncio.wait(self._telling)
 
     # -- a partition comes ---------------------------------------------------------------------------------------
 
@@ -130,15 +173,45 @@ class DeliverWorker:
             LogWriter(self._publisher, self._log_topic, number, self._fatal),
             self._bodies,
             self._dispatcher,
+            self._limits,
+            self._switch,
             self._clock,
             self.counters,
             self._fatal,
         )
 
     def _opened(self, tp: TopicPartition, lane: Lane) -> None:
+        self._share()
+        if (disabled := self._switch.disabled) is not None:
+            log.error("the destination is disabled: %s; %s", disabled.reason, self._mend)
         if not self._window.is_full:
             self._consumer.resume(tp)
         self._dispatcher.pump()
+
+    def _share(self) -> None:
+        """What is ours now decides how much of the limits is, and which partition's word on the switch counts."""
+        numbers = [tp.partition for tp in self.lanes]
+        self._limits.own(numbers)
+        self._switch.own(numbers)
+
+    # -- it is turned off ----------------------------------------------------------------------------------------
+
+    @property
+    def _mend(self) -> str:
+        return f"nothing is sent until `plaint destination enable {self._name}`, or with another address or secret"
+
+    def _turned_off(self, disabled: Disabled) -> None:
+        log.error("the destination is disabled: %s; %s", disabled.reason, self._mend)
+        task = asyncio.create_task(self._tell(disabled))
+        self._telling.add(task)
+        task.add_done_callback(self._telling.discard)
+
+    async def _tell(self, disabled: Disabled) -> None:
+        """Write it down for the other processes of this destination and for whoever comes after this one."""
+        try:
+            await write_switch(self._publisher, self._name, disabled, self._clock.wall())
+        except PublishFailed as error:
+            self._fatal(error)
 
     # -- its tickets come ----------------------------------------------------------------------------------------
 
@@ -150,8 +223,11 @@ class DeliverWorker:
             while self.lanes and not self._lease.is_valid():  # maybe stopped meanwhile, and no longer the owner
                 await self._clock.sleep(LEASE_RETRY_S)
             takes = [take for tp, records in found.items() if (take := self._take(tp, lanes.get(tp), records))]
+            self._share()
+            self.refresh()
             if takes:
                 await asyncio.wait(takes)
+            if takes or self._switch.disabled is None:
                 self._dispatcher.pump()
             self._window.regulate(self.lanes)
 

@@ -15,8 +15,10 @@ from route.delivery.fold import Fold, Item
 from route.delivery.intake import InRecord, Intake
 from route.delivery.lane import Lane
 from route.delivery.ledger import Ledger
+from route.delivery.limits import Limits
 from route.delivery.offsets import Offsets
 from route.delivery.retry import RetrySchedule
+from route.delivery.switch import Disabled, Switch
 from route.destinations.base import Idempotency, MaySend, NotNow, Outcome, Parcel, Taken, Withheld
 from schemas.deadletter import DeadLetter
 from schemas.ticket import Ticket, ticket_key
@@ -155,6 +157,11 @@ class ObedientDestination:
     under_way: int = 0
     most_under_way: int = 0
 
+    mark: str = "first"
+
+    def refresh(self) -> bool:
+        return False
+
     async def create(self, parcel: Parcel, may_send: MaySend) -> Outcome:
         return await self._request(parcel, may_send)
 
@@ -205,6 +212,11 @@ class Stage:
         first_wait_s: float = 5.0,
         max_wait_s: float = 3600.0,
         position: int = 0,
+        per_minute: int | None = None,
+        per_author: int | None = None,
+        bodies: int = 1000,
+        disable_after: int = 0,
+        disable_after_s: float = 600.0,
     ) -> None:
         self.clock = clock or FakeClock()
         self.log = log or MemoryLog()
@@ -212,6 +224,10 @@ class Stage:
         self.breaker = Breaker(breaker_failures, probe_s=1.0)
         self.destination = ObedientDestination(answer, idempotency, clock=self.clock)
         self.is_leased = True
+        self.limits = Limits(per_minute, per_author, partitions=1)
+        self.turned_off: list[Disabled] = []
+        self.switch = Switch(disable_after, disable_after_s, lambda: self.destination.mark, self.turned_off.append)
+        self.switch.own([0])
         self.dead: list[Dead] = []
         self.letters: list[DeadLetter] = []
         self.faults: list[BaseException] = []
@@ -224,9 +240,19 @@ class Stage:
             self.counters,
             lambda: self.is_leased,
             self._bury_ticket,
+            self.switch,
         )
         self.dispatcher = Dispatcher(
-            courier, concurrency, self.breaker, self.clock, lambda: self.is_leased, self.faults.append
+            courier,
+            concurrency,
+            self.breaker,
+            self.clock,
+            lambda: self.is_leased,
+            self.faults.append,
+            self.limits,
+            self.switch,
+            self.counters,
+            bodies,
         )
         self.intake = Intake(DESTINATION, self.clock, self.counters, self._bury_records)
         self.read = position

@@ -1,0 +1,197 @@
+"""How fast a destination may be asked: requests a minute, and new tickets of one author an hour. What is over waits.
+
+All deliver processes of a destination share both limits without talking to each other: each has the share of the
+partitions that it owns. What an earlier owner sent is read from the delivery log, so a restart begins no new minute.
+"""
+
+import math
+import re
+from collections.abc import Collection
+from heapq import heappop, heappush
+
+import orjson
+
+MINUTE_S = 60.0
+HOUR_S = 3600.0
+MAX_REMEMBERED = 100_000
+"""New tickets of the last hour that are remembered by their author; past that the oldest are forgotten (30 MB)."""
+
+_AUTHOR = re.compile(rb'"author":\{"id":"([^"\\]*)","handle":"([^"\\]*)"')
+"""How ``schemas.ticket.Ticket`` writes it. Within a text each quote is escaped, so it can't stand there."""
+
+
+def author_of(body: bytes) -> bytes:
+    """Whose post a ticket (JSON) comes from: the author's id, else the handle, within its network; empty if unknown."""
+    found = _AUTHOR.search(body)
+    network = _field(body, b"network")
+    if found is not None and network is not None:
+        name = found[1] or found[2]
+    else:  # escapes in it, or written by another version
+        fields = orjson.loads(body)
+        author = fields.get("author") or {}
+        name = str(author.get("id") or author.get("handle") or "").encode()
+        network = str(fields.get("network") or "").encode()
+    return b"%b\0%b" % (network, name) if name else b""
+
+
+def _field(body: bytes, name: bytes) -> bytes | None:
+    found = re.search(rb'"%b":"([^"\\]*)"' % name, body)
+    return None if found is None else found[1]
+
+
+class RequestLimit:
+    """At most ``per_minute`` requests in any minute, counted from when a request begins to a minute after it ended.
+
+    Each of the ``partitions`` has a whole number of the requests, all together ``per_minute``, so what the owners may send
+    never adds up to more. An owner of partitions that have none sends one in as many minutes as its share asks for.
+
+    A tenth is kept for urgent tickets. The others go at once until half of the minute's requests are spent, then evenly, so
+    that a burst needs no wait and a backlog leaves no long gap. Times are of a clock that only goes forward.
+    """
+
+    def __init__(self, per_minute: int, partitions: int) -> None:
+        self._per_minute = per_minute
+        self._partitions = partitions
+        self._budget = 0
+        self._window_s = MINUTE_S
+        self._spent: list[float] = []
+        self._under_way = 0
+        self._last = -math.inf
+
+    def own(self, numbers: Collection[int]) -> None:
+        """These partitions are ours from now on."""
+        whole = sum(self._quota(number) for number in numbers)
+        self._budget = whole or min(1, len(numbers))
+        self._window_s = MINUTE_S
+        if numbers and not whole:
+            self._window_s = MINUTE_S * self._partitions / (self._per_minute * len(numbers))
+
+    def _quota(self, number: int) -> int:
+        return self._per_minute * (number + 1) // self._partitions - self._per_minute * number // self._partitions
+
+    def wait_s(self, urgent: bool, now: float) -> float:
+        """Seconds until another request may begin; 0: now. Look again after that, and whenever a request has ended."""
+        while self._spent and self._spent[0] + self._window_s <= now:
+            heappop(self._spent)
+        free = self._budget if urgent else self._budget - round(self._budget / 10)
+        begun = len(self._spent) + self._under_way
+        if begun >= free:
+            return max(self._spent[0] + self._window_s - now, 0.001) if self._spent else self._window_s
+        if urgent or begun * 2 < free:
+            return 0.0
+        return max(0.0, self._last + self._window_s / free - now)
+
+    def began(self, now: float) -> None:
+        """A request begins."""
+        self._under_way += 1
+        self._last = now
+
+    def ended(self, now: float) -> None:
+        """It has ended, whether anything was sent or not."""
+        self._under_way -= 1
+        heappush(self._spent, now)
+
+    def remember(self, at: float) -> None:
+        """An earlier owner began a request at ``at``."""
+        heappush(self._spent, at)
+
+
+class AuthorLimit:
+    """At most ``per_hour`` new tickets of one author in any hour; further tries of one are the same ticket.
+
+    A process has the share of its partitions, rounded up, since it must be able to send one: with several processes an
+    author may have up to one more each.
+    """
+
+    def __init__(self, per_hour: int, partitions: int) -> None:
+        self._per_hour = per_hour
+        self._partitions = partitions
+        self._share = per_hour
+        self._begun: dict[int, dict[str, float]] = {}
+        self._order: list[tuple[float, int, str]] = []
+
+    def __len__(self) -> int:
+        return len(self._order)
+
+    def own(self, numbers: Collection[int]) -> None:
+        """These partitions are ours from now on."""
+        self._share = max(1, math.ceil(self._per_hour * len(numbers) / self._partitions))
+
+    def wait_s(self, author: bytes, key: str, now: float) -> float:
+        """Seconds until ticket ``key`` of ``author`` may go; 0: now."""
+        self._forget(now)
+        begun = self._begun.get(hash(author))
+        if not author or begun is None or key in begun or len(begun) < self._share:
+            return 0.0
+        oldest = sorted(begun.values())[-self._share]
+        return max(oldest + HOUR_S - now, 0.001)
+
+    def began(self, author: bytes, key: str, at: float) -> None:
+        """A new ticket goes out."""
+        if not author:
+            return
+        begun = self._begun.setdefault(hash(author), {})
+        if key not in begun:
+            begun[key] = at
+            heappush(self._order, (at, hash(author), key))
+            self._forget(at)
+
+    def _forget(self, now: float) -> None:
+        while self._order and (self._order[0][0] + HOUR_S <= now or len(self._order) > MAX_REMEMBERED):
+            _, author, key = heappop(self._order)
+            begun = self._begun[author]
+            del begun[key]
+            if not begun:
+                del self._begun[author]
+
+
+class Limits:
+    """Both limits of a destination, as far as it has them."""
+
+    def __init__(self, per_minute: int | None, per_author: int | None, partitions: int) -> None:
+        self._requests = RequestLimit(per_minute, partitions) if per_minute else None
+        self._authors = AuthorLimit(per_author, partitions) if per_author else None
+        self.own(range(partitions))
+
+    @property
+    def are_set(self) -> bool:
+        """Whether there is a limit at all."""
+        return self._requests is not None or self._authors is not None
+
+    @property
+    def count_authors(self) -> bool:
+        """Whether it has to be known who wrote a post."""
+        return self._authors is not None
+
+    def own(self, numbers: Collection[int]) -> None:
+        """These partitions are ours from now on."""
+        for limit in (self._requests, self._authors):
+            if limit is not None:
+                limit.own(numbers)
+
+    def request_wait_s(self, urgent: bool, now: float) -> float:
+        """Seconds until a request may begin; see RequestLimit."""
+        return 0.0 if self._requests is None else self._requests.wait_s(urgent, now)
+
+    def author_wait_s(self, author: bytes, key: str, now: float) -> float:
+        """Seconds until a new ticket may go; see AuthorLimit."""
+        return 0.0 if self._authors is None else self._authors.wait_s(author, key, now)
+
+    def began(self, author: bytes, key: str, now: float) -> None:
+        """A request for ticket ``key`` begins; ``author`` is empty unless it makes a new ticket."""
+        if self._requests is not None:
+            self._requests.began(now)
+        if self._authors is not None:
+            self._authors.began(author, key, now)
+
+    def ended(self, now: float) -> None:
+        """A request has ended."""
+        if self._requests is not None:
+            self._requests.ended(now)
+
+    def remember(self, author: bytes, key: str, at: float, now: float) -> None:
+        """An earlier owner began a request at ``at``; the log is read in the order of its records."""
+        if self._requests is not None and at + MINUTE_S > now:
+            self._requests.remember(min(at, now))
+        if self._authors is not None and at + HOUR_S > now:
+            self._authors.began(author, key, min(at, now))

@@ -1,0 +1,139 @@
+"""The switch of a destination: what answers turn it off, so that nothing is sent any more and its tickets wait.
+
+Off is remembered in the delivery log, in each partition, under a key of its own. It holds for the address and the secret
+that were refused: a worker with other ones sends. What a person has turned off or on holds for all.
+"""
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from route.delivery.entry import LogRecord
+from route.destinations.statuses import GONE, blames_settings
+from schemas.delivery import SWITCH_KEY, Delivery
+
+SWITCH = SWITCH_KEY.encode()
+
+
+@dataclass(frozen=True, slots=True)
+class Disabled:
+    """Why nothing is sent, and since when (seconds since the epoch). ``status`` is that of the last answer, if one said so.
+
+    ``settings`` is a mark of the address and secret that were refused (see Switch); empty if a person turned it off.
+    """
+
+    reason: str
+    since: float
+    status: int | None = None
+    settings: str = ""
+
+
+def switch_record(disabled: Disabled | None, at: float) -> LogRecord:
+    """The record that turns a destination off, or on again (None)."""
+    step = Delivery(
+        state="enabled" if disabled is None else "disabled",
+        at=datetime.fromtimestamp(at if disabled is None else disabled.since, UTC),
+        status=disabled.status if disabled else None,
+        detail=disabled.reason if disabled else "",
+        settings=disabled.settings if disabled else "",
+    )
+    return LogRecord(SWITCH, step.to_bytes())
+
+
+def read_switch(value: bytes | None) -> Disabled | None:
+    """What such a record says; None: it is on. Raises RecordInvalid."""
+    step = Delivery.from_bytes(value)
+    if step.state != "disabled":
+        return None
+    return Disabled(step.detail, step.at.timestamp(), step.status, step.settings)
+
+
+class Switch:
+    """Counts refusals, and knows whether the destination is off.
+
+    410 turns it off at once. So do ``refusals`` different tickets in a row that the destination says it will never take,
+    with none taken between; and as many whose answers speak of the address or the credentials (401, 404, …), if that
+    has gone on for ``patience_s``, since these also come with a deployment or a change of secrets. 0 ``refusals``: only 410.
+
+    ``settings`` gives a mark of the address and the secret in use. ``turned_off`` is called when answers did it.
+    """
+
+    def __init__(
+        self,
+        refusals: int,
+        patience_s: float,
+        settings: Callable[[], str] = lambda: "",
+        turned_off: Callable[[Disabled], object] = lambda _: None,
+    ) -> None:
+        self._refusals = refusals
+        self._patience_s = patience_s
+        self._settings = settings
+        self._turned_off = turned_off
+        self._found: dict[int, Disabled] = {}
+        self._ours: Collection[int] = ()
+        self._row: set[str] = set()
+        self._final: set[str] = set()
+        self._since = 0.0
+
+    @property
+    def disabled(self) -> Disabled | None:
+        """Why nothing may be sent, or None."""
+        for number in self._ours:
+            found = self._found.get(number)
+            if found is not None and found.settings in ("", self._settings()):
+                return found
+        return None
+
+    # -- what the log says ---------------------------------------------------------------------------------------
+
+    def own(self, partitions: Collection[int]) -> None:
+        """These partitions are ours from now on."""
+        self._ours = partitions
+
+    def learn(self, partition: int, disabled: Disabled | None) -> None:
+        """A record of a partition whose log is being read; it counts while the partition is ours."""
+        if disabled is not None and disabled.settings in ("", self._settings()):
+            self._found[partition] = disabled
+        elif disabled is None and self._found.pop(partition, None) is not None:
+            self.taken()
+
+    # -- what the answers say ------------------------------------------------------------------------------------
+
+    def taken(self) -> None:
+        """A ticket was taken: the row has ended."""
+        if self._row:
+            self._row.clear()
+            self._final.clear()
+
+    def refused(
+        self, partition: int, key: str, status: int | None, final: bool, detail: str, now: float, at: float
+    ) -> bool:
+        """Ticket ``key`` was refused, for good if ``final``; ``now`` goes only forward, ``at`` is since the epoch.
+
+        True if the ticket has to wait, since the destination is off: that is no fault of the ticket.
+        """
+        if not final and not blames_settings(status):
+            return False
+        if self.disabled is not None:
+            return True
+        reason = self._reason(key, status, final, now)
+        if not reason:
+            return False
+        self._found[partition] = found = Disabled(f"{reason}: {detail}", at, status, self._settings())
+        self._turned_off(found)
+        return True
+
+    def _reason(self, key: str, status: int | None, final: bool, now: float) -> str:
+        if status == GONE:
+            return "it answered that it is gone"
+        if not self._row:
+            self._since = now
+        if len(self._row) < self._refusals:
+            self._row.add(key)
+        if final and len(self._final) < self._refusals:
+            self._final.add(key)
+        if not self._refusals or len(self._row) < self._refusals:
+            return ""
+        if len(self._final) >= self._refusals or now - self._since >= self._patience_s:
+            return f"it refused {self._refusals} tickets in a row, the last with"
+        return ""
