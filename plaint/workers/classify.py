@@ -51,7 +51,7 @@ class ClassifyStage:
         self._batch = list(passed.values())
         return [outcome for outcome in outcomes if outcome is not None]
 
-    def published(self, records: Sequence[InRecord]) -> None:
+    def took(self, records: Sequence[InRecord]) -> None:
         """See Stage."""
         self._seen.add(self._batch)
 

@@ -1,7 +1,7 @@
 """Runs a stage as a Faust agent: batches in, results published, then and only then acknowledged.
 
 What Faust does when an agent raises was measured: ``take`` acknowledges in a ``finally`` and loses the batch, an
-exception that escapes ``noack_take`` leaves buffered records unprocessed. So nothing escapes here: records are
+exception that escapes ``noack_take`` leaves buffered records unprocessed. So nothing escapes here: fetches are
 acknowledged by hand after the broker has acknowledged what came of them, and where that can't be had the process ends
 at once with a code of its own, and the records are read again.
 """
@@ -12,17 +12,20 @@ import os
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from tempfile import gettempdir
 from typing import Any, NoReturn
 
 import faust
 import uvloop
+from yarl import URL
 
 from plaint.kafka.header_names import read_any_header_name
 from plaint.kafka.lookback import read_stretch
-from plaint.kafka.publisher import OutRecord, Publisher, PublishFailed
+from plaint.kafka.publisher import OutRecord, Publisher
 from plaint.kafka.settings import KafkaSettings
+from plaint.workers.fetches import FetchTransport
 from plaint.workers.stage import Dropped, InRecord, Outcome, Result, Stage, StageBroken, outcomes
 from schemas import topics
 from schemas.deadletter import DeadLetter
@@ -53,7 +56,7 @@ class Tally:
 
 
 class Batches:
-    """Takes batches of a stage from records to acknowledged results. Knows nothing of Faust."""
+    """Takes batches of a stage from records to acknowledged results, in two steps. Knows nothing of Faust."""
 
     def __init__(self, kafka: KafkaSettings, stage: Stage, publisher: Publisher, canary: InRecord) -> None:
         self._kafka = kafka
@@ -63,15 +66,17 @@ class Batches:
         self.tally = Tally()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=stage.name)
 
-    async def handle(self, records: Sequence[InRecord]) -> None:
-        """Return once everything that comes of ``records`` is acknowledged. Raises PublishFailed or StageBroken."""
+    async def process(self, records: Sequence[InRecord]) -> list[Outcome]:
+        """What becomes of ``records``. Raises StageBroken."""
         for stretch in self.stage.unknown(records):
             before = await read_stretch(self._kafka, self.stage.input_topic, *stretch)
-            self.stage.remember([in_record(message, message.timestamp / 1000) for message in before])
+            self.stage.remember([in_record(message) for message in before])
         loop = asyncio.get_running_loop()
-        found = await loop.run_in_executor(self._thread, outcomes, self.stage, records, self.canary)
+        return await loop.run_in_executor(self._thread, outcomes, self.stage, records, self.canary)
+
+    async def write(self, found: Sequence[Outcome], records: Sequence[InRecord]) -> None:
+        """Return once everything that these outcomes write is acknowledged. Raises PublishFailed."""
         await self.publisher.publish(written(found, records))
-        self.stage.published(records)
         self.tally.add(found)
 
     def close(self) -> None:
@@ -91,6 +96,87 @@ def written(found: Sequence[Outcome], records: Sequence[InRecord]) -> list[OutRe
     return out
 
 
+class Pump:
+    """Moves fetches through a stage: while one batch is being written, the next is computed already.
+
+    Batches are acknowledged in their order, each once all that came of it is written. A fetch from before a rebalance is
+    left out: whoever owns its partition now, maybe this process, reads it again.
+    """
+
+    def __init__(self, app: faust.App, batches: Batches, batch: int, linger_s: float) -> None:
+        self._app = app
+        self._batches = batches
+        self._batch = batch
+        self._linger_s = linger_s
+        self._fed: asyncio.Queue[Any] = asyncio.Queue(maxsize=1)
+        self._held: Any = None
+        self._ended = False
+
+    async def feed(self, event: Any) -> None:
+        """Take a fetch; waits while there is enough to do."""
+        await self._fed.put(event)
+
+    async def end(self) -> None:
+        """Let ``run`` end once the batches under way are acknowledged."""
+        self._ended = True
+        while not self._fed.empty():
+            self._fed.get_nowait()
+        await self._fed.put(None)
+
+    async def run(self, stream: Any) -> None:
+        """Work until ``end`` is called. Raises PublishFailed or StageBroken, and then the process must end."""
+        writing: asyncio.Task[None] | None = None
+        while events := await self._gather():
+            events = [event for event in events if self._is_current(event)]
+            records = [in_record(record) for event in events for record in event.message.records]
+            if not records:
+                continue
+            found = await self._batches.process(records)
+            if writing is not None:
+                await writing
+            writing = asyncio.create_task(self._write(stream, events, records, found))
+        if writing is not None:
+            await writing
+
+    async def _write(
+        self, stream: Any, events: Sequence[Any], records: Sequence[InRecord], found: Sequence[Outcome]
+    ) -> None:
+        await self._batches.write(found, records)
+        for event in events:
+            await stream.ack(event)
+
+    def _is_current(self, event: Any) -> bool:
+        return bool(event.message.generation_id == self._app.consumer_generation_id)
+
+    async def _gather(self) -> list[Any]:
+        """Fetches of at most ``batch`` records together (a fetch holds no more); none once it is to end."""
+        if self._ended:
+            return []
+        first = self._held or await self._fed.get()
+        self._held = None
+        if first is None:
+            return []
+        events, count = [first], len(first.message.records)
+        due = asyncio.get_running_loop().time() + self._linger_s
+        while count < self._batch and (event := await self._next(due)) is not None:
+            count += len(event.message.records)
+            if count > self._batch:
+                self._held = event
+            else:
+                events.append(event)
+        return events
+
+    async def _next(self, due: float) -> Any:
+        """The next fetch, or None if there is none until ``due`` or it is to end."""
+        if not self._fed.empty():
+            return self._fed.get_nowait()
+        try:
+            async with asyncio.timeout_at(due):
+                return await self._fed.get()
+        except TimeoutError:
+            return None
+
+
 def run_stage(
     kafka: KafkaSettings, stage: Stage, canary: InRecord, *, batch: int, linger_s: float, instance: str | None = None
 ) -> NoReturn:
@@ -102,20 +188,24 @@ def run_stage(
     read_any_header_name()
     uvloop.install()
     asyncio.set_event_loop(asyncio.new_event_loop())
-    app = _app(kafka, stage, instance)
+    app = _app(kafka, stage, batch, instance)
     batches = Batches(kafka, stage, Publisher(kafka), canary)
     topic = app.topic(stage.input_topic, key_serializer="raw", value_serializer="raw")
 
     @app.agent(topic, name=stage.name)  # type: ignore[untyped-decorator]
     async def agent(stream: Any) -> None:
         await batches.publisher.start()
+        pump = Pump(app, batches, batch, linger_s)
+        work = asyncio.create_task(pump.run(stream))
+        work.add_done_callback(partial(_end_if_failed, stage.name))
         try:
-            async for events in stream.noack_take(batch, within=linger_s):
-                await _take(stream, batches, events)
-        except Exception:
-            log.critical("%s can't go on", stage.name, exc_info=True)
-            os._exit(EXIT_BROKEN)
+            async for event in stream.noack().events():
+                await pump.feed(event)
+        except Exception as error:
+            _end(stage.name, error)
         finally:
+            await pump.end()
+            await work
             batches.close()
             await batches.publisher.stop()
 
@@ -125,26 +215,27 @@ def run_stage(
     raise AssertionError("the worker returned")  # it always raises SystemExit
 
 
-async def _take(stream: Any, batches: Batches, events: Sequence[Any]) -> None:
-    try:
-        await batches.handle([in_record(event.message, event.message.timestamp) for event in events])
-    except (PublishFailed, StageBroken):
-        log.critical("%s: ending, the records will be read again", batches.stage.name, exc_info=True)
-        os._exit(EXIT_BROKEN)
-    for event in events:
-        await stream.ack(event)
+def _end_if_failed(name: str, work: "asyncio.Task[None]") -> None:
+    if not work.cancelled() and (error := work.exception()) is not None:
+        _end(name, error)
 
 
-def in_record(message: Any, timestamp: float) -> InRecord:
-    """A message of Faust's or aiokafka's."""
-    return InRecord(message.topic, message.partition, message.offset, message.key, message.value, timestamp)
+def _end(name: str, error: BaseException) -> NoReturn:
+    log.critical("%s: ending, the records will be read again", name, exc_info=error)
+    logging.shutdown()
+    os._exit(EXIT_BROKEN)
 
 
-def _app(kafka: KafkaSettings, stage: Stage, instance: str | None) -> faust.App:
+def in_record(record: Any) -> InRecord:
+    """A record of aiokafka's."""
+    return InRecord(record.topic, record.partition, record.offset, record.key, record.value, record.timestamp / 1000)
+
+
+def _app(kafka: KafkaSettings, stage: Stage, batch: int, instance: str | None) -> faust.App:
     if faust.streams._CStreamIterator is None:
         # The pure Python one acknowledges records that it skips in a rebalance, before anything came of them.
         raise StageBroken("faust-streaming has no compiled stream iterator here; install a wheel that has")
-    return faust.App(
+    app = faust.App(
         topics.group(stage.name),
         broker=[f"kafka://{broker}" for broker in kafka.brokers],
         broker_credentials=_credentials(kafka),
@@ -156,7 +247,8 @@ def _app(kafka: KafkaSettings, stage: Stage, instance: str | None) -> faust.App:
         topic_allow_declare=False,
         stream_wait_empty=False,
         broker_commit_interval=0.5,
-        broker_max_poll_records=500,
+        broker_max_poll_records=min(batch, 500),
+        stream_buffer_maxsize=4,
         broker_session_timeout=kafka.session_timeout_s,
         broker_heartbeat_interval=kafka.heartbeat_s,
         broker_rebalance_timeout=kafka.rebalance_timeout_s,
@@ -164,6 +256,8 @@ def _app(kafka: KafkaSettings, stage: Stage, instance: str | None) -> faust.App:
         consumer_auto_offset_reset="earliest",
         consumer_group_instance_id=instance,
     )
+    app.transport = FetchTransport([URL(f"kafka://{broker}") for broker in kafka.brokers], app)
+    return app
 
 
 def _credentials(kafka: KafkaSettings) -> faust.types.auth.CredentialsT | None:

@@ -65,7 +65,7 @@ class RouteStage:
         newest: dict[str, int] = {}
         return [self._outcome(record, newest) for record in records]
 
-    def published(self, records: Sequence[InRecord]) -> None:
+    def took(self, records: Sequence[InRecord]) -> None:
         """See Stage."""
         for partition, post in self._batch:
             self._seen[partition].add([post])

@@ -9,7 +9,7 @@ from schemas.reasons import DropReason
 
 
 class Seen:
-    """The newest revision of the last ``size`` posts. Only what is written, and acknowledged, may be added."""
+    """The newest revision of the last ``size`` posts. What is added gets written, or the process ends."""
 
     def __init__(self, size: int) -> None:
         self._size = size

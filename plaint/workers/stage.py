@@ -70,8 +70,8 @@ class Stage(Protocol):
         """One outcome for each record, in their order. What it raises concerns the batch as a whole."""
         ...
 
-    def published(self, records: Sequence[InRecord]) -> None:
-        """All results of these records are acknowledged by the broker."""
+    def took(self, records: Sequence[InRecord]) -> None:
+        """The outcomes of these records, the last that were processed, stand: they get written, or the process ends."""
         ...
 
     def unknown(self, records: Sequence[InRecord]) -> list[Stretch]:
@@ -117,7 +117,7 @@ def outcomes(stage: Stage, records: Sequence[InRecord], canary: InRecord) -> lis
     sound, still passes; if not, the stage itself is broken and StageBroken is raised.
     """
     try:
-        return _complete(stage, records)
+        return _taken(stage, records)
     except Exception:
         log.exception("%s failed on a batch of %d records; trying each alone", stage.name, len(records))
     return [_alone(stage, record, canary) for record in records]
@@ -125,7 +125,7 @@ def outcomes(stage: Stage, records: Sequence[InRecord], canary: InRecord) -> lis
 
 def _alone(stage: Stage, record: InRecord, canary: InRecord) -> Outcome:
     try:
-        return _complete(stage, [record])[0]
+        return _taken(stage, [record])[0]
     except Exception as error:
         try:
             _complete(stage, [canary])
@@ -133,6 +133,12 @@ def _alone(stage: Stage, record: InRecord, canary: InRecord) -> Outcome:
             raise StageBroken(f"{stage.name} fails on a sound record too: {broken!r}") from error
         log.exception("%s failed on %s alone", stage.name, record.place)
         return dead(stage.name, record, DeadReason.STAGE_ERROR, f"{type(error).__name__}: {error}")
+
+
+def _taken(stage: Stage, records: Sequence[InRecord]) -> list[Outcome]:
+    found = _complete(stage, records)
+    stage.took(records)
+    return found
 
 
 def _complete(stage: Stage, records: Sequence[InRecord]) -> list[Outcome]:

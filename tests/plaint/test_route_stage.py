@@ -43,7 +43,7 @@ def test_a_second_triage_that_wavers_makes_no_second_ticket() -> None:
     router = stage()
     first = [triaged(0, "x:1", Intent.COMPLAINT)]
     assert asked(router.process(first)) == [("plaint.tickets.service", "create")]
-    router.published(first)
+    router.took(first)
     assert router.process([triaged(1, "x:1", Intent.PRAISE)]) == [Dropped(DropReason.REPEATED)]
 
 
@@ -85,7 +85,7 @@ def test_a_worker_that_takes_over_reads_what_stands_before_its_first_record() ->
     router.remember([triaged(200, "x:1", Intent.COMPLAINT)])
     taken = [triaged(250, "x:1", Intent.PRAISE)]
     assert router.process(taken) == [Dropped(DropReason.REPEATED)]
-    router.published(taken)
+    router.took(taken)
     assert router.unknown([triaged(251, "x:2", Intent.PRAISE)]) == []
     assert router.unknown([triaged(240, "x:2", Intent.PRAISE)]) == []
     assert router.unknown([triaged(300, "x:2", Intent.PRAISE)]) == [Stretch(1, 251, 300)]

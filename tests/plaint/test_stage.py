@@ -31,7 +31,7 @@ class Copy:
             raise ValueError("can't do that")
         return [Result((OutRecord("out", r.partition, r.key, r.value or b""),)) for r in records]
 
-    def published(self, records: Sequence[InRecord]) -> None: ...
+    def took(self, records: Sequence[InRecord]) -> None: ...
 
     def unknown(self, records: Sequence[InRecord]) -> list[Stretch]:
         return []

@@ -1,0 +1,82 @@
+"""Makes what a fetch brought from one partition a single message of Faust's, so that its cost a message is paid a fetch.
+
+Faust spends about 80 µs on each message: two tasks in its drain loop, a queue, a stream, its sensors (measured on one core).
+Groups, rebalances, flow control, acknowledging and committing stay Faust's; only the unit is larger. A message's offset is
+that of its last record, so to acknowledge it is to acknowledge all of them.
+"""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+from faust.transport.drivers.aiokafka import Consumer, Transport
+from faust.types import TP
+from faust.types.tuples import ConsumerMessage
+
+Fetches = AsyncIterator[tuple[TP, "Fetch"]]
+
+
+class Fetch(ConsumerMessage):  # type: ignore[misc]
+    """Records of one partition, in order and at least one. Faust sees one message without key or value."""
+
+    __slots__ = ("records",)
+
+    def __init__(self, tp: TP, records: list[Any], generation_id: int) -> None:
+        last = records[-1]
+        super().__init__(
+            tp.topic,
+            tp.partition,
+            last.offset,
+            last.timestamp / 1000,
+            last.timestamp_type,
+            None,
+            None,
+            None,
+            None,
+            serialized_key_size=0,
+            serialized_value_size=0,
+            tp=tp,
+            generation_id=generation_id,
+        )
+        self.records = records
+
+
+class FetchConsumer(Consumer):  # type: ignore[misc]
+    """Faust's consumer on aiokafka, with fetches for messages.
+
+    Those of a partition must be acknowledged in their order: an offset is committed with all before it.
+    """
+
+    logger = Consumer.logger  # quiet by the settings of Faust's own
+
+    async def getmany(self, timeout: float) -> Fetches:
+        """Wait up to ``timeout`` seconds for records. What a rebalance makes stale is left out and read again after it."""
+        records, active = await self._wait_next_records(timeout)
+        generation = self.app.consumer_generation_id
+        if not records or self.should_stop:
+            return
+        if not self.flow_active:  # a rebalance began meanwhile: back to where the group stands
+            await self.perform_seek()
+            return
+        for tp, found in records.items():
+            if not self.flow_active or self.app.consumer_generation_id != generation:
+                return
+            if found and (active is None or tp in active or tp in self._buffered_partitions):
+                yield tp, Fetch(tp, found, generation)
+
+    async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
+        """Offsets between two messages are records of the second: nothing is missing."""
+
+    def _new_offset(self, tp: TP) -> int | None:
+        acknowledged = self._acked[tp]
+        if not acknowledged:
+            return None
+        last: int = max(acknowledged)
+        acknowledged.clear()
+        self._acked_index[tp].clear()
+        return last + 1
+
+
+class FetchTransport(Transport):  # type: ignore[misc]
+    """Faust's transport on aiokafka with such a consumer."""
+
+    Consumer = FetchConsumer
