@@ -3,6 +3,9 @@
 The fold knows what must come of each record, since the stages are deterministic: a post must have a triage, a triage the
 tickets that the routes give it, a ticket its end in the delivery log. What is missing is not settled, and when nothing
 moves any more it is lost.
+
+Routes that are read again amid a run leave open which of their versions a post met: it must have the tickets of one of
+them, once the router has passed its record.
 """
 
 from collections import Counter
@@ -43,14 +46,26 @@ class Tickets:
         return {key for key in self.created if self.ended.get(key, -1) < self.asked[key]}
 
 
+@dataclass(frozen=True)
+class Either:
+    """A triage that versions of the routes send to different places: for each version the tickets, or why none."""
+
+    revision: int
+    partition: int
+    offset: int
+    choices: tuple[tuple[frozenset[tuple[str, str]], DropReason | None], ...]
+
+
 class Census:
     """Folds the records of one run. Feed it everything that the topics hold, in any order of topics.
 
     ``read`` is how many posts the sources gave, known when they have ended: each must be a record or a dead letter.
+    ``routed`` is the offset before which the router has acknowledged all, by partition of plaint.triaged; it is only
+    needed while there is something ``undecided``.
     """
 
     def __init__(self, table: RouteTable, destinations: Iterable[str]) -> None:
-        self._table = table
+        self._tables = [table]
         self.read = 0
         self.records = 0
         self.posts: dict[tuple[str, int], Place] = {}
@@ -59,7 +74,10 @@ class Census:
         self.triaged: dict[str, int] = {}
         self.triaged_before: dict[str, int] = {}
         self.intents: dict[str, str] = {}
-        self.drops: Counter[str] = Counter()
+        self._drops: Counter[str] = Counter()
+        self._drops_of_triages: Counter[str] = Counter()
+        self._either: dict[tuple[str, int], Either] = {}
+        self.routed: dict[int, int] = {}
         self.dropped: set[tuple[str, int]] = set()
         self.dead: Counter[str] = Counter()
         self.dead_at_ingest = 0
@@ -77,7 +95,7 @@ class Census:
             self.invalid.add(place)
             return
         except RecordDropped as drop:
-            self.drops[drop.reason] += 1
+            self._drops[drop.reason] += 1
             return
         identity = post.id, post.revision
         if identity in self.posts:
@@ -87,7 +105,19 @@ class Census:
         self.newest[post.id] = max(post.revision, self.newest.get(post.id, 0))
         if post.event != "delete" and is_blank(post.text):
             self.dropped.add(identity)
-            self.drops[DropReason.EMPTY_TEXT] += 1
+            self._drops[DropReason.EMPTY_TEXT] += 1
+
+    def add_table(self, table: RouteTable) -> None:
+        """Another version of the routes may have met any triage: forget the triages, which must be added again."""
+        if table.version not in {known.version for known in self._tables}:
+            self._tables.append(table)
+        self.triaged.clear()
+        self.triaged_before.clear()
+        self.intents.clear()
+        self._drops_of_triages.clear()
+        self._either.clear()
+        for must in self.must_have.values():
+            must.clear()
 
     def add_triage(self, place: Place, value: bytes | None, is_earlier: bool = False) -> None:
         """A record of plaint.triaged: what tickets must come of it is worked out with the routes of this run.
@@ -111,12 +141,16 @@ class Census:
             self.intents[post.id] = triage.intent
         if self.triaged_before.get(post.id, -1) >= post.revision:
             return
-        found, drop = tickets_for(triage, self._table)
+        choices = tuple(dict.fromkeys(_choice(triage, table) for table in self._tables))
+        if len(choices) > 1:
+            self._either[post.id, post.revision] = Either(post.revision, *place[1:], choices)
+            return
+        ((asked, drop),) = choices
         if drop is not None:
-            self.drops[drop] += 1
-        for ticket in found:
-            must = self.must_have[ticket.destination]
-            must[ticket.key] = max((ticket.revision, place), must.get(ticket.key, (0, place)))
+            self._drops_of_triages[drop] += 1
+        for destination, key in asked:
+            must = self.must_have[destination]
+            must[key] = max((post.revision, place), must.get(key, (0, place)))
 
     def add_ticket(self, destination: str, place: Place, value: bytes | None) -> None:
         """A record of plaint.tickets.<destination>."""
@@ -168,8 +202,32 @@ class Census:
                 for key, (revision, place) in must.items()
                 if self.tickets[name].asked.get(key, -1) < revision and _shown(place) not in self.dead_places
             ),
+            *(f"{id_}: no tickets of any version of the routes" for (id_, _), _ in self.undecided()),
             *(f"{key}: not delivered to {name}" for name, known in self.tickets.items() for key in known.open()),
         ]
+
+    @property
+    def drops(self) -> "Counter[str]":
+        """Records that gave nothing, by reason."""
+        met = (self._met(either) for either in self._either.values())
+        return self._drops + self._drops_of_triages + Counter(choice[1] for choice in met if choice and choice[1])
+
+    def undecided(self) -> list[tuple[tuple[str, int], Either]]:
+        """Triages of which is not known which version of the routes they met."""
+        return [
+            (identity, either)
+            for identity, either in self._either.items()
+            if self.routed.get(either.partition, 0) <= either.offset or self._met(either) is None
+        ]
+
+    def _met(self, either: Either) -> tuple[frozenset[tuple[str, str]], DropReason | None] | None:
+        """The choice whose tickets are all there; of several the one with the most."""
+        there = [
+            choice
+            for choice in either.choices
+            if all(self.tickets[name].asked.get(key, -1) >= either.revision for name, key in choice[0])
+        ]
+        return max(there, key=lambda choice: len(choice[0]), default=None)
 
     def _posts_without_triage(self) -> list[str]:
         return [
@@ -182,6 +240,11 @@ class Census:
 
     def _invalid_without_dead_letter(self) -> list[str]:
         return [shown for shown in map(_shown, self.invalid) if shown not in self.dead_places]
+
+
+def _choice(triage: Triage, table: RouteTable) -> tuple[frozenset[tuple[str, str]], DropReason | None]:
+    found, drop = tickets_for(triage, table)
+    return frozenset((ticket.destination, ticket.key) for ticket in found), drop
 
 
 def _shown(place: Place) -> str:

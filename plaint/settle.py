@@ -11,6 +11,7 @@ from typing import Any
 import aiohttp
 import orjson
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
 from pydantic import BaseModel, ValidationError
 
 from plaint.census import Census
@@ -69,6 +70,12 @@ class Follower:
         self._remember = remember
         self._kafka = kafka
         self._consumer: AIOKafkaConsumer
+        self._admin: AIOKafkaAdminClient | None = None
+        self._again = False
+
+    def triages_again(self) -> None:
+        """Read the triages of this run once more: the census has forgotten them."""
+        self._again = True
 
     async def begin(self) -> None:
         """Connect and note where the topics end, which must exist with as many partitions as the settings say."""
@@ -90,6 +97,11 @@ class Follower:
 
     async def read(self) -> int:
         """Fold what is there now; the number of records."""
+        if self._again:
+            self._again = False
+            await self._rewind()
+        if self._census.undecided():
+            self._census.routed = await self._acknowledged()
         count = 0
         for tp, records in (await self._consumer.getmany(timeout_ms=500, max_records=5000)).items():
             for record in records:
@@ -101,6 +113,22 @@ class Follower:
     async def end(self) -> None:
         """Disconnect."""
         await self._consumer.stop()
+        if self._admin is not None:
+            await self._admin.close()
+
+    async def _rewind(self) -> None:
+        found = [tp for tp in self._consumer.assignment() if tp.topic == topics.TRIAGED]
+        await self._consumer.seek_to_beginning(*found)
+        for tp in found if not self._fresh else ():
+            self._consumer.seek(tp, max(0, self._earlier[tp] - self._remember))
+
+    async def _acknowledged(self) -> dict[int, int]:
+        """The offset before which the router has acknowledged all, by partition."""
+        if self._admin is None:
+            self._admin = AIOKafkaAdminClient(**self._kafka.connection())
+            await self._admin.start()
+        found = await self._admin.list_consumer_group_offsets(topics.group("route"))
+        return {tp.partition: at.offset for tp, at in found.items() if tp.topic == topics.TRIAGED}
 
     def _fold(self, tp: TopicPartition, record: Any) -> None:
         topic = tp.topic
