@@ -10,7 +10,7 @@ import asyncio
 import logging
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -103,8 +103,12 @@ class Pump:
     left out: whoever owns its partition now, maybe this process, reads it again.
     """
 
-    def __init__(self, app: faust.App, batches: Batches, batch: int, linger_s: float) -> None:
+    def __init__(
+        self, app: faust.App, batches: Batches, batch: int, linger_s: float, fatal: Callable[[BaseException], object]
+    ) -> None:
+        """``fatal`` must end the process: it is called when a stage is broken or a result can't be written."""
         self._app = app
+        self._fatal = fatal
         self._batches = batches
         self._batch = batch
         self._linger_s = linger_s
@@ -124,7 +128,13 @@ class Pump:
         await self._fed.put(None)
 
     async def run(self, stream: Any) -> None:
-        """Work until ``end`` is called. Raises PublishFailed or StageBroken, and then the process must end."""
+        """Work until ``end`` is called."""
+        try:
+            await self._run(stream)
+        except Exception as error:
+            self._fatal(error)
+
+    async def _run(self, stream: Any) -> None:
         writing: asyncio.Task[None] | None = None
         while events := await self._gather():
             events = [event for event in events if self._is_current(event)]
@@ -141,9 +151,12 @@ class Pump:
     async def _write(
         self, stream: Any, events: Sequence[Any], records: Sequence[InRecord], found: Sequence[Outcome]
     ) -> None:
-        await self._batches.write(found, records)
-        for event in events:
-            await stream.ack(event)
+        try:
+            await self._batches.write(found, records)
+            for event in events:
+                await stream.ack(event)
+        except Exception as error:
+            self._fatal(error)
 
     def _is_current(self, event: Any) -> bool:
         return bool(event.message.generation_id == self._app.consumer_generation_id)
@@ -195,9 +208,8 @@ def run_stage(
     @app.agent(topic, name=stage.name)  # type: ignore[untyped-decorator]
     async def agent(stream: Any) -> None:
         await batches.publisher.start()
-        pump = Pump(app, batches, batch, linger_s)
+        pump = Pump(app, batches, batch, linger_s, partial(_end, stage.name))
         work = asyncio.create_task(pump.run(stream))
-        work.add_done_callback(partial(_end_if_failed, stage.name))
         try:
             async for event in stream.noack().events():
                 await pump.feed(event)
@@ -213,11 +225,6 @@ def run_stage(
     worker.spinner = None  # it would write to stdout even when quiet
     worker.execute_from_commandline()
     raise AssertionError("the worker returned")  # it always raises SystemExit
-
-
-def _end_if_failed(name: str, work: "asyncio.Task[None]") -> None:
-    if not work.cancelled() and (error := work.exception()) is not None:
-        _end(name, error)
 
 
 def _end(name: str, error: BaseException) -> NoReturn:
