@@ -97,7 +97,7 @@ def outcome(typed: Typed, held: Sequence[HeldTicket], verdict: Verdict | None, h
         return Outcome(typed.id, page, "waiting", "Under way: nothing has come of it yet", note=note)
     elsewhere = [name for name in verdict.match.destinations if name not in set(here)]
     if not verdict.match.destinations:
-        state, headline, note = "settled", f"{_kind(verdict.triage)}: no ticket, no rule sends it anywhere", ""
+        state, headline, note = "settled", f"{_kind(verdict.triage)}: no ticket", ""
     elif len(elsewhere) == len(verdict.match.destinations):
         state, headline, note = (
             "settled",
@@ -128,12 +128,14 @@ def _delivered(typed: Typed, held: Sequence[HeldTicket], verdict: Verdict | None
 
 
 def _explained(found: Outcome, said: Triage | Ticket, match: Match | Ticket) -> Outcome:
+    """With a ticket, its card tells the urgency."""
     parts = parts_of(said.urgency_parts)
+    urgency = f"{URGENCY_WORDS[said.urgency]} urgency{f' = {parts}' if parts else ''}"
     rule = ": ".join(filter(None, (match.rule, match.why)))
     return replace(
         found,
         label=f"{said.intent}, confidence {said.confidence:.2f}" if said.intent else "",
-        urgency=f"{URGENCY_WORDS[said.urgency]} urgency{f' = {parts}' if parts else ''}",
+        urgency="" if found.tickets else urgency,
         rule=visible(f"rule {rule}") if rule else "",
     )
 
