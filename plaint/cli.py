@@ -20,7 +20,9 @@ COMMANDS = {
     "classify": ("plaint.commands.classify:classify", "Label posts from standard input."),
     "check-config": ("plaint.commands.check_config:check_config", "Check the settings and the routes."),
     "status": ("plaint.commands.status:status", "Show how each stage is, and what to do about what is wrong."),
+    "doctor": ("plaint.commands.doctor:doctor", "Try all that plaint needs, and say how to mend what is wrong."),
     "topics": ("plaint.commands.topics:topics", "Show, create or print the topics, and the rights that go with them."),
+    "destination": ("plaint.commands.destination:destination", "Turn a destination off or on again."),
     "inbox": ("plaint.commands.inbox:inbox", "Receive webhooks on this machine and show them as tickets."),
 }
 """Where each command lives and what it does; imported when it is asked for: ``plaint --help`` costs no model, no Kafka."""
