@@ -1,0 +1,67 @@
+"""``plaint doctor``: tries everything that plaint needs, and says what is wrong and how to mend it."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+from pydantic import TypeAdapter
+
+from plaint.commands.status import told
+from plaint.diagnosis.check import Check
+from plaint.diagnosis.doctor import examine
+from plaint.kafka.rights import roles
+from plaint.kafka.settings import KafkaSettings
+from plaint.logs import escaped
+from plaint.running import destinations_at_hand, kafka_at_hand
+from plaint.settings import Settings, SettingsInvalid, load_settings
+from schemas.faults import one_of
+
+SIGNS = {"ok": "✓", "warn": "·", "fail": "!", "skipped": "-"}
+
+
+@click.command()
+@click.option(
+    "--stage", "stages", multiple=True, help="Look at the rights of this role only: classify, deliver-ID, tools-look …"
+)
+@click.option("--send-test", is_flag=True, help="POST a signed test event, which is no ticket, to each destination.")
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@click.pass_obj
+def doctor(config: Path | None, stages: tuple[str, ...], send_test: bool, as_json: bool) -> None:
+    """Try all that plaint needs: brokers, topics, rights, groups, model, destinations, clock, disks; writes nothing.
+
+    Exit code 0 if all is well or there are warnings only, 1 if something fails, 2 if the settings can't be read. Each
+    check has its time; the whole takes a minute at most where something hangs, and seconds otherwise.
+
+    \b
+    plaint doctor
+    plaint --config plaint.yaml doctor --send-test
+    plaint doctor --stage classify --json | jq '.[].findings[]'
+    """
+    settings = load_settings(config)
+    queues = destinations_at_hand(settings)
+    for stage in stages:
+        if stage not in (known := roles(queues)):
+            raise click.BadParameter(f"{stage} is no role; {one_of(stage, known)}", param_hint="--stage")
+    found = list(_shown(examine(settings, _kafka(settings), queues, stages, send_test), as_json))
+    if as_json:
+        click.echo(TypeAdapter(list[Check]).dump_json(found, indent=2))
+    else:
+        for line in told([one for check in found for one in check.findings], "all is well"):
+            click.echo(escaped(line))
+    sys.exit(1 if any(check.state == "fail" for check in found) else 0)
+
+
+def _kafka(settings: Settings) -> KafkaSettings | None:
+    try:
+        return kafka_at_hand(settings)
+    except SettingsInvalid:
+        return None
+
+
+def _shown(checks: Iterator[Check], as_json: bool) -> Iterator[Check]:
+    """Each check, told as it is done."""
+    for check in checks:
+        if not as_json:
+            click.echo(escaped(f"{SIGNS[check.state]} {check.name:22} {check.looked}"))
+        yield check

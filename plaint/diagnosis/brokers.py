@@ -1,0 +1,107 @@
+"""Whether the brokers can be reached, and if not, how far one gets: name, port, TLS, password, their own addresses."""
+
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any
+
+from kafka.errors import KafkaError
+
+from plaint.broker.kafka_release import find_java, release_jars
+from plaint.broker.process import BrokerFailed
+from plaint.broker.settings import BrokerSettings
+from plaint.diagnosis.check import Check, checked, skipped
+from plaint.diagnosis.finding import Finding, fail, warn
+from plaint.diagnosis.sockets import Unreached, addresses, connected, secured
+from plaint.kafka.admin import BrokerAway, open_admin
+from plaint.kafka.settings import KafkaSettings
+
+NAME = "brokers"
+KAFKA_S = 6.0
+CERTIFICATE_DAYS = 14
+MENDS = {
+    "dns": "correct the name in kafka.brokers, or mend this machine's DNS",
+    "tcp": "look whether the broker runs: its log says why it ended, a full disk ends it too; if it runs, look at its port, "
+    "listeners and the firewall between",
+    "tls": "set kafka.security_protocol to what this listener speaks (PLAINTEXT, SASL_PLAINTEXT?)",
+    "certificate": "set kafka.ssl_cafile to the authority that signed it; the name in kafka.brokers must be in it",
+}
+
+
+def check(kafka: KafkaSettings) -> Check:
+    """Every broker of the settings, then the addresses that they tell clients to use."""
+    found = [finding for broker in kafka.brokers for finding in _reach(kafka, broker)]
+    looked = f"{', '.join(kafka.brokers)} ({kafka.security_protocol})"
+    reached = [
+        broker for broker in kafka.brokers if broker not in {one.place for one in found if one.severity == "fail"}
+    ]
+    if not reached:
+        return checked(NAME, looked, found)
+    try:
+        with open_admin(kafka.model_copy(update={"brokers": tuple(reached)}), KAFKA_S) as admin:
+            told = admin.describe_cluster()
+    except (BrokerAway, KafkaError) as error:
+        return checked(NAME, looked, [*found, _speechless(kafka, str(error))])
+    found += _advertised(told, kafka)
+    return checked(NAME, f"{looked}; cluster of {len(told['brokers'])}", found)
+
+
+def check_embedded(settings: BrokerSettings) -> Check:
+    """Where no broker is named and none runs: whether `plaint up` could start one."""
+    if settings.embedded == "tansu":
+        return skipped(NAME, "kafka.brokers names none and no `plaint up` of this user runs: it brings one along")
+    found = []
+    for key, look in (("java", find_java), ("broker.kafka_home", lambda: release_jars(settings.kafka_home))):
+        try:
+            look()
+        except BrokerFailed as error:
+            what, _, mend = str(error).partition(". ")
+            found.append(fail(key, what, mend or "Java 17 and a Kafka release are needed for broker.embedded: kafka"))
+    return checked(NAME, "Java and the Kafka release that `plaint up` would start", found)
+
+
+def _reach(kafka: KafkaSettings, broker: str) -> Iterator[Finding]:
+    """By socket as far as that goes."""
+    host, _, port = broker.rpartition(":")
+    context = kafka.connection().get("ssl_context")
+    try:
+        with connected(host, int(port), addresses(host, int(port))) as line:
+            if context is not None:
+                wrapped, agreed = secured(line, host, context)
+                wrapped.close()
+                yield from expiring(broker, agreed.expires, "ask whoever runs the broker to renew it")
+    except Unreached as stopped:
+        yield fail(broker, stopped.what, MENDS[stopped.step])
+
+
+def expiring(place: str, expires: datetime | None, mend: str) -> Iterator[Finding]:
+    """A certificate that is soon no longer valid."""
+    if expires is not None and (days := (expires - datetime.now(UTC)).days) < CERTIFICATE_DAYS:
+        yield warn(place, f"its certificate is valid for {days} more days, until {expires:%Y-%m-%d}", mend)
+
+
+def _speechless(kafka: KafkaSettings, error: str) -> Finding:
+    """The port is open, but Kafka does not answer us."""
+    if kafka.security_protocol.startswith("SASL"):
+        what = f"the connection is open, but the login of {kafka.sasl_username} ({kafka.sasl_mechanism}) fails: {error}"
+        mend = "compare kafka.sasl_username, sasl_password and sasl_mechanism with what the broker knows"
+        return fail("kafka.sasl_password", what, mend)
+    mend = (
+        "if a Kafka listens there: kafka.security_protocol may be wrong (its listener may want TLS or a login), or the "
+        "broker hangs: look at its log"
+    )
+    return fail("kafka.brokers", f"the port is open, but no Kafka answers: {error}", mend)
+
+
+def _advertised(told: Any, kafka: KafkaSettings) -> Iterator[Finding]:
+    for broker in told["brokers"]:
+        host, port = broker["host"], broker["port"]
+        if f"{host}:{port}" in kafka.brokers:
+            continue
+        try:
+            with connected(host, port, addresses(host, port)), suppress(OSError):
+                pass
+        except Unreached as stopped:
+            what = f"broker {broker['broker_id']} tells clients to come to {host}:{port}, but from here {stopped.what}"
+            mend = "set advertised.listeners of that broker to an address that can be reached from here"
+            yield fail(f"{host}:{port}", what, mend)

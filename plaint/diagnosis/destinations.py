@@ -1,0 +1,160 @@
+"""Whether a destination can be reached and would know our signature. Nothing is sent to its hook unless asked for."""
+
+import http.client
+import ipaddress
+import ssl
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from urllib.parse import urlsplit
+
+import orjson
+
+from plaint.diagnosis.answers import mend_of
+from plaint.diagnosis.brokers import expiring
+from plaint.diagnosis.check import Check, checked
+from plaint.diagnosis.finding import Finding, fail, warn
+from plaint.diagnosis.sockets import Unreached, addresses, connected, secured
+from plaint.kafka.settings import KafkaSettings
+from plaint.preflight import check_destination
+from route.destinations.settings import DestinationSettings, is_own_address
+from route.destinations.signing import signatures
+
+ANSWER_S = 6.0
+MAX_BYTES = 4096
+TEST_TYPE = "plaint.test"
+MENDS = {
+    "dns": "correct the host in destinations.{name}.url, or mend this machine's DNS",
+    "tcp": "look whether the receiver runs, at the port in destinations.{name}.url and at the firewall between",
+    "tls": "look whether destinations.{name}.url should begin with http:, or the receiver's TLS is broken",
+    "certificate": "let its owner renew it, for the name in destinations.{name}.url; a private authority goes into the "
+    "system's store",
+    "private": "set destinations.{name}.allow_private if the receiver is meant to be in your own network",
+}
+
+
+@dataclass(frozen=True)
+class Date:
+    """What a destination says the time is. ``ahead_s``: how far this machine's clock is ahead of it, seconds."""
+
+    host: str
+    ahead_s: float
+
+
+@dataclass(frozen=True)
+class _Target:
+    name: str
+    settings: DestinationSettings
+    host: str
+    port: int
+    is_tls: bool
+
+    def mend(self, step: str) -> str:
+        return MENDS[step].format(name=self.name)
+
+
+def check(
+    name: str, settings: DestinationSettings, kafka: KafkaSettings, dates: list[Date], send_test: bool = False
+) -> Check:
+    """One destination; what it says of the time is added to ``dates``. The path of its address stays out of everything."""
+    parts = urlsplit(settings.url)
+    is_tls = parts.scheme == "https"
+    target = _Target(name, settings, parts.hostname or "", parts.port or (443 if is_tls else 80), is_tls)
+    found = [fail(fault.place, fault.what, fault.mend) for fault in check_destination(name, settings, kafka)]
+    is_sound = not found
+    looked = f"{parts.scheme}://{target.host}:{target.port}"
+    try:
+        found += _reach(target, dates)
+        if send_test and is_sound:
+            found += _test(target)
+            looked += ", a signed test sent"
+    except Unreached as stopped:
+        found.append(fail(f"destinations.{name}.url", stopped.what, target.mend(stopped.step)))
+    except (OSError, http.client.HTTPException) as error:
+        what = f"{target.host}:{target.port} gives no HTTP answer: {type(error).__name__}"
+        found.append(fail(f"destinations.{name}.url", what, mend_of("no connection", name)))
+    return checked(f"destination {name}", looked, found)
+
+
+def _allowed(target: _Target) -> list[str]:
+    """Its addresses that a request may go to. Raises Unreached."""
+    found = addresses(target.host, target.port)
+    if target.settings.allow_private or is_own_address(target.settings.url):
+        return found
+    public = [one for one in found if ipaddress.ip_address(one.partition("%")[0]).is_global]
+    if not public:
+        what = f"{target.host} stands for {', '.join(found)}, of a private network: tickets are not sent there"
+        raise Unreached("private", what)
+    return public
+
+
+def _reach(target: _Target, dates: list[Date]) -> Iterator[Finding]:
+    """DNS, TCP, TLS, and an HTTP answer to a question that asks for nothing."""
+    began = time.time()
+    with connected(target.host, target.port, _allowed(target)) as plain:
+        line = plain
+        if target.is_tls:
+            line, agreed = secured(plain, target.host, ssl.create_default_context())
+            mend = f"let the owner of {target.host} renew it"
+            yield from expiring(f"destinations.{target.name}.url", agreed.expires, mend)
+        line.settimeout(ANSWER_S)
+        connection = http.client.HTTPConnection(target.host, target.port)
+        connection.sock = line
+        connection.request("HEAD", "/", headers={"User-Agent": "plaint-doctor"})
+        answer = connection.getresponse()
+        _note(target, answer.getheader("Date"), began, dates)
+
+
+def _note(target: _Target, date: str | None, began: float, dates: list[Date]) -> None:
+    try:
+        theirs = parsedate_to_datetime(date or "")
+    except ValueError:
+        return
+    theirs = theirs if theirs.tzinfo else theirs.replace(tzinfo=UTC)
+    dates.append(Date(f"{target.host}:{target.port}", (began + time.time()) / 2 - theirs.timestamp()))
+
+
+def _test(target: _Target) -> Iterator[Finding]:
+    """POST a signed event that is no ticket. Receivers that know tickets only may refuse it; that is told as such."""
+    with connected(target.host, target.port, _allowed(target)) as plain:
+        line = secured(plain, target.host, ssl.create_default_context())[0] if target.is_tls else plain
+        line.settimeout(target.settings.timeout_s)
+        connection = http.client.HTTPConnection(target.host, target.port)
+        connection.sock = line
+        body = _body()
+        parts = urlsplit(target.settings.url)
+        path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        connection.request("POST", path, body=body, headers=_headers(target, body))
+        answer = connection.getresponse()
+        start = " ".join(answer.read(MAX_BYTES).decode("utf-8", "replace").split())[:200]
+    if not 200 <= answer.status < 300:
+        yield _verdict(target.name, answer.status, start)
+
+
+def _body() -> bytes:
+    now = datetime.now(UTC).isoformat()
+    text = "This is a test of plaint's: no ticket, nothing is to be done."
+    return orjson.dumps({"type": TEST_TYPE, "timestamp": now, "data": {"test": True, "text": text}})
+
+
+def _headers(target: _Target, body: bytes) -> Mapping[str, str]:
+    now, webhook_id = int(time.time()), f"test-{uuid.uuid4().hex}"
+    return {
+        "User-Agent": "plaint-doctor",
+        "Content-Type": "application/json",
+        "Accept": "application/json",
+        "webhook-id": webhook_id,
+        "webhook-timestamp": str(now),
+        "webhook-signature": signatures(target.settings.signing_keys(), webhook_id, now, body),
+    }
+
+
+def _verdict(name: str, status: int, start: str) -> Finding:
+    place, said = f"destinations.{name}", f"a signed test event was answered {status} {start}".rstrip()
+    if status in (400, 409, 415, 422):
+        mend = f"its answer says why; it may know tickets only, and not the type {TEST_TYPE}, which is fine"
+        return warn(place, said, mend)
+    return fail(place, said, mend_of(str(status), name))

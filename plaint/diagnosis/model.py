@@ -1,0 +1,55 @@
+"""Whether the model's weights are whole, load, label a sentence that everybody would label alike, and how fast it is."""
+
+import time
+
+from classify.settings import ClassifySettings
+from plaint.diagnosis.check import Check, checked
+from plaint.diagnosis.finding import fail, warn
+
+NAME = "model"
+KNOWN = (
+    "My router is dead for the third time this week and nobody answers my calls. I want my money back!",
+    "complaint",
+)
+SLOW_POSTS_S = 20.0
+SPEED_POSTS = 64
+WORDS = "the parcel came late and broken but the driver was kind so I ask you where is my refund and when will it come"
+
+
+def check(settings: ClassifySettings) -> Check:
+    """Takes a second or two, and the model's memory for as long."""
+    from models.engine import SHIPPED, Engine  # costs the inference runtime
+    from models.manifest import WeightsError
+
+    try:
+        began = time.monotonic()
+        engine = Engine.load(settings.model, settings.threads, remembered=0)
+        loaded_s = time.monotonic() - began
+    except WeightsError as error:
+        what, _, mend = str(error).rpartition(": ")
+        return checked(NAME, str(settings.model or SHIPPED), [fail("classify.model", what, mend)])
+    from schemas.labels import INTENTS
+
+    scores = engine.score([KNOWN[0]])[0]
+    intent = INTENTS[scores.intents.index(max(scores.intents))]
+    speed = _posts_a_second(engine.score)
+    found = []
+    if intent != KNOWN[1]:
+        what = f"{engine.version} takes a plain complaint for {intent} ({max(scores.intents):.2f})"
+        found.append(
+            fail("classify.model", what, "measure it before it is used: `make evaluate`; or leave classify.model out")
+        )
+    if speed < SLOW_POSTS_S:
+        mend = "set classify.threads to the cores that it may use, or give it more; look what else runs here"
+        found.append(warn("classify.threads", f"it labels {speed:.0f} posts a second only", mend))
+    looked = f"{engine.version}: loaded in {loaded_s:.1f} s, labels {speed:.0f} posts a second, a complaint as {intent}"
+    return checked(NAME, looked, found)
+
+
+def _posts_a_second(score: object) -> float:
+    """On posts of some twenty words, all different."""
+    assert callable(score)
+    texts = [f"{number} {WORDS}" for number in range(SPEED_POSTS)]
+    began = time.perf_counter()
+    score(texts)
+    return SPEED_POSTS / (time.perf_counter() - began)
