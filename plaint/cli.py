@@ -17,6 +17,7 @@ from plaint.logs import escaped, setup_logging
 COMMANDS = {
     "up": ("plaint.commands.up:up", "Run the whole way on this machine, from a source to the helpdesk."),
     "run": ("plaint.commands.run:run", "Run one stage of the way, against your own Kafka."),
+    "send": ("plaint.commands.send:send", "Send a post from the shell."),
     "classify": ("plaint.commands.classify:classify", "Label posts from standard input."),
     "check-config": ("plaint.commands.check_config:check_config", "Check the settings and the routes."),
     "status": ("plaint.commands.status:status", "Show how each stage is, and what to do about what is wrong."),

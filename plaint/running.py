@@ -10,13 +10,16 @@ import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from psutil import NoSuchProcess, Process
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from plaint.kafka.settings import KafkaSettings
-from plaint.settings import Settings, SettingsInvalid
 from schemas.faults import Fault
+
+if TYPE_CHECKING:
+    from plaint.settings import Settings  # costs half a second, which commands that only look for an `up` don't need
 
 
 class Running(BaseModel):
@@ -102,8 +105,10 @@ def find_running() -> Running | None:
     return max(found, key=lambda running: running.since, default=None)
 
 
-def kafka_at_hand(settings: Settings) -> KafkaSettings:
+def kafka_at_hand(settings: "Settings") -> KafkaSettings:
     """The Kafka that these settings name, else that of the ``plaint up`` that runs here. Raises SettingsInvalid."""
+    from plaint.settings import SettingsInvalid
+
     if settings.kafka.brokers:
         return settings.kafka
     running = find_running()
@@ -113,7 +118,7 @@ def kafka_at_hand(settings: Settings) -> KafkaSettings:
     raise SettingsInvalid([Fault("kafka.brokers", "is empty, and no `plaint up` of this user is running", mend)])
 
 
-def destinations_at_hand(settings: Settings) -> tuple[str, ...]:
+def destinations_at_hand(settings: "Settings") -> tuple[str, ...]:
     """Ids of the destinations: those of the settings and of the ``plaint up`` that runs here."""
     running = find_running()
     return tuple(dict.fromkeys([*settings.destinations, *(running.destinations if running else ())]))

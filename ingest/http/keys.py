@@ -83,11 +83,12 @@ class Keys:
 
 
 def proof(secrets: Sequence[str], tokens: Sequence[str], body: bytes) -> dict[str, str]:
-    """Headers that prove to a door with these keys that we may send ``body``, which is UTF-8; none if it has none."""
-    if tokens:
-        return {"Authorization": f"Bearer {tokens[0]}"}
-    if not secrets:
-        return {}
-    now, webhook_id = datetime.now(UTC), f"msg_{uuid.uuid4().hex}"
-    signature = Webhook(secrets[0]).sign(webhook_id, now, body.decode())
-    return {ID: webhook_id, TIMESTAMP: str(int(now.timestamp())), SIGNATURE: signature}
+    """Headers that prove to a door with these keys that we may send ``body``, which is UTF-8; none if it has none.
+
+    A signature where there is a secret: unlike a token it is of no use to whoever reads it on its way.
+    """
+    if secrets:
+        now, webhook_id = datetime.now(UTC), f"msg_{uuid.uuid4().hex}"
+        signature = Webhook(secrets[0]).sign(webhook_id, now, body.decode())
+        return {ID: webhook_id, TIMESTAMP: str(int(now.timestamp())), SIGNATURE: signature}
+    return {"Authorization": f"Bearer {tokens[0]}"} if tokens else {}

@@ -1,0 +1,129 @@
+"""``plaint send``: a post from the shell."""
+
+import json
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from plaint import send as sending
+from plaint.logs import escaped
+
+SHOWN_IDS = 20
+TICKET_PATIENCE_S = 10.0
+
+
+@click.command()
+@click.argument("text", nargs=-1)
+@click.option(
+    "--file", type=click.File("rb"), help="Send each line of a file of JSON Lines instead; - is standard input."
+)
+@click.option("--id", "post_id", help="The post's own id; without it one is made.")
+@click.option("--event", type=click.Choice(["create", "edit", "delete"]), default="create", show_default=True)
+@click.option("--author", help="Handle of who wrote it.")
+@click.option("--network", help="Where it was posted.")
+@click.option("--language", help="Language of the text, such as en.")
+@click.option("--to", default="", metavar="URL", help="A door elsewhere, such as https://plaint.example.com.")
+@click.option(
+    "--wait", is_flag=True, help="Wait up to 10 s for its tickets and show them (with the inbox of plaint up)."
+)
+@click.option("--json", "as_json", is_flag=True, help="Say what was sent as one JSON object.")
+@click.pass_obj
+def send(
+    config: Path | None,
+    text: tuple[str, ...],
+    file: Iterable[bytes] | None,
+    post_id: str | None,
+    event: str,
+    author: str | None,
+    network: str | None,
+    language: str | None,
+    to: str,
+    wait: bool,
+    as_json: bool,
+) -> None:
+    """Send a post to the plaint that runs here, or to the Kafka of the settings; - reads the text from standard input.
+
+    It goes through the door of the running `plaint up`, or of the one at --to, which is asked with the door.secret or
+    door.token of the settings. Exit code 0 once Kafka has all of it, 1 if a post was refused.
+
+    \b
+    plaint send "my router is dead for the third time, nobody answers"
+    plaint send --wait --author @ann my parcel never came
+    plaint send --id 17 --event delete
+    plaint send --file posts.jsonl
+    """
+    faults: list[str] = []
+    if file is not None:
+        if text or post_id or event != "create" or author or network or language:
+            raise click.UsageError("with --file everything about a post stands in its line")
+        posts: Iterable[dict[str, Any]] = sending.posts_in(
+            file, lambda number, what: _complain(faults, f"line {number}: {what}")
+        )
+    else:
+        posts = [_post(_text(text, event), post_id, event, author, network, language)]
+    found = sending.find_target(config, to)
+    ids: list[str] = []
+    for batch in sending.batches(posts):
+        try:
+            found.target.send(batch)
+            ids += [post["id"] for post in batch]
+        except sending.Refused as refusal:
+            _complain(faults, str(refusal))
+    tickets = _tickets(found, ids) if wait else None
+    _tell(ids, found.inbox, tickets, as_json)
+    sys.exit(1 if faults else 0)
+
+
+def _text(words: tuple[str, ...], event: str) -> str | None:
+    """Raises UsageError if there is none."""
+    if event == "delete":
+        return None
+    text = sys.stdin.read() if words == ("-",) else " ".join(words)
+    if not text.strip():
+        raise click.UsageError('there is no text: plaint send "my router is dead", or - to read it from standard input')
+    return text.rstrip("\n")
+
+
+def _post(
+    text: str | None, post_id: str | None, event: str, author: str | None, network: str | None, language: str | None
+) -> dict[str, Any]:
+    if event != "create" and not post_id:
+        raise click.UsageError(f"--event {event} needs the --id of the post")
+    given = {"text": text, "event": event if event != "create" else None, "network": network, "language": language}
+    post: dict[str, Any] = {"id": post_id or sending.new_id(), "source": sending.SOURCE}
+    post |= {name: value for name, value in given.items() if value is not None}
+    return post | ({"author": {"handle": author}} if author else {})
+
+
+def _tickets(found: sending.Found, ids: list[str]) -> list[dict[str, Any]]:
+    """Raises UsageError, Unavailable."""
+    if not found.inbox:
+        raise click.UsageError("--wait needs the inbox of a running `plaint up`; try plaint explain ID")
+    return [held for id_ in ids[:SHOWN_IDS] for held in sending.tickets_of(id_, found.inbox, TICKET_PATIENCE_S)]
+
+
+def _complain(faults: list[str], what: str) -> None:
+    faults.append(what)
+    click.echo(escaped(f"plaint: {what}"), err=True)
+
+
+def _tell(ids: list[str], inbox: str, tickets: list[dict[str, Any]] | None, as_json: bool) -> None:
+    if as_json:
+        found = {"accepted": len(ids), "ids": ids, "inbox": inbox or None}
+        click.echo(json.dumps(found if tickets is None else found | {"tickets": tickets}))
+        return
+    for id_ in ids[:SHOWN_IDS]:
+        click.echo(escaped(f"sent {id_}"))
+    if len(ids) > SHOWN_IDS:
+        click.echo(f"and {len(ids) - SHOWN_IDS} more")
+    for held in tickets or []:
+        ticket = held["ticket"]
+        click.echo(escaped(f"ticket for {held['queue']}, priority {ticket['priority']}: {ticket['why']}"))
+    if tickets is not None and not tickets:
+        click.echo("no ticket came of it")
+    if ids:
+        where = f"; tickets: {inbox}" if inbox else ""
+        click.echo(escaped(f"what becomes of it: plaint explain {ids[0]}{where}"))

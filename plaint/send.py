@@ -1,0 +1,261 @@
+"""Posts from the shell to plaint: by the door of the ``plaint up`` that runs here, or of another, or straight into Kafka.
+
+What costs time to import is imported where it is needed: a person waits for this command.
+"""
+
+import http.client
+import json
+import os
+import secrets
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import urlsplit
+
+from plaint.failures import Unavailable
+from plaint.running import find_running
+from schemas.faults import Fault, FaultsFound
+
+if TYPE_CHECKING:
+    from plaint.kafka.settings import KafkaSettings
+    from plaint.settings import Settings
+
+Json = dict[str, Any]
+
+SOURCE = "send"
+POSTS_PATH = "/v1/posts"
+BATCH_POSTS = 500
+BATCH_BYTES = 512 * 1024
+"""Of one request; a door takes more as shipped."""
+PATIENCE_S = 30.0
+"""How long a door that can't be reached, or has no room, is tried again."""
+FIRST_WAIT_S = 0.1
+REQUEST_S = 60.0
+MAX_ANSWER_BYTES = 256 * 1024
+TICKET_CHECK_S = 0.05
+
+
+class Refused(Exception):
+    """The door will never take these posts; the text is its answer."""
+
+
+class Target(Protocol):
+    """Where posts go."""
+
+    def send(self, posts: Sequence[Json]) -> None:
+        """Return once Kafka has them all. Raises Refused, Unavailable or PublishFailed."""
+        ...
+
+
+@dataclass(frozen=True)
+class Found:
+    """A target, and the address of the inbox where tickets of it can be seen, if there is one."""
+
+    target: Target
+    inbox: str = ""
+
+
+def new_id() -> str:
+    """An id for a post that has none."""
+    return f"send:{secrets.token_hex(8)}"
+
+
+def find_target(config: Path | None, to: str = "") -> Found:
+    """The door at ``to``; else the Kafka of the settings; else the door of the ``plaint up`` that runs here.
+
+    Raises SettingsInvalid or FaultsFound where there is none.
+    """
+    if to:
+        return Found(Door(to, lambda: _settings(config)))
+    running = find_running()
+    settings = _settings(config) if _are_given(config) else None
+    if settings is not None and settings.kafka.brokers and not (running and running.door and running.kafka is None):
+        return Found(KafkaTopic(settings.kafka))
+    if running is not None and running.door:
+        return Found(Door(running.door, lambda: settings or _settings(config)), running.inbox)
+    if running is not None:
+        what, mend = "the `plaint up` that runs here has no door", "start it without --exit-when-done and door.open"
+    else:
+        what = "no `plaint up` of this user is running, and the settings name no brokers"
+        mend = "start `plaint up` in another terminal, or give --to URL"
+    raise FaultsFound([Fault("door", what, mend)])
+
+
+def _are_given(config: Path | None) -> bool:
+    given = any(name.startswith(("PLAINT_KAFKA__", "PLAINT_KAFKA=", "PLAINT_DOOR")) for name in os.environ)
+    return config is not None or given or "PLAINT_KAFKA" in os.environ or Path("plaint.yaml").is_file()
+
+
+def _settings(config: Path | None) -> "Settings":
+    from plaint.settings import load_settings
+
+    return load_settings(config)
+
+
+class Door:
+    """An HTTP door. ``settings`` are asked for only if it wants a proof of who sends."""
+
+    def __init__(self, address: str, settings: Callable[[], "Settings"], patience_s: float = PATIENCE_S) -> None:
+        """Raises FaultsFound if the address is none."""
+        self._parts = urlsplit(address)
+        if self._parts.scheme not in ("http", "https") or not self._parts.hostname:
+            raise FaultsFound([Fault("--to", f"{address} is no address", "write http://HOST:PORT or https://HOST")])
+        self._address = address.rstrip("/").removesuffix(POSTS_PATH)
+        self._settings = settings
+        self._patience_s = patience_s
+        self._line: http.client.HTTPConnection | None = None
+        self._must_prove = False
+
+    def send(self, posts: Sequence[Json]) -> None:
+        """Send them in one request, again and again while it has no room. Raises Refused or Unavailable."""
+        body = json.dumps(posts[0] if len(posts) == 1 else posts, ensure_ascii=False).encode(errors="replace")
+        deadline, wait_s = time.monotonic() + self._patience_s, FIRST_WAIT_S
+        while True:
+            why, after_s = self._try(body)
+            if not why:
+                return
+            if time.monotonic() > deadline:
+                raise Unavailable(f"{self._address} does not take posts: {why}")
+            time.sleep(after_s or wait_s)
+            wait_s = min(2.0, wait_s * 2)
+
+    def _try(self, body: bytes) -> tuple[str, float]:
+        """Why it did not take them now, nothing if it did, and when to come back. Raises Refused."""
+        try:
+            status, retry_after, answer = self._post(body)
+        except (OSError, http.client.HTTPException) as error:
+            self._line = None
+            return str(error) or type(error).__name__, 0.0
+        if status == 401 and not self._must_prove:
+            self._must_prove = True
+            return self._try(body)
+        if status == 202:
+            return "", 0.0
+        if status in (429, 503):
+            return _detail(answer), float(retry_after) if retry_after.isdigit() else 0.0
+        raise Refused(f"{self._address} answered {status}: {_detail(answer)}")
+
+    def _post(self, body: bytes) -> tuple[int, str, bytes]:
+        headers = {"Content-Type": "application/json"} | (self._proof(body) if self._must_prove else {})
+        if self._line is None:
+            kind = http.client.HTTPSConnection if self._parts.scheme == "https" else http.client.HTTPConnection
+            self._line = kind(self._parts.hostname or "", self._parts.port, timeout=REQUEST_S)
+        self._line.request("POST", urlsplit(self._address).path + POSTS_PATH, body, headers)
+        answer = self._line.getresponse()
+        return answer.status, answer.headers.get("Retry-After", ""), answer.read(MAX_ANSWER_BYTES)
+
+    def _proof(self, body: bytes) -> dict[str, str]:
+        from ingest.http.keys import proof
+
+        door = self._settings().door
+        try:
+            found = proof(door.signing_keys(), door.tokens(), body)
+        except (OSError, ValueError) as error:
+            raise FaultsFound([Fault("door", str(error), "mend door.secret_file or door.token_file")]) from None
+        if not found:
+            mend = "set door.token or door.secret to one of its own, such as PLAINT_DOOR__TOKEN"
+            raise FaultsFound([Fault("door", "it asks who sends, and the settings have no secret or token", mend)])
+        return found
+
+
+def _detail(answer: bytes) -> str:
+    """What a door says is wrong."""
+    try:
+        problem = json.loads(answer)
+        faults = [f"{fault['pointer']}: {fault['detail']}" for fault in problem.get("errors", [])]
+        return "; ".join(faults) or str(problem["detail"])
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return answer[:200].decode(errors="replace")
+
+
+class KafkaTopic:
+    """plaint.posts of your own Kafka."""
+
+    def __init__(self, kafka: "KafkaSettings") -> None:
+        self._kafka = kafka
+
+    def send(self, posts: Sequence[Json]) -> None:
+        """Raises Refused for a post that is none, PublishFailed."""
+        from contextlib import closing
+
+        from pydantic import ValidationError
+
+        from ingest.publish import PostPublisher
+        from ingest.source import Found as FoundPost
+        from schemas.post import Post
+        from schemas.record import faults
+
+        try:
+            found = [Post.model_validate(post) for post in posts]
+        except ValidationError as error:
+            raise Refused(faults(error)) from None
+        with closing(PostPublisher(self._kafka.connection(), self._kafka.idempotent_producer)) as publisher:
+            for post in found:
+                publisher.put(FoundPost(post, post.id, b""), SOURCE)
+            publisher.drain()
+            if publisher.dead:
+                raise Refused("a post is too large; it is a dead letter now")
+
+
+def posts_in(lines: Iterable[bytes], complain: Callable[[int, str], None]) -> Iterator[Json]:
+    """The posts in JSON Lines; one without an id gets one that is made of its content, so that it repeats itself.
+
+    ``complain`` is told of each line that is no post.
+    """
+    from ingest.decode import post_from_json
+    from schemas.record import RecordInvalid
+
+    for number, line in enumerate(lines, start=1):
+        if line.isspace():
+            continue
+        try:
+            yield post_from_json(_with_id(line)).model_dump(mode="json", exclude_unset=True, exclude_none=True)
+        except RecordInvalid as refusal:
+            complain(number, refusal.detail)
+
+
+def _with_id(line: bytes) -> bytes:
+    try:
+        given = json.loads(line)
+    except (ValueError, RecursionError):
+        return line
+    if not isinstance(given, dict) or "id" in given:
+        return line
+    return json.dumps({"id": "line:" + blake2b(line.strip(), digest_size=16).hexdigest(), **given}).encode()
+
+
+def batches(posts: Iterable[Json]) -> Iterator[list[Json]]:
+    """As many as go into one request."""
+    batch: list[Json] = []
+    size = 0
+    for post in posts:
+        grown = len(json.dumps(post, ensure_ascii=False).encode(errors="replace"))
+        if batch and (len(batch) >= BATCH_POSTS or size + grown > BATCH_BYTES):
+            yield batch
+            batch, size = [], 0
+        batch.append(post)
+        size += grown
+    if batch:
+        yield batch
+
+
+def tickets_of(post_id: str, inbox: str, patience_s: float) -> list[Json]:
+    """The tickets of a post in this inbox, as soon as there is one; none if there is none for so long."""
+    parts = urlsplit(inbox)
+    deadline = time.monotonic() + patience_s
+    while True:
+        line = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=5)
+        try:
+            line.request("GET", "/api/tickets?limit=100")
+            found = json.loads(line.getresponse().read())["tickets"]
+        except (OSError, http.client.HTTPException, ValueError, KeyError) as error:
+            raise Unavailable(f"the inbox at {inbox} does not answer: {error}") from None
+        finally:
+            line.close()
+        mine = [held for held in found if (held["ticket"] or {}).get("post_id") == post_id]
+        if mine or time.monotonic() > deadline:
+            return mine
+        time.sleep(TICKET_CHECK_S)
