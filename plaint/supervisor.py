@@ -120,10 +120,13 @@ class Supervisor:
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         dice: Callable[[], float] = random.random,
+        hung_up: Callable[[], bool] | None = None,
     ) -> None:
+        """``hung_up`` is called for a SIGHUP and says whether that was all it meant; else it ends everything."""
         self._groups = [[_Kept(child) for child in group] for group in groups]
         self._policy = policy
         self._write, self._clock, self._sleep, self._dice = write, clock, sleep, dice
+        self._hung_up = hung_up
         self._width = max((len(child.name) for group in groups for child in group), default=0)
         self._end: asyncio.Future[int] | None = None
         self._hurry = asyncio.Event()
@@ -140,7 +143,7 @@ class Supervisor:
         """
         loop = asyncio.get_running_loop()
         self._end = loop.create_future()
-        signals = [number for number in ENDING if signal.getsignal(number) is not signal.SIG_IGN]
+        signals = [number for number in ENDING if self._heeds(number)]
         for number in signals:
             loop.add_signal_handler(number, self._signalled, number)
         watch = asyncio.create_task(self._watch(guard)) if guard is not None else None
@@ -175,7 +178,16 @@ class Supervisor:
         if self._once_left:
             await self._once_done.wait()
 
+    def _heeds(self, number: int) -> bool:
+        has_meaning = number == signal.SIGHUP and self._hung_up is not None
+        return has_meaning or signal.getsignal(number) is not signal.SIG_IGN
+
     def _signalled(self, number: int) -> None:
+        is_hangup = number == signal.SIGHUP
+        if is_hangup and self._hung_up is not None and self._hung_up():
+            return
+        if is_hangup and self._end is not None and self._end.done():
+            return  # of a closed terminal the kernel tells, and the shell too: that is no hurry
         if self._end is None or self._end.done():
             log.warning("second %s: killing what is left", signal.Signals(number).name)
             self._hurry.set()

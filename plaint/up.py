@@ -8,6 +8,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from secrets import token_urlsafe
 
@@ -20,6 +21,8 @@ from plaint.broker.process import Broker, free_port, is_free
 from plaint.broker.start import start_broker
 from plaint.census import Census
 from plaint.failures import EXIT_FAILED, EXIT_INTERRUPTED
+from plaint.hangup import Hangup
+from plaint.hot_routes import RunRoutes
 from plaint.inbox.settings import DEFAULT_PORT
 from plaint.kafka.topics import ensure_topics
 from plaint.monitoring.gather import RunMonitor, child_settings
@@ -66,6 +69,11 @@ class Plan:
     def is_finite(self) -> bool:
         """Whether all sources come to an end."""
         return bool(self.settings.sources) and not any(source.loop for source in self.settings.sources)
+
+    def routed_by(self, file: Path) -> "Plan":
+        """The same with this file of routes."""
+        route = self.settings.route.model_copy(update={"routes": file})
+        return replace(self, settings=self.settings.model_copy(update={"route": route}))
 
     def on(self, broker: Broker) -> "Plan":
         """The same on a broker that was started for it."""
@@ -132,7 +140,8 @@ class Run:
         """
         with tempfile.TemporaryDirectory(prefix="plaint-") as folder:
             planned = plan(self._settings, Path(folder), ends=self._exit_when_done)
-            table = RouteTable.load(planned.settings.route.routes, planned.destinations)
+            routes = RunRoutes(planned.settings.route.routes, planned.destinations, planned.folder)
+            planned = planned.routed_by(routes.copy)
             with _broker(self._settings) as broker:
                 if broker is not None:
                     say(broker.describe())
@@ -151,7 +160,7 @@ class Run:
                 ):
                     if monitoring:
                         say(f"monitoring: {monitoring}/metrics")
-                    code = asyncio.run(self._supervise(planned, broker, table, monitor, say))
+                    code = asyncio.run(self._supervise(planned, broker, routes, monitor, say))
         unfinished = self._exit_when_done and self.summary is None
         return code or (EXIT_INTERRUPTED if unfinished else 0)
 
@@ -159,19 +168,28 @@ class Run:
         self,
         planned: Plan,
         broker: Broker | None,
-        table: RouteTable,
+        routes: RunRoutes,
         monitor: RunMonitor,
         say: Callable[[str], None],
     ) -> int:
-        supervisor = Supervisor(children(planned))
+        hangup = Hangup()
+
+        def hung_up() -> bool:
+            if hangup.means_end():
+                return False
+            routes.want()
+            return True
+
+        supervisor = Supervisor(children(planned), hung_up=hung_up)
         monitor.looks = supervisor.looks
         if planned.inbox:
             say(f"inbox: {planned.inbox}")
         if planned.door:
             say(f'door: {planned.door}, for posts: plaint send "my router is dead"')
         async with contextlib.AsyncExitStack() as stack:
+            count: Callable[[RouteTable], None] = _not_counted
             if planned.is_finite:
-                census = Census(table, planned.destinations)
+                census = Census(routes.table, planned.destinations)
                 fresh = broker is not None and not broker.keeps_data
                 remember = planned.settings.route.remember
                 follower = Follower(planned.settings.kafka, census, planned.destinations, fresh, remember)
@@ -180,6 +198,11 @@ class Run:
                 counting = asyncio.create_task(self._count(planned, supervisor, follower, census, say))
                 stack.push_async_callback(_cancelled, counting)
                 counting.add_done_callback(lambda task: _stop_if_failed(supervisor, task))
+                count = partial(_count_with, census, follower)
+            following = asyncio.create_task(routes.follow(partial(_pid, supervisor, "route"), count))
+            stack.push_async_callback(_cancelled, following)
+            stack.callback(routes.retract)
+            asyncio.get_running_loop().call_soon(routes.announce)  # once the supervisor heeds signals
             return await supervisor.run(broker.ended() if broker else None)
 
     async def _count(
@@ -206,6 +229,20 @@ class Run:
         else:
             say(self.summary.text())
             say("still up; Ctrl-C ends it")
+
+
+def _not_counted(_: RouteTable) -> None:
+    """A run without end is not counted."""
+
+
+def _count_with(census: Census, follower: Follower, table: RouteTable) -> None:
+    census.add_table(table)
+    follower.triages_again()
+
+
+def _pid(supervisor: Supervisor, name: str) -> int | None:
+    """The process id of a child while it runs."""
+    return next((look.pid for look in supervisor.looks() if look.name == name), None)
 
 
 def _stop_if_failed(supervisor: Supervisor, counting: "asyncio.Task[None]") -> None:

@@ -1,10 +1,14 @@
 """The route worker: plaint.triaged → plaint.tickets.<destination>."""
 
+import os
+import signal
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import NoReturn
 
+from plaint.hangup import Hangup
+from plaint.hot_routes import WorkerRoutes, on_hangup
 from plaint.kafka.publisher import OutRecord
 from plaint.kafka.settings import KafkaSettings
 from plaint.workers.faust_worker import run_stage
@@ -29,21 +33,28 @@ class RouteStage:
     second time, and a model may then waver: a second intent would make a second ticket at another destination. So the
     tickets of a record hang on what stands before it on its partition: a worker that takes over reads that again, up to
     ``remember`` records, and every worker comes to the same tickets.
+
+    A batch is routed by one table: another one is taken up between two of them.
     """
 
     name = "route"
     input_topic = topics.TRIAGED
 
     def __init__(self, table: RouteTable, partitions: int, remember: int) -> None:
-        self._table = table
+        self._table = self._newest = table
         self._partitions = partitions
         self._remember = remember
         self._seen: defaultdict[int, Seen] = defaultdict(lambda: Seen(remember))
         self._next: dict[int, int] = {}
         self._batch: list[tuple[int, Post]] = []
 
+    def use(self, table: RouteTable) -> None:
+        """Route by this table from the next batch on. Any thread may call it."""
+        self._newest = table
+
     def unknown(self, records: Sequence[InRecord]) -> list[Stretch]:
         """See Stage: from where this worker's knowledge of the partition ends to its first record here."""
+        self._table = self._newest  # it is asked at the beginning of each batch
         first: dict[int, int] = {}
         for record in records:
             first.setdefault(record.partition, record.offset)
@@ -93,6 +104,20 @@ class RouteStage:
 def route(
     kafka: KafkaSettings, settings: RouteSettings, destinations: Sequence[str], instance: str | None = None
 ) -> NoReturn:
-    """Run the route worker in this process until it is told to end."""
-    stage = RouteStage(RouteTable.load(settings.routes, destinations), kafka.partitions, settings.remember)
-    run_stage(kafka, stage, CANARY, batch=512, linger_s=0.05, instance=instance)
+    """Run the route worker in this process until it is told to end. SIGHUP has it read the routes again."""
+    hangup = Hangup()
+    routes = WorkerRoutes(kafka, settings.routes, destinations)
+    stage = RouteStage(routes.table, kafka.partitions, settings.remember)
+
+    def hung_up() -> None:
+        if hangup.means_end():
+            os.kill(os.getpid(), signal.SIGTERM)
+        else:
+            routes.reload(stage.use)
+
+    on_hangup(hung_up)
+    routes.announce()
+    try:
+        run_stage(kafka, stage, CANARY, batch=512, linger_s=0.05, instance=instance)
+    finally:
+        routes.retract()

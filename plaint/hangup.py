@@ -1,0 +1,31 @@
+"""What SIGHUP means: read the routes again, or, where the terminal was closed, end.
+
+nginx, Prometheus and Vector read their files again on SIGHUP, always. A terminal that is closed sends it too, and what was
+started in it would run on unseen, with a broker and an inbox. So the signal ends a process whose terminal is gone, and
+only that one: with a terminal that is still there, without one (systemd, a container, cron) and under nohup it reads
+the routes again.
+"""
+
+import os
+import signal
+
+
+class Hangup:
+    """Tells the two meanings apart. Made when the process starts: it notes whether there is a terminal to lose."""
+
+    def __init__(self) -> None:
+        is_ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN  # nohup
+        self._had_terminal = not is_ignored and has_terminal()
+
+    def means_end(self) -> bool:
+        """Whether a SIGHUP that just came was the end of the terminal."""
+        return self._had_terminal and not has_terminal()
+
+
+def has_terminal() -> bool:
+    """Whether this process has a controlling terminal that still works. Of a closed one /dev/tty can't be opened."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True
