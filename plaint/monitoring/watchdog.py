@@ -11,7 +11,7 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from threading import Thread
@@ -84,6 +84,48 @@ class StallClock:
         return max(found, key=lambda one: one[2], default=None)
 
 
+Probe = Callable[[KafkaSettings, str, str, Collection[int]], Awaitable[dict[int, Standing]]]
+"""See ``probe``."""
+
+
+async def probe(kafka: KafkaSettings, group: str, topic: str, partitions: Collection[int]) -> dict[int, Standing]:
+    """Where ``group`` stands on these partitions of ``topic``; joins nothing, changes nothing.
+
+    Raises aiokafka.errors.KafkaError or OSError if the broker does not tell.
+    """
+    consumer = AIOKafkaConsumer(
+        **kafka.connection(),
+        client_id="plaint-watchdog",
+        group_id=group,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        fetch_max_wait_ms=500,
+        max_partition_fetch_bytes=64 * 1024,
+    )
+    try:
+        await consumer.start()
+        tps = [TopicPartition(topic, number) for number in partitions]
+        consumer.assign(tps)
+        committed = {tp: await consumer.committed(tp) for tp in tps}
+        if fresh := [tp for tp in tps if committed[tp] is None]:
+            committed |= await consumer.beginning_offsets(fresh)
+        for tp in tps:
+            consumer.seek(tp, committed[tp])
+        have = await _with_records(consumer, set(tps))
+        return {tp.partition: Standing(committed[tp], consumer.highwater(tp), tp in have) for tp in tps}
+    finally:
+        await consumer.stop()
+
+
+async def _with_records(consumer: AIOKafkaConsumer, tps: set[TopicPartition]) -> set[TopicPartition]:
+    """Those of ``tps`` that give a record from where the consumer stands."""
+    have: set[TopicPartition] = set()
+    while have != tps and (found := await consumer.getmany(timeout_ms=QUIET_MS)):
+        have |= found.keys()
+        consumer.pause(*found)
+    return have
+
+
 class Watchdog:
     """Looks at one stage again and again. ``end`` must end the process; it gets the reason."""
 
@@ -94,6 +136,7 @@ class Watchdog:
         settings: MonitoringSettings,
         end: Callable[[str], object] | None = None,
         now: Callable[[], float] = time.monotonic,
+        probe: Probe = probe,
     ) -> None:
         self.why = ""
         """Why the stage is unhealthy; empty while it is not."""
@@ -107,6 +150,7 @@ class Watchdog:
         self._ends_it = settings.on_stall == "end"
         self._end = end or end_process
         self._now = now
+        self._probe = probe
         self._clock = StallClock()
         self._known: dict[int, int | None] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -148,7 +192,7 @@ class Watchdog:
         try:
             async with asyncio.timeout(PROBE_S):
                 # Without a partition to look at the broker is asked all the same: whether it is there matters.
-                found = await probe(self._kafka, self._watched.group, self._watched.topic, still or [0])
+                found = await self._probe(self._kafka, self._watched.group, self._watched.topic, still or [0])
         except (KafkaError, OSError, TimeoutError) as error:
             self.broker_away = f"no answer: {type(error).__name__}"
             self._judge({})
@@ -179,44 +223,6 @@ class Watchdog:
         self.why = why
         if self._ends_it and seconds >= 2 * self._stall_s:
             self._end(why)
-
-
-async def probe(kafka: KafkaSettings, group: str, topic: str, partitions: Collection[int]) -> dict[int, Standing]:
-    """Where ``group`` stands on these partitions of ``topic``; joins nothing, changes nothing.
-
-    Raises aiokafka.errors.KafkaError or OSError if the broker does not tell.
-    """
-    consumer = AIOKafkaConsumer(
-        **kafka.connection(),
-        client_id="plaint-watchdog",
-        group_id=group,
-        enable_auto_commit=False,
-        auto_offset_reset="earliest",
-        fetch_max_wait_ms=500,
-        max_partition_fetch_bytes=64 * 1024,
-    )
-    await consumer.start()
-    try:
-        tps = [TopicPartition(topic, number) for number in partitions]
-        consumer.assign(tps)
-        committed = {tp: await consumer.committed(tp) for tp in tps}
-        if fresh := [tp for tp in tps if committed[tp] is None]:
-            committed |= await consumer.beginning_offsets(fresh)
-        for tp in tps:
-            consumer.seek(tp, committed[tp])
-        have = await _with_records(consumer, set(tps))
-        return {tp.partition: Standing(committed[tp], consumer.highwater(tp), tp in have) for tp in tps}
-    finally:
-        await consumer.stop()
-
-
-async def _with_records(consumer: AIOKafkaConsumer, tps: set[TopicPartition]) -> set[TopicPartition]:
-    """Those of ``tps`` that give a record from where the consumer stands."""
-    have: set[TopicPartition] = set()
-    while have != tps and (found := await consumer.getmany(timeout_ms=QUIET_MS)):
-        have |= found.keys()
-        consumer.pause(*found)
-    return have
 
 
 def end_process(why: str) -> None:
