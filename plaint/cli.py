@@ -24,6 +24,7 @@ COMMANDS = {
     "doctor": ("plaint.commands.doctor:doctor", "Try all that plaint needs, and say how to mend what is wrong."),
     "topics": ("plaint.commands.topics:topics", "Show, create or print the topics, and the rights that go with them."),
     "destination": ("plaint.commands.destination:destination", "Turn a destination off or on again."),
+    "explain": ("plaint.commands.explain:explain", "Say why a post has a ticket, or none."),
     "inbox": ("plaint.commands.inbox:inbox", "Receive webhooks on this machine and show them as tickets."),
 }
 """Where each command lives and what it does; imported when it is asked for: ``plaint --help`` costs no model, no Kafka."""

@@ -11,6 +11,27 @@ from schemas.record import MAX_RECORD_BYTES, Record
 
 Header = tuple[str, bytes]
 MAX_DETAIL_CHARS = 2000
+_MARK = "plaint-replayed-"
+
+
+class Replayed(Record):
+    """The mark that a dead letter was sent again: a record without text beside it in ``plaint.deadletters``.
+
+    ``letter`` is the partition and offset of that letter, ``2@17``; ``place`` is where the copy of its record lies.
+    """
+
+    letter: str
+    place: str
+    at: Moment
+
+    def headers(self) -> list[Header]:
+        """Kafka headers; no name is one of a dead letter's, so that neither is taken for the other."""
+        return [(f"{_MARK}{name}", str(field).encode()) for name, field in self.model_dump(mode="json").items()]
+
+    @classmethod
+    def from_kafka(cls, headers: Sequence[Header]) -> Self:
+        """Read one back. Raises pydantic.ValidationError if the headers aren't a mark's."""
+        return cls.model_validate({name.removeprefix(_MARK): field.decode("utf-8", "replace") for name, field in headers})
 
 
 class DeadLetter(Record):

@@ -24,6 +24,11 @@ def ticket_partition(key: str, partitions: int) -> int:
     return int(key[:8], 16) % partitions
 
 
+def message_id(key: str, revision: int, generation: int) -> str:
+    """The same over all tries, another for each revision and for each time that a person has it sent anew."""
+    return f"{key}-{revision}-{generation}" if generation else f"{key}-{revision}"
+
+
 class Ticket(Record):
     """One revision of a ticket at one destination. The highest revision wins; a withdraw has no text and no author.
 

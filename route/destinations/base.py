@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol, runtime_checkable
 
-from schemas.ticket import Op, Ticket
+from schemas.ticket import Op, Ticket, message_id
 
 
 class Idempotency(StrEnum):
@@ -34,9 +34,8 @@ class Parcel:
 
     @property
     def message_id(self) -> str:
-        """The same over all tries, another for each revision and for each time that a person has it sent anew."""
-        again = f"-{self.generation}" if self.generation else ""
-        return f"{self.key}-{self.revision}{again}"
+        """See schemas.ticket.message_id."""
+        return message_id(self.key, self.revision, self.generation)
 
     def ticket(self) -> Ticket:
         """The body as a model. Raises RecordInvalid if the log holds one that this version can't read."""

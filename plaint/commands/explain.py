@@ -1,0 +1,57 @@
+"""``plaint explain POST``: why a post has a ticket, or none."""
+
+import asyncio
+import sys
+from pathlib import Path
+
+import click
+
+from plaint.explain import explain as look
+from plaint.running import destinations_at_hand, kafka_at_hand
+from plaint.settings import load_settings
+from plaint.tools.explain_text import lines
+from plaint.tools.routes import table_at_hand
+from plaint.tools.terminal import Reading, json_line, leaving_early
+
+
+@click.command()
+@click.argument("post")
+@click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
+@click.option("--everywhere", is_flag=True, help="Look on every partition, for producers that choose them otherwise.")
+@click.pass_obj
+def explain(config: Path | None, post: str, as_json: bool, everywhere: bool) -> None:
+    """Say all that is known of the post with this id: why it has a ticket, or none.
+
+    Its revisions, its label with each part of the urgency, the rules that did not take it and the one that did, its
+    tickets with every attempt, what was dropped, dead letters, and what can't be known any more. Exit code 1 if nothing
+    is known.
+
+    Needs Describe and Read on plaint.posts, plaint.triaged, plaint.deadletters, plaint.tickets.* and plaint.deliveries.*.
+
+    \b
+    plaint explain at://did:plc:abc/app.bsky.feed.post/3k
+    plaint explain 1234567 --json | jq .summary
+    """
+    settings = load_settings(config)
+    kafka, destinations = kafka_at_hand(settings), destinations_at_hand(settings)
+    reading = Reading("reading")
+    try:
+        told = asyncio.run(
+            look(
+                kafka,
+                destinations,
+                table_at_hand(settings, destinations),
+                post,
+                everywhere=everywhere,
+                progress=reading,
+            )
+        )
+    finally:
+        reading.end()
+    with leaving_early():
+        if as_json:
+            click.echo(json_line(told.model_dump(mode="json")))
+        else:
+            for line in lines(told):
+                click.echo(line)
+    sys.exit(0 if told.found else 1)

@@ -1,0 +1,222 @@
+"""Why a post has a ticket, or none: everything that the topics hold of it, put in order."""
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+
+import orjson
+
+from plaint.explanation import Explanation, Step, TicketAsked, TicketLife, TicketState
+from plaint.kafka.reading import Progress, Stored, TopicReader, Where, partition_of
+from plaint.kafka.settings import KafkaSettings
+from plaint.tools.letters import LetterBook
+from plaint.tools.logbook import LogBook, step_of
+from plaint.tools.verdicts import labels_of, posts_of, routing_of, triage_in
+from plaint.tools.words import checks, summary, unknowns
+from route.rules import RouteTable
+from schemas import topics
+from schemas.deadletter import DeadLetter
+from schemas.record import RecordDropped, RecordInvalid
+from schemas.ticket import Ticket, message_id, ticket_key, ticket_partition
+
+__all__ = ["Explanation", "explain"]
+
+_STATES: dict[str, TicketState] = {"accepted": "accepted", "sending": "sending", "done": "done", "dead": "dead"}
+MIN_TELLING_ID = 6
+"""An id that is shorter stands in many a record by chance."""
+
+
+async def explain(
+    kafka: KafkaSettings,
+    destinations: Iterable[str],
+    table: RouteTable | None,
+    post_id: str,
+    *,
+    everywhere: bool = False,
+    progress: Progress | None = None,
+) -> Explanation:
+    """What is known of the post with this id. ``table`` None: the routes can't be read, and say nothing.
+
+    Reads the partitions on which plaint puts what belongs to the post, all of plaint.deadletters, and, if nothing is found
+    there or ``everywhere`` is set, the other partitions of posts and triages too: a foreign producer may choose them
+    otherwise. Raises as TopicReader does.
+    """
+    found = _Found(post_id, tuple(destinations))
+    async with TopicReader(kafka) as reader:
+        there = await reader.partitions(found.topics)
+        near = found.near(there)
+        async for record in reader.scan(near, progress=progress):
+            found.add(record)
+        if everywhere or not (found.posts or found.triages):
+            async for record in reader.scan(_rest(there, near), progress=progress):
+                found.add(record)
+    return found.explanation(table, [name for name in found.topics if name not in there])
+
+
+def _rest(there: Where, near: Where) -> dict[str, list[int]]:
+    """The partitions of posts and triages that were not read yet."""
+    read = {name: set(near.get(name, ())) for name in (topics.POSTS, topics.TRIAGED)}
+    return {name: [number for number in there.get(name, ()) if number not in read[name]] for name in read}
+
+
+class _Found:
+    """The records that concern one post."""
+
+    def __init__(self, post_id: str, destinations: tuple[str, ...]) -> None:
+        self.post_id = post_id
+        self.posts: list[Stored] = []
+        self.triages: list[Stored] = []
+        self._key = post_id.encode("utf-8", "replace")
+        self._keys = {name: ticket_key(self._key.decode(), name) for name in destinations}
+        self._asked: dict[str, list[TicketAsked]] = {name: [] for name in destinations}
+        self._steps: dict[str, list[Step]] = {name: [] for name in destinations}
+        self._books = {name: LogBook() for name in destinations}
+        self._tickets = {topics.tickets(name): name for name in destinations}
+        self._logs = {topics.deliveries(name): name for name in destinations}
+        self._letters = LetterBook(self._concerned)
+
+    @property
+    def topics(self) -> list[str]:
+        """All that may hold something of it."""
+        return [topics.POSTS, topics.TRIAGED, *self._tickets, *self._logs, topics.DEAD_LETTERS]
+
+    def near(self, there: Where) -> dict[str, list[int]]:
+        """Where plaint itself puts what belongs to this post."""
+        found = {}
+        for name, numbers in there.items():
+            if name in (topics.POSTS, topics.TRIAGED):
+                found[name] = [partition_of(self._key, len(numbers))]
+            elif name == topics.DEAD_LETTERS:
+                found[name] = list(numbers)
+            else:
+                destination = self._tickets.get(name) or self._logs[name]
+                found[name] = [ticket_partition(self._keys[destination], len(numbers))]
+        return found
+
+    # -- collecting ----------------------------------------------------------------------------------------------
+
+    def add(self, record: Stored) -> None:
+        """Take in a record of any of these topics."""
+        if record.topic == topics.POSTS:
+            if record.key == self._key or (not record.key and _id_in(record.value) == self.post_id):
+                self.posts.append(record)
+        elif record.topic == topics.TRIAGED:
+            if record.key == self._key:
+                self.triages.append(record)
+        elif record.topic == topics.DEAD_LETTERS:
+            held = self._letters.add(record)
+            if held is not None:
+                held.certain = held.letter.key != b"" or _id_in(record.value) is not None
+        elif record.topic in self._tickets:
+            self._add_ticket(self._tickets[record.topic], record)
+        else:
+            self._add_step(self._logs[record.topic], record)
+
+    def _add_ticket(self, destination: str, record: Stored) -> None:
+        if record.key != self._keys[destination].encode():
+            return
+        try:
+            ticket = Ticket.from_bytes(record.value)
+        except (RecordInvalid, RecordDropped):
+            return  # it has a dead letter
+        self._asked[destination].append(
+            TicketAsked(
+                place=record.place,
+                at=record.at,
+                op=ticket.op,
+                revision=ticket.revision,
+                generation=ticket.generation,
+                rule=ticket.rule,
+                why=ticket.why,
+                priority=ticket.priority,
+                team=ticket.team,
+            )
+        )
+
+    def _add_step(self, destination: str, record: Stored) -> None:
+        told = self._books[destination].feed(record)
+        if told is not None and told.entry.key == self._keys[destination]:
+            step = step_of(record, told.counts)
+            if step is not None:
+                self._steps[destination].append(step)
+
+    def _concerned(self, letter: DeadLetter, record: Stored) -> bool:
+        if letter.key:
+            keys = {self._key[:1024], *(key.encode() for key in self._keys.values())}
+            return letter.key in keys
+        said = _id_in(letter.value)
+        if said is not None:
+            return said == self.post_id
+        return len(self.post_id) >= MIN_TELLING_ID and self._key in letter.value
+
+    # -- putting in order ----------------------------------------------------------------------------------------
+
+    def explanation(self, table: RouteTable | None, missing: Sequence[str]) -> Explanation:
+        """All of it. ``missing`` are topics that don't exist or that this user may not see."""
+        triages = [(record, triage) for record in self.triages if (triage := triage_in(record)) is not None]
+        letters = sorted(self._letters.letters.values(), key=lambda held: held.letter.at)
+        labels, label_drops = labels_of(triages)
+        posts, post_drops = posts_of(self.posts, {label.revision for label in labels}, letters)
+        routing, route_drops = routing_of(triages, labels, table)
+        lives = tuple(self._life(name) for name in self._keys)
+        facts = Explanation(
+            post_id=self.post_id,
+            at=datetime.now(UTC),
+            found=bool(posts or labels or letters or any(life.state != "none" for life in lives)),
+            summary="",
+            posts=tuple(posts),
+            labels=tuple(labels),
+            routing=routing,
+            tickets=lives,
+            dead_letters=tuple(held.shape() for held in letters),
+            drops=(*post_drops, *label_drops, *route_drops),
+        )
+        told = {"summary": summary(facts), "unknown": unknowns(facts, missing, table is None), "check": checks(facts)}
+        return facts.model_copy(update=told)
+
+    def _life(self, destination: str) -> TicketLife:
+        key, asked, steps = self._keys[destination], self._asked[destination], self._steps[destination]
+        counting = [step for step in steps if step.counts]
+        last = counting[-1] if counting else None
+        version = max(((one.revision, one.generation) for one in asked), default=(0, 0))
+        state: TicketState = "asked" if asked else "none"
+        if last is not None:
+            state, version = _STATES[last.state], (last.revision, last.generation)
+        sent, begun = _requests(steps)
+        return TicketLife(
+            destination=destination,
+            key=key,
+            webhook_id=message_id(key, *version),
+            state=state,
+            asked=tuple(asked),
+            steps=tuple(steps),
+            requests=sent,
+            requests_lost=max(0, begun - sent),
+            next_try=last.due_at if last and state in ("accepted", "sending") else None,
+            status=last.status if last else None,
+            reason=last.reason if last else "",
+            remote_id=last.remote_id if last else "",
+            remote_url=last.remote_url if last else "",
+        )
+
+
+def _requests(steps: Iterable[Step]) -> tuple[int, int]:
+    """How many requests the log tells of, and how many began as far as its counts say."""
+    sent, begun = 0, dict[tuple[int, int], int]()
+    for step in steps:
+        version = step.revision, step.generation
+        sent += step.state == "sending"
+        begun[version] = max(step.attempt, begun.get(version, 0))
+    return sent, sum(begun.values())
+
+
+def _id_in(value: bytes | None) -> str | None:
+    """The id of the post in a record of any topic, if it is JSON that names one."""
+    try:
+        fields = orjson.loads(value or b"")
+    except orjson.JSONDecodeError:
+        return None
+    if not isinstance(fields, dict):
+        return None
+    post = fields.get("post")
+    found = fields.get("post_id", post.get("id") if isinstance(post, dict) else fields.get("id"))
+    return str(found) if isinstance(found, str | int) else None
