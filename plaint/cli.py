@@ -20,6 +20,7 @@ COMMANDS = {
     "send": ("plaint.commands.send:send", "Send a post from the shell."),
     "classify": ("plaint.commands.classify:classify", "Label posts from standard input."),
     "check-config": ("plaint.commands.check_config:check_config", "Check the settings and the routes."),
+    "reload": ("plaint.commands.reload:reload_", "Have the running plaint read its routes again."),
     "status": ("plaint.commands.status:status", "Show how each stage is, and what to do about what is wrong."),
     "doctor": ("plaint.commands.doctor:doctor", "Try all that plaint needs, and say how to mend what is wrong."),
     "topics": ("plaint.commands.topics:topics", "Show, create or print the topics, and the rights that go with them."),

@@ -1,0 +1,52 @@
+"""``plaint reload``: have the running plaint read its routes again."""
+
+import sys
+from pathlib import Path
+
+import click
+import orjson
+
+from plaint.logs import escaped
+from plaint.reloading import faults_before, reload, restarts_needed, targets
+from plaint.settings import load_settings
+
+
+@click.command("reload")
+@click.option("--json", "as_json", is_flag=True, help="As JSON: a list of what became of each process.")
+@click.pass_obj
+def reload_(config: Path | None, as_json: bool) -> None:
+    """Have the running plaint read its routes again, and wait until it uses them.
+
+    Checks the file first: if it has faults they are told, and the running plaint is left alone. Finds `plaint up`, else the
+    `plaint run route` of this user on this machine; elsewhere send SIGHUP to the process. Settings are not read again.
+
+    Exit code 0 if the new routes are in use, 1 if they have faults, 69 if nobody runs.
+
+    \b
+    plaint reload
+    plaint reload --json | jq -r '.[].version'
+    """
+    settings = load_settings(config)
+    found = targets()
+    for line in restarts_needed(settings, found):
+        click.echo(escaped(f"note: {line}"), err=True)
+    wrong = faults_before(found)
+    if wrong:
+        _tell(wrong)
+        click.echo("nothing was reloaded", err=True)
+        sys.exit(1)
+    done = [reload(known) for known in found]
+    if as_json:
+        click.echo(orjson.dumps([one.model_dump() for one in done]))
+    for one in done:
+        _tell(one.faults)
+        if not as_json or one.faults:
+            click.echo(escaped(one.text), err=bool(one.faults))
+    sys.exit(1 if any(one.faults for one in done) else 0)
+
+
+def _tell(faults: "list[str] | tuple[str, ...]") -> None:
+    for fault in faults:
+        click.echo(escaped(fault), err=True)
+    if faults:
+        click.echo(f"{len(faults)} fault{'s' * (len(faults) > 1)}", err=True)
