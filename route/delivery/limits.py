@@ -52,11 +52,10 @@ class RequestLimit:
     def __init__(self, per_minute: int, partitions: int) -> None:
         self._per_minute = per_minute
         self._partitions = partitions
-        self._budget = 0
-        self._window_s = MINUTE_S
         self._spent: list[float] = []
         self._under_way = 0
         self._last = -math.inf
+        self.own(range(partitions))
 
     def own(self, numbers: Collection[int]) -> None:
         """These partitions are ours from now on."""
@@ -146,12 +145,11 @@ class AuthorLimit:
 
 
 class Limits:
-    """Both limits of a destination, as far as it has them."""
+    """Both limits of a destination, as far as it has them. At first all partitions are ours."""
 
     def __init__(self, per_minute: int | None, per_author: int | None, partitions: int) -> None:
         self._requests = RequestLimit(per_minute, partitions) if per_minute else None
         self._authors = AuthorLimit(per_author, partitions) if per_author else None
-        self.own(range(partitions))
 
     @property
     def are_set(self) -> bool:
