@@ -23,6 +23,7 @@ COMMANDS = {
     "reload": ("plaint.commands.reload:reload_", "Have the running plaint read its routes again."),
     "status": ("plaint.commands.status:status", "Show how each stage is, and what to do about what is wrong."),
     "doctor": ("plaint.commands.doctor:doctor", "Try all that plaint needs, and say how to mend what is wrong."),
+    "forget": ("plaint.commands.forget:forget", "Erase what is held of a post or an author, and say what stays."),
     "topics": ("plaint.commands.topics:topics", "Show, create or print the topics, and the rights that go with them."),
     "destination": ("plaint.commands.destination:destination", "Turn a destination off or on again."),
     "explain": ("plaint.commands.explain:explain", "Say why a post has a ticket, or none."),

@@ -18,6 +18,7 @@ from plaint.kafka.admin import BrokerAway, open_admin
 from plaint.kafka.backlog import Backlog, backlogs
 from plaint.kafka.groups import GroupState, committed_offsets, group_states
 from plaint.kafka.reading import TopicReader
+from plaint.kafka.rights import DELIVER
 from plaint.kafka.settings import KafkaSettings
 from plaint.monitoring.state import ChildState, LastError, StageState
 from schemas import topics
@@ -90,14 +91,14 @@ class _Seen:
     brokers: list[Address] = field(default_factory=list)
     backlogs: dict[str, dict[int, Backlog]] = field(default_factory=dict)
     moving: dict[str, bool] = field(default_factory=dict)
-    open: dict[str, OpenTickets | None] = field(default_factory=dict)
+    open: dict[str, OpenTickets] = field(default_factory=dict)
     dead: dict[str, list[DeadTally]] = field(default_factory=dict)
     troubles: list[Finding] = field(default_factory=list)
 
 
 def consumers(destinations: Sequence[str]) -> dict[str, str]:
     """The stages that read a topic, in the order of the way, with that topic."""
-    delivering = {f"deliver-{name}": topics.tickets(name) for name in destinations}
+    delivering = {DELIVER + name: topics.tickets(name) for name in destinations}
     return {"classify": topics.POSTS, "route": topics.TRIAGED, **delivering}
 
 
@@ -180,9 +181,9 @@ async def _more(kafka: KafkaSettings, inputs: Mapping[str, str], told: Told, see
 async def _read(kafka: KafkaSettings, inputs: Mapping[str, str], quiet: Sequence[str], seen: _Seen) -> None:
     async with TopicReader(kafka) as reader:
         seen.dead = await dead_letters(reader, datetime.now(UTC) - DEAD_SINCE, inputs, LOG_S)
-        for name in quiet:
-            if name.startswith("deliver-"):
-                seen.open[name] = await open_tickets(reader, name.removeprefix("deliver-"), LOG_S)
+        delivering = [name.removeprefix(DELIVER) for name in quiet if name.startswith(DELIVER)]
+        if delivering and (found := await open_tickets(reader, delivering, LOG_S)) is not None:
+            seen.open = {DELIVER + name: tickets for name, tickets in found.items()}
 
 
 async def _watch(kafka: KafkaSettings, inputs: Mapping[str, str], quiet: Sequence[str], seen: _Seen) -> None:
@@ -221,7 +222,7 @@ def _stage(
     error = max((state.last_error for state in states if state.last_error), key=lambda one: one.at, default=None)
     return StageStatus(
         name=name,
-        destination=name.removeprefix("deliver-") if name.startswith("deliver-") else "",
+        destination=name.removeprefix(DELIVER) if name.startswith(DELIVER) else "",
         processes=_processes(group, child, states),
         group=group.state if group else "",
         refused=group.refused if group else "",

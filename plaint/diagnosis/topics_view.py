@@ -37,21 +37,25 @@ class DeadTally(BaseModel):
     newest: str
 
 
-async def open_tickets(reader: TopicReader, destination: str, limit_s: float) -> OpenTickets | None:
-    """Out of the whole delivery log; None where it is too long to be read in ``limit_s``, or is not there."""
-    where = await reader.partitions([topics.deliveries(destination)])
-    folds: dict[int, Fold] = {}
+async def open_tickets(
+    reader: TopicReader, destinations: Iterable[str], limit_s: float
+) -> dict[str, OpenTickets] | None:
+    """Of each destination, out of its whole delivery log; None if the logs are too long to be read in ``limit_s``."""
+    names = {topics.deliveries(name): name for name in destinations}
+    folds: dict[tuple[str, int], Fold] = {}
     written: dict[str, float] = {}
     try:
         async with asyncio.timeout(limit_s):
-            async for record in reader.scan(where):
-                fold = folds.setdefault(record.partition, Fold())
+            async for record in reader.scan(await reader.partitions(names)):
+                fold = folds.setdefault((names[record.topic], record.partition), Fold())
                 _take(fold, record.key or b"", record.value, record.offset)
                 written.setdefault((record.key or b"").decode("utf-8", "replace"), record.timestamp)
     except TimeoutError:
         return None
-    ages = [_received(item.body) or written[key] for fold in folds.values() for key, item in fold.open.items()]
-    return OpenTickets(count=len(ages), oldest_at=min(ages, default=None)) if where else None
+    ages: dict[str, list[float]] = {name: [] for name in names.values()}
+    for (name, _), fold in folds.items():
+        ages[name] += [_received(item.body) or written[key] for key, item in fold.open.items()]
+    return {name: OpenTickets(count=len(found), oldest_at=min(found, default=None)) for name, found in ages.items()}
 
 
 def _take(fold: Fold, key: bytes, value: bytes | None, offset: int) -> None:
