@@ -26,6 +26,7 @@ COMMANDS = {
     "forget": ("plaint.commands.forget:forget", "Erase what is held of a post or an author, and say what stays."),
     "topics": ("plaint.commands.topics:topics", "Show, create or print the topics, and the rights that go with them."),
     "destination": ("plaint.commands.destination:destination", "Turn a destination off or on again."),
+    "tail": ("plaint.commands.tail:tail", "Show posts, triage, tickets, deliveries or dead letters as they pass."),
     "explain": ("plaint.commands.explain:explain", "Say why a post has a ticket, or none."),
     "inbox": ("plaint.commands.inbox:inbox", "Receive webhooks on this machine and show them as tickets."),
 }

@@ -1,11 +1,11 @@
 """Why a post has a ticket, or none: everything that the topics hold of it, put in order."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 
 import orjson
 
-from plaint.explanation import Explanation, Step, TicketAsked, TicketLife, TicketState
+from plaint.explanation import Drop, Explanation, Step, TicketAsked, TicketLife, TicketState
 from plaint.kafka.reading import Progress, Stored, TopicReader, Where, partition_of
 from plaint.kafka.settings import KafkaSettings
 from plaint.tools.letters import LetterBook
@@ -15,6 +15,7 @@ from plaint.tools.words import checks, summary, unknowns
 from route.rules import RouteTable
 from schemas import topics
 from schemas.deadletter import DeadLetter
+from schemas.reasons import DropReason
 from schemas.record import RecordDropped, RecordInvalid
 from schemas.ticket import Ticket, message_id, ticket_key, ticket_partition
 
@@ -168,7 +169,7 @@ class _Found:
             routing=routing,
             tickets=lives,
             dead_letters=tuple(held.shape() for held in letters),
-            drops=(*post_drops, *label_drops, *route_drops),
+            drops=(*post_drops, *label_drops, *route_drops, *_withdrawn(lives)),
         )
         told = {"summary": summary(facts), "unknown": unknowns(facts, missing, table is None), "check": checks(facts)}
         return facts.model_copy(update=told)
@@ -178,7 +179,7 @@ class _Found:
         counting = [step for step in steps if step.counts]
         last = counting[-1] if counting else None
         version = max(((one.revision, one.generation) for one in asked), default=(0, 0))
-        state: TicketState = "asked" if asked else "none"
+        state: TicketState = "asked" if any(one.op != "withdraw" for one in asked) else "none"
         if last is not None:
             state, version = _STATES[last.state], (last.revision, last.generation)
         sent, begun = _requests(steps)
@@ -197,6 +198,14 @@ class _Found:
             remote_id=last.remote_id if last else "",
             remote_url=last.remote_url if last else "",
         )
+
+
+def _withdrawn(lives: Iterable[TicketLife]) -> Iterator[Drop]:
+    """Withdraws of what never was: route asks all destinations, since only delivery knows where a ticket went."""
+    for life in lives:
+        if life.state == "none" and life.asked:
+            why = f"{life.destination} never had a ticket of it"
+            yield Drop(reason=DropReason.NOTHING_TO_WITHDRAW, place=life.asked[-1].place, why=why)
 
 
 def _requests(steps: Iterable[Step]) -> tuple[int, int]:

@@ -6,9 +6,14 @@ from datetime import timedelta
 from plaint.explanation import Explanation, Label, Letter, TicketLife
 from plaint.tools.terminal import clock
 from plaint.tools.verdicts import WAITING
+from schemas.reasons import DropReason
 from schemas.topics import DAY_MS, POSTS_RETENTION_MS, TICKETS_RETENTION_MS
 
 _DAY = timedelta(milliseconds=DAY_MS)
+_UNSENT: dict[str, str] = {
+    DropReason.COLLAPSED: "withdrawn before anything was sent",
+    DropReason.NOTHING_TO_WITHDRAW: "it had nothing to withdraw",
+}
 URGENCIES = ("none", "low", "normal", "high", "critical")
 
 
@@ -52,6 +57,8 @@ def life_words(life: TicketLife) -> str:
     """How a ticket stands: ``helpdesk: done (201) as 17``."""
     status = f" ({life.status})" if life.status is not None else ""
     reason = f", {life.reason}" if life.reason else ""
+    if life.reason in _UNSENT:
+        return f"{life.destination}: {_UNSENT[life.reason]}"
     if life.state == "asked":
         return f"{life.destination}: asked for, not taken on yet"
     if life.state == "done":
