@@ -29,6 +29,10 @@ class Engine:
         self._session = session
         self._remembered = remembered
         self._memory: OrderedDict[_Key, Scores] = OrderedDict()
+        self.computed = 0
+        """Texts that the network has scored so far."""
+        self.known = 0
+        """Texts whose scores were known, from the same call or an earlier one."""
 
     @classmethod
     def load(
@@ -59,6 +63,8 @@ class Engine:
         keys = [tuple(ids) for ids in self._tokens.encode(texts)]
         known = {key: self._memory[key] for key in keys if key in self._memory}
         new = [key for key in dict.fromkeys(keys) if key not in known]
+        self.computed += len(new)
+        self.known += len(keys) - len(new)
         known.update(zip(new, self._compute(new), strict=True))
         self._remember(known)
         return [known[key] for key in keys]

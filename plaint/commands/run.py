@@ -113,7 +113,7 @@ def classify_(config: Path | None) -> None:
         from plaint.workers.classify import classify as work  # takes a second, in which somebody may ask
 
         _ready(settings, "classify", [], monitor, needs_destinations=False)
-        work(settings.kafka, settings.classify, os.environ.get(INSTANCE))
+        work(settings.kafka, settings.classify, os.environ.get(INSTANCE), monitor)
 
 
 @run.command("route")
@@ -125,7 +125,7 @@ def route_(config: Path | None) -> None:
         from plaint.workers.route import route as work
 
         _ready(settings, "route", [], monitor)
-        work(settings.kafka, settings.route, list(settings.destinations), os.environ.get(INSTANCE))
+        work(settings.kafka, settings.route, list(settings.destinations), os.environ.get(INSTANCE), monitor)
 
 
 @run.command("deliver")

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 from classify.batch import Classifier
 from plaint.monitoring import metrics
@@ -13,11 +13,22 @@ from schemas.post import Post
 from schemas.triage import Triage
 
 
+class Model(Protocol):
+    """What is asked of the model: ``models.engine.Engine`` is one."""
+
+    version: str
+    computed: int
+    """Texts scored by the network."""
+    known: int
+    """Texts that had been scored before."""
+
+
 class TriageMeter:
     """Goes around a classifier and counts what it says; ``engine`` names what runs the model."""
 
-    def __init__(self, classifier: Classifier, engine: str) -> None:
+    def __init__(self, classifier: Classifier, model: Model, engine: str) -> None:
         self._classifier = classifier
+        self._model = model
         self._engine = engine
         self._labels: Counter[tuple[str, int]] = Counter()
         self._urgent: Counter[str] = Counter()
@@ -39,11 +50,13 @@ class TriageMeter:
             into.put(metrics.TRIAGED, count, intent, str(urgency))
         into.put_all(metrics.URGENT, self._urgent)
         into.put(metrics.TO_TRIAGE, self._seconds)
-        into.put(metrics.MODEL, 1, self._classifier.model.version, self._engine)
+        into.put(metrics.MODEL_TEXTS, self._model.computed, "computed")
+        into.put(metrics.MODEL_TEXTS, self._model.known, "known")
+        into.put(metrics.MODEL, 1, self._model.version, self._engine)
 
     def state(self) -> dict[str, Any]:
         """See Sight."""
-        return {"model": {"version": self._classifier.model.version, "engine": self._engine}}
+        return {"model": {"version": self._model.version, "engine": self._engine}}
 
 
 def _seconds(later: datetime, earlier: datetime) -> float:

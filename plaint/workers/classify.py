@@ -1,7 +1,9 @@
 """The classify worker: plaint.posts → plaint.triaged."""
 
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import NoReturn, Protocol
+
+import onnxruntime
 
 from classify.batch import Classifier
 from classify.settings import ClassifySettings
@@ -9,14 +11,25 @@ from classify.text import is_blank
 from models.engine import Engine
 from plaint.kafka.publisher import OutRecord
 from plaint.kafka.settings import KafkaSettings
+from plaint.monitoring.monitor import Monitor
+from plaint.monitoring.triaging import TriageMeter
 from plaint.workers.faust_worker import run_stage
 from plaint.workers.seen import Seen, superseded
 from plaint.workers.stage import Dropped, InRecord, Outcome, Result, Stretch, decoded
 from schemas import topics
 from schemas.post import Post
 from schemas.reasons import DropReason
+from schemas.triage import Triage
 
 CANARY = InRecord(topics.POSTS, 0, -1, b"canary", Post(id="canary", text="My order has not arrived.").to_bytes(), 0.0)
+
+
+class Triages(Protocol):
+    """What the stage needs of a classifier."""
+
+    def triage(self, posts: Sequence[Post]) -> list[Triage]:
+        """The triage of each post, in order."""
+        ...
 
 
 class ClassifyStage:
@@ -25,7 +38,7 @@ class ClassifyStage:
     name = "classify"
     input_topic = topics.POSTS
 
-    def __init__(self, classifier: Classifier, remember: int) -> None:
+    def __init__(self, classifier: Triages, remember: int) -> None:
         self._classifier = classifier
         self._seen = Seen(remember)
         self._batch: list[Post] = []
@@ -68,8 +81,22 @@ class ClassifyStage:
         """See Stage."""
 
 
-def classify(kafka: KafkaSettings, settings: ClassifySettings, instance: str | None = None) -> NoReturn:
+def classify(
+    kafka: KafkaSettings, settings: ClassifySettings, instance: str | None = None, monitor: Monitor | None = None
+) -> NoReturn:
     """Run the classify worker in this process until it is told to end."""
-    classifier = Classifier(Engine.load(settings.model, settings.threads), settings.unsure_below)
-    stage = ClassifyStage(classifier, settings.remember)
-    run_stage(kafka, stage, CANARY, batch=settings.batch, linger_s=settings.linger_s, instance=instance)
+    engine = Engine.load(settings.model, settings.threads)
+    meter = TriageMeter(Classifier(engine, settings.unsure_below), engine, f"onnxruntime {onnxruntime.__version__}")
+    if monitor is not None:
+        monitor.needs.met("model")
+        monitor.show(meter)
+    stage = ClassifyStage(meter, settings.remember)
+    run_stage(
+        kafka,
+        stage,
+        CANARY,
+        batch=settings.batch,
+        linger_s=settings.linger_s,
+        instance=instance,
+        monitor=monitor,
+    )

@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from tempfile import gettempdir
+from time import perf_counter
 from typing import Any, NoReturn
 
 import faust
@@ -25,6 +26,8 @@ from plaint.kafka.header_names import read_any_header_name
 from plaint.kafka.lookback import read_stretch
 from plaint.kafka.publisher import OutRecord, Publisher
 from plaint.kafka.settings import KafkaSettings
+from plaint.monitoring.batches import BatchMeter, BatchSight, Place
+from plaint.monitoring.monitor import Monitor
 from plaint.workers.fetches import FetchTransport
 from plaint.workers.stage import Dropped, InRecord, Outcome, Result, Stage, StageBroken, outcomes
 from schemas import topics
@@ -64,6 +67,7 @@ class Batches:
         self.publisher = publisher
         self.canary = canary
         self.tally = Tally()
+        self.meter = BatchMeter()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=stage.name)
 
     async def process(self, records: Sequence[InRecord]) -> list[Outcome]:
@@ -72,11 +76,17 @@ class Batches:
             before = await read_stretch(self._kafka, self.stage.input_topic, *stretch)
             self.stage.remember([in_record(message) for message in before])
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._thread, outcomes, self.stage, records, self.canary)
+        self.meter.taken(records)
+        begun = perf_counter()
+        found = await loop.run_in_executor(self._thread, outcomes, self.stage, records, self.canary)
+        self.meter.computed.add(perf_counter() - begun)
+        return found
 
     async def write(self, found: Sequence[Outcome], records: Sequence[InRecord]) -> None:
         """Return once everything that these outcomes write is acknowledged. Raises PublishFailed."""
+        begun = perf_counter()
         await self.publisher.publish(written(found, records))
+        self.meter.written(perf_counter() - begun)
         self.tally.add(found)
 
     def close(self) -> None:
@@ -191,7 +201,14 @@ class Pump:
 
 
 def run_stage(
-    kafka: KafkaSettings, stage: Stage, canary: InRecord, *, batch: int, linger_s: float, instance: str | None = None
+    kafka: KafkaSettings,
+    stage: Stage,
+    canary: InRecord,
+    *,
+    batch: int,
+    linger_s: float,
+    instance: str | None = None,
+    monitor: Monitor | None = None,
 ) -> NoReturn:
     """Run ``stage`` in this process until SIGTERM or SIGINT, then end with code 0, or EXIT_BROKEN as told above.
 
@@ -221,10 +238,41 @@ def run_stage(
             batches.close()
             await batches.publisher.stop()
 
+    if monitor is not None:
+        _show(monitor, kafka, app, batches)
     worker = faust.Worker(app, quiet=True, override_logging=False, redirect_stdouts=False)
     worker.spinner = None  # it would write to stdout even when quiet
     worker.execute_from_commandline()
     raise AssertionError("the worker returned")  # it always raises SystemExit
+
+
+def _show(monitor: Monitor, kafka: KafkaSettings, app: faust.App, batches: Batches) -> None:
+    """Let the monitor tell of the stage, and its watchdog look at it."""
+    stage = batches.stage
+
+    def in_group() -> bool:
+        return app.rebalancing_count > 0 and not app.rebalancing
+
+    def places() -> dict[int, Place]:
+        return _places(app, stage.input_topic)
+
+    sight = BatchSight(stage.name, batches.meter, batches.tally, places, monitor.ends, in_group, stage.input_topic)
+    monitor.needs.ask("group", in_group)
+    monitor.show(sight)
+    monitor.watch(kafka, sight)
+
+
+def _places(app: faust.App, topic: str) -> dict[int, Place]:
+    """Where Faust's consumer stands on each partition that it owns. Any thread may ask."""
+    if not app.rebalancing_count:  # its consumer may not be there yet
+        return {}
+    consumer = app.consumer
+    committed = dict(consumer._committed_offset)
+    return {
+        tp.partition: Place(committed.get(tp), consumer.highwater(tp))
+        for tp in consumer.assignment()
+        if tp.topic == topic
+    }
 
 
 def _end(name: str, error: BaseException) -> NoReturn:

@@ -2,7 +2,7 @@
 
 import os
 import signal
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import NoReturn
@@ -11,6 +11,8 @@ from plaint.hangup import Hangup
 from plaint.hot_routes import WorkerRoutes, on_hangup
 from plaint.kafka.publisher import OutRecord
 from plaint.kafka.settings import KafkaSettings
+from plaint.monitoring.monitor import Monitor
+from plaint.monitoring.routing import RouteSight
 from plaint.workers.faust_worker import run_stage
 from plaint.workers.seen import Seen, superseded
 from plaint.workers.stage import Dropped, InRecord, Outcome, Result, Stretch, decoded
@@ -19,6 +21,7 @@ from route.settings import RouteSettings
 from route.tickets import tickets_for
 from schemas import topics
 from schemas.post import Post
+from schemas.reasons import DropReason
 from schemas.ticket import Ticket, ticket_partition
 from schemas.triage import MAX_TRIAGE_BYTES, Triage
 
@@ -47,6 +50,10 @@ class RouteStage:
         self._seen: defaultdict[int, Seen] = defaultdict(lambda: Seen(remember))
         self._next: dict[int, int] = {}
         self._batch: list[tuple[int, Post]] = []
+        self.unrouted: Counter[str] = Counter()
+        """Posts that no rule sends anywhere, by intent."""
+        self.tickets: Counter[str] = Counter()
+        """Tickets by destination."""
 
     def use(self, table: RouteTable) -> None:
         """Route by this table from the next batch on. Any thread may call it."""
@@ -94,20 +101,30 @@ class RouteStage:
         tickets, reason = tickets_for(triage, self._table)
         newest[post.id] = post.revision
         self._batch.append((record.partition, post))
+        if reason is DropReason.UNROUTED:
+            self.unrouted[triage.intent or "none"] += 1
         return Dropped(reason) if reason is not None else Result(tuple(map(self._record, tickets)))
 
     def _record(self, ticket: Ticket) -> OutRecord:
+        self.tickets[ticket.destination] += 1
         partition = ticket_partition(ticket.key, self._partitions)
         return OutRecord(topics.tickets(ticket.destination), partition, ticket.key.encode(), ticket.to_bytes())
 
 
 def route(
-    kafka: KafkaSettings, settings: RouteSettings, destinations: Sequence[str], instance: str | None = None
+    kafka: KafkaSettings,
+    settings: RouteSettings,
+    destinations: Sequence[str],
+    instance: str | None = None,
+    monitor: Monitor | None = None,
 ) -> NoReturn:
     """Run the route worker in this process until it is told to end. SIGHUP has it read the routes again."""
     hangup = Hangup()
     routes = WorkerRoutes(kafka, settings.routes, destinations)
     stage = RouteStage(routes.table, kafka.partitions, settings.remember)
+    if monitor is not None:
+        monitor.needs.met("routes")
+        monitor.show(RouteSight(destinations, stage.tickets, stage.unrouted))
 
     def hung_up() -> None:
         if hangup.means_end():
@@ -118,6 +135,6 @@ def route(
     on_hangup(hung_up)
     routes.announce()
     try:
-        run_stage(kafka, stage, CANARY, batch=512, linger_s=0.05, instance=instance)
+        run_stage(kafka, stage, CANARY, batch=512, linger_s=0.05, instance=instance, monitor=monitor)
     finally:
         routes.retract()
