@@ -31,6 +31,7 @@ class Api:
         yield web.get("/api/tickets", self.tickets)
         yield web.get("/api/tickets/{key}", self.ticket)
         yield web.get("/api/cards", self.cards)
+        yield web.get("/api/cards/{key}", self.card)
         yield web.get("/api/stats", self.stats)
         yield web.get("/api/receipts", self.receipts)
         if self._may_fail:
@@ -52,6 +53,11 @@ class Api:
         except BadQuery as error:
             return problem(400, str(error))
         return json_answer({"cards": [card(held) for held in found], "after": after})
+
+    async def card(self, request: web.Request) -> web.Response:
+        """One ticket's card."""
+        held = self._store.tickets.get(request.match_info["key"])
+        return problem(404, "there is no ticket of this key") if held is None else json_answer(card(held))
 
     async def ticket(self, request: web.Request) -> web.Response:
         """One ticket with the receipt of each of its webhooks."""

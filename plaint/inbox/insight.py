@@ -10,6 +10,8 @@ from typing import Protocol
 
 from aiokafka.errors import KafkaError
 
+from plaint.explain import explain
+from plaint.explanation import Explanation
 from plaint.failures import Unavailable
 from plaint.inbox.outcome import MAX_TYPED, TYPED, Verdict
 from plaint.kafka.reading import ReadRefused, Start, Stored, TopicReader
@@ -25,6 +27,7 @@ IDLE_S = 600.0
 """Nobody has looked at the form for so long: reading ends until somebody does."""
 BACK = timedelta(seconds=30)
 RETRY_S = 2.0
+EXPLAIN_S = 20.0
 
 
 class Insight(Protocol):
@@ -36,6 +39,10 @@ class Insight(Protocol):
 
     def verdict(self, post_id: str) -> Verdict | None:
         """What classify and the routes say of a post that was typed since ``expect``, once they have."""
+        ...
+
+    async def explain(self, post_id: str) -> Explanation:
+        """All that the topics tell of a post. Raises Unavailable or FaultsFound; what they say may be shown."""
         ...
 
 
@@ -51,6 +58,7 @@ class KafkaInsight:
         self._verdicts: OrderedDict[str, Verdict] = OrderedDict()
         self._wanted_until = 0.0
         self._reading: asyncio.Task[None] | None = None
+        self._one_explains = asyncio.Lock()
 
     def expect(self) -> None:
         """Read from now on (and a little before) until IDLE_S after the last call. Needs a running event loop."""
@@ -61,6 +69,16 @@ class KafkaInsight:
     def verdict(self, post_id: str) -> Verdict | None:
         """The verdict on a typed post, once classify has written its triage."""
         return self._verdicts.get(post_id)
+
+    async def explain(self, post_id: str) -> Explanation:
+        """As ``plaint explain`` has it; one at a time, since it reads whole partitions."""
+        try:
+            async with asyncio.timeout(EXPLAIN_S), self._one_explains:
+                return await explain(self._kafka, self._table.destinations, self._table, post_id)
+        except TimeoutError:
+            raise Unavailable(f"Kafka did not tell it within {EXPLAIN_S:g} s; try `plaint explain`") from None
+        except KafkaError as error:
+            raise Unavailable(f"Kafka can't be read now: {error!r}") from None
 
     async def close(self) -> None:
         """End reading."""

@@ -22,6 +22,7 @@ from plaint.inbox.pages import Pages
 from plaint.inbox.settings import DEFAULT_PORT, InboxSettings
 from plaint.inbox.signature import signing_key
 from plaint.inbox.store import Store
+from plaint.inbox.stories import Stories
 from plaint.inbox.templating import Templates
 from plaint.inbox.trial import Trial, form_token
 
@@ -77,9 +78,11 @@ def _application(
     app.router.add_post(QUEUE_PATH, hooks.post)
     app.add_routes(list(Api(store, hooks, may_fail=settings.faults is not None).routes()))
     token = form_token(signing_key(settings.secret.get_secret_value())) if door is not None else ""
-    templates = Templates(token)
+    templates = Templates(token, tells=insight is not None)
     trial = Trial(store, templates, token, door, insight)
     app.add_routes(list(trial.routes()))
+    if insight is not None:
+        app.add_routes(list(Stories(templates, insight).routes()))
     app.add_routes(list(Pages(store, hooks, templates, trial.expect).routes()))
     return app
 

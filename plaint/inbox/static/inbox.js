@@ -198,6 +198,44 @@ function listen(form) {
   });
 }
 
+// Tells a post's story, which has to be read from Kafka, once the rest of the page stands.
+async function tell(section) {
+  const loading = section.querySelector(".loading");
+  try {
+    const story = await load(`/api/stories/${encodeURIComponent(section.dataset.story)}`);
+    fill(section, story);
+    const emptyItem = document.getElementById("item").content.firstElementChild;
+    for (const part of section.querySelectorAll("[data-part]")) {
+      const items = story[part.dataset.part].map((values) => {
+        const item = emptyItem.cloneNode(true);
+        item.dataset.tone = values.tone;
+        item.querySelector("time").dateTime = values.at;
+        fill(item, values);
+        return item;
+      });
+      part.querySelector("ol").replaceChildren(...items);
+      part.hidden = items.length === 0;
+    }
+    section.querySelector(".told").hidden = false;
+    section.querySelector(".link").hidden = true;
+    loading.hidden = true;
+  } catch (error) {
+    loading.textContent = error.message;
+  }
+}
+
+// A ticket that changes is loaded anew, unless somebody is at work on the page: then it is only said.
+async function watch(ticket) {
+  for (;;) {
+    await pause(1000);
+    if (document.hidden) continue;
+    const card = await load(`/api/cards/${ticket.dataset.ticket}`).catch(() => null);
+    if (card === null || card.version === ticket.dataset.version) continue;
+    if (document.activeElement === document.body && String(getSelection()) === "") return location.reload();
+    document.getElementById("changed").hidden = false;
+  }
+}
+
 for (const element of document.querySelectorAll(".scripted")) element.hidden = false;
 if (board !== null) {
   const form = document.getElementById("try");
@@ -206,3 +244,6 @@ if (board !== null) {
 }
 const waiting = document.querySelector("main > .outcome[data-state=waiting]");
 if (waiting !== null) follow(waiting, waiting.dataset.post);
+for (const section of document.querySelectorAll("[data-story]")) tell(section);
+const ticket = document.querySelector("main[data-ticket]");
+if (ticket !== null) watch(ticket);

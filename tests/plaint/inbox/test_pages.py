@@ -59,9 +59,7 @@ async def test_markup_templates_and_control_characters_of_a_post_are_only_text(i
         {"img", "svg", "b" if path.startswith("/t") else "img"} - {"b"}
     )
     assert all(not name.startswith("on") and name != "style" for _, attrs in markup.elements for name in attrs)
-    assert [attrs for tag, attrs in markup.elements if tag == "script"] == (
-        [] if path.startswith("/t") else [{"src": "/static/inbox.js", "defer": None}]
-    )
+    assert [attrs for tag, attrs in markup.elements if tag == "script"] == [{"src": "/static/inbox.js", "defer": None}]
     assert not set(html) & set("\x00\x07\x1b\x7f\x9b\u202e\u202c")
     hrefs = [attrs.get("href") or "" for tag, attrs in markup.elements if tag == "a"]
     assert all(href == "" or href.startswith(("/", "#")) for href in hrefs)
@@ -90,6 +88,7 @@ async def test_every_answer_to_a_browser_keeps_it_careful(inbox: Peer, path: str
         policy = answer.headers["Content-Security-Policy"]
         assert "default-src 'none'" in policy
         assert "script-src 'self'" in policy
+        assert "require-trusted-types-for 'script'; trusted-types 'none'" in policy
         assert "unsafe" not in policy
         assert "frame-ancestors 'none'" in policy
         assert answer.headers["X-Content-Type-Options"] == "nosniff"
