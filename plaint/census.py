@@ -6,6 +6,9 @@ moves any more it is lost.
 
 Routes that are read again amid a run leave open which of their versions a post met: it must have the tickets of one of
 them, once the router has passed its record.
+
+What came by the door while a run's sources were read goes the same way and is none of it: its posts, and whatever comes
+of them alone, are left out of every count.
 """
 
 from collections import Counter
@@ -20,7 +23,7 @@ from schemas.delivery import OWNER_KEY, Delivery
 from schemas.post import Post
 from schemas.reasons import DropReason
 from schemas.record import RecordDropped, RecordInvalid
-from schemas.ticket import Ticket
+from schemas.ticket import Ticket, ticket_key
 from schemas.triage import Triage
 
 Place = tuple[str, int, int]
@@ -39,7 +42,7 @@ class Tickets:
     ended: dict[str, int] = field(default_factory=dict)
     held: set[str] = field(default_factory=set)
     taken: set[tuple[str, int]] = field(default_factory=set)
-    requests: int = 0
+    requests: Counter[str] = field(default_factory=Counter)
 
     def open(self) -> set[str]:
         """Keys whose newest revision has not come to its end. Withdrawing what never had a ticket asks for nothing."""
@@ -65,6 +68,7 @@ class Census:
     """
 
     def __init__(self, table: RouteTable, destinations: Iterable[str]) -> None:
+        destinations = tuple(destinations)
         self._tables = [table]
         self.read = 0
         self.records = 0
@@ -75,7 +79,7 @@ class Census:
         self.triaged_before: dict[str, int] = {}
         self.intents: dict[str, str] = {}
         self._drops: Counter[str] = Counter()
-        self._drops_of_triages: Counter[str] = Counter()
+        self._drops_of_triages: dict[tuple[str, int], DropReason] = {}
         self._either: dict[tuple[str, int], Either] = {}
         self.routed: dict[int, int] = {}
         self.dropped: set[tuple[str, int]] = set()
@@ -85,6 +89,8 @@ class Census:
         self.must_have: dict[str, dict[str, tuple[int, Place]]] = {name: {} for name in destinations}
         self.invalid: set[Place] = set()
         self.tickets: dict[str, Tickets] = {name: Tickets() for name in destinations}
+        self._offered: set[str] = set()
+        self._offered_keys: dict[str, dict[str, str]] = {name: {} for name in self.tickets}
 
     def add_post(self, place: Place, value: bytes | None) -> None:
         """A record of plaint.posts."""
@@ -106,6 +112,24 @@ class Census:
         if post.event != "delete" and is_blank(post.text):
             self.dropped.add(identity)
             self._drops[DropReason.EMPTY_TEXT] += 1
+
+    def add_offer(self, value: bytes | None) -> None:
+        """A record of plaint.posts that came by the door."""
+        try:
+            id_ = Post.from_bytes(value).id
+        except (RecordInvalid, RecordDropped):
+            return
+        self._offered.add(id_)
+        for name, keys in self._offered_keys.items():
+            keys[ticket_key(id_, name)] = id_
+
+    def is_other(self, id_: str) -> bool:
+        """Whether this post came by the door alone."""
+        return id_ in self._offered and id_ not in self.newest
+
+    def others(self, destination: str) -> set[str]:
+        """The keys of the tickets of posts that came by the door alone."""
+        return {key for key, id_ in self._offered_keys[destination].items() if self.is_other(id_)}
 
     def add_table(self, table: RouteTable) -> None:
         """Another version of the routes may have met any triage: forget the triages, which must be added again."""
@@ -147,7 +171,7 @@ class Census:
             return
         ((asked, drop),) = choices
         if drop is not None:
-            self._drops_of_triages[drop] += 1
+            self._drops_of_triages[post.id, post.revision] = drop
         for destination, key in asked:
             must = self.must_have[destination]
             must[key] = max((post.revision, place), must.get(key, (0, place)))
@@ -175,7 +199,7 @@ class Census:
         known = self.tickets[destination]
         name = key.decode()
         if step.state == "sending":
-            known.requests += not is_earlier
+            known.requests[name] += not is_earlier
         elif step.state in ("done", "dead"):
             known.ended[name] = max(step.revision, known.ended.get(name, 0))
             if step.state == "done" and step.reason is None:  # else it ended without a request: collapsed, say
@@ -192,6 +216,7 @@ class Census:
     def missing(self) -> list[str]:
         """What has not come to its end yet: empty once all is settled."""
         unwritten = max(0, self.read - self.records - self.dead_at_ingest)
+        others = {name: self.others(name) for name in self.tickets}
         return [
             *["a post that was read was not written"] * unwritten,
             *(f"{id_}: no triage" for id_ in self._posts_without_triage()),
@@ -200,24 +225,32 @@ class Census:
                 f"{key}: no ticket for {name}"
                 for name, must in self.must_have.items()
                 for key, (revision, place) in must.items()
-                if self.tickets[name].asked.get(key, -1) < revision and _shown(place) not in self.dead_places
+                if self.tickets[name].asked.get(key, -1) < revision
+                and _shown(place) not in self.dead_places
+                and key not in others[name]
             ),
             *(f"{id_}: no tickets of any version of the routes" for (id_, _), _ in self.undecided()),
-            *(f"{key}: not delivered to {name}" for name, known in self.tickets.items() for key in known.open()),
+            *(
+                f"{key}: not delivered to {name}"
+                for name, known in self.tickets.items()
+                for key in known.open() - others[name]
+            ),
         ]
 
     @property
     def drops(self) -> "Counter[str]":
         """Records that gave nothing, by reason."""
-        met = (self._met(either) for either in self._either.values())
-        return self._drops + self._drops_of_triages + Counter(choice[1] for choice in met if choice and choice[1])
+        of_triages = Counter(drop for (id_, _), drop in self._drops_of_triages.items() if not self.is_other(id_))
+        met = (self._met(either) for (id_, _), either in self._either.items() if not self.is_other(id_))
+        return self._drops + of_triages + Counter(choice[1] for choice in met if choice and choice[1])
 
     def undecided(self) -> list[tuple[tuple[str, int], Either]]:
         """Triages of which is not known which version of the routes they met."""
         return [
             (identity, either)
             for identity, either in self._either.items()
-            if self.routed.get(either.partition, 0) <= either.offset or self._met(either) is None
+            if (self.routed.get(either.partition, 0) <= either.offset or self._met(either) is None)
+            and not self.is_other(identity[0])
         ]
 
     def _met(self, either: Either) -> tuple[frozenset[tuple[str, str]], DropReason | None] | None:

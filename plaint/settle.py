@@ -23,6 +23,10 @@ from schemas.deadletter import DeadLetter
 log = logging.getLogger(__name__)
 
 
+LOOK_S = 2.0
+"""How often to look what is missing while records come: what comes by the door may never leave a pause."""
+
+
 class Summary(BaseModel):
     """What became of a run. ``lost`` has no outcome anywhere; ``duplicates`` are second tickets at the receiver."""
 
@@ -135,7 +139,10 @@ class Follower:
         place = topic, record.partition, record.offset
         is_earlier = record.offset < self._earlier.get(tp, 0)
         if topic == topics.POSTS:
-            self._census.add_post(place, record.value)
+            if any(name == topics.OFFERED_HEADER for name, _ in record.headers):
+                self._census.add_offer(record.value)
+            else:
+                self._census.add_post(place, record.value)
         elif topic == topics.TRIAGED:
             self._census.add_triage(place, record.value, is_earlier)
         elif topic == topics.DEAD_LETTERS:
@@ -158,10 +165,11 @@ async def settle(
 
     A destination that is down makes records (one probe a second) but no progress.
     """
-    left, moved = -1, now()
+    left, moved, looked = -1, now(), now()
     while True:
-        if await follower.read() and now() - moved < patience_s:
+        if await follower.read() and now() - looked < LOOK_S:
             continue
+        looked = now()
         missing = census.missing()
         if not missing:
             return []
@@ -195,22 +203,31 @@ def sum_up(
     seconds: float,
 ) -> Summary:
     """``taken`` are the receiver's receipts a destination, where it can be asked."""
-    counted = {name: len(known.created & known.held) for name, known in census.tickets.items()}
-    requests = {name: known.requests for name, known in census.tickets.items()}
+    others = {name: census.others(name) for name in census.tickets}
+    counted = {name: len((known.created & known.held) - others[name]) for name, known in census.tickets.items()}
+    requests = {
+        name: sum(count for key, count in known.requests.items() if key not in others[name])
+        for name, known in census.tickets.items()
+    }
     duplicates, absent = 0, 0
     if taken is not None:
+        taken = {name: [r for r in found if r["key"] not in others[name]] for name, found in taken.items()}
         creates = {name: Counter(r["key"] for r in found if r["op"] == "create") for name, found in taken.items()}
         requests = {name: sum(r["requests"] for r in found) for name, found in taken.items()}
         duplicates = sum(count - 1 for found in creates.values() for count in found.values())
         arrived = {name: {(r["key"], r["revision"]) for r in found} for name, found in taken.items()}
-        absent = sum(len(census.tickets[name].taken - arrived[name]) for name in taken)
+        absent = sum(
+            key not in others[name] and (key, revision) not in arrived[name]
+            for name in taken
+            for key, revision in census.tickets[name].taken
+        )
         counted = {name: len(found) for name, found in creates.items()}
     return Summary(
         read=census.read,
         posts=len(census.posts),
         repeated=census.repeated,
-        triaged=len(census.triaged),
-        intents=dict(Counter(census.intents.values())),
+        triaged=sum(not census.is_other(id_) for id_ in census.triaged),
+        intents=dict(Counter(intent for id_, intent in census.intents.items() if not census.is_other(id_))),
         tickets=counted,
         requests=requests,
         dropped=dict(census.drops),

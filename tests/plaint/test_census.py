@@ -217,6 +217,47 @@ def test_the_first_triage_of_a_revision_says_which_tickets_must_come(world: Worl
     assert f"{edit.key}: no ticket for helpdesk" in world.census.missing()
 
 
+def test_what_came_by_the_door_is_neither_counted_nor_missed(world: World) -> None:
+    world.delivered("a")
+    urgent, dull, late = (Post(id=id_, text="My Norvik heater smokes") for id_ in ("urgent", "dull", "late"))
+    for post in (urgent, dull, late):
+        world.census.add_offer(post.to_bytes())
+    [ticket] = world.triage(urgent, **COMPLAINT)
+    world.triage(dull, intent="other")
+    world.triage(late, **COMPLAINT)
+    assert world.census.missing() == []
+    world.ticket(ticket)
+    world.log(ticket, "sending")
+    world.log(ticket, "done")
+    found = world.sum_up(read=1, taken={"helpdesk": [receipt(world.delivered("b")), receipt(ticket)]})
+    assert (found.posts, found.triaged, found.intents, found.dropped) == (2, 2, {"complaint": 2}, {})
+    assert (found.tickets["helpdesk"], found.requests["helpdesk"], found.duplicates) == (1, 1, 0)
+    assert found.lost == 1, "the receiver knows b alone"
+
+
+def test_a_post_from_the_door_does_not_stand_for_one_that_a_source_lost(world: World) -> None:
+    world.delivered("a")
+    world.census.add_offer(Post(id="door", text="x").to_bytes())
+    assert world.sum_up(read=2).lost == 1
+
+
+@pytest.mark.parametrize("first", ["door", "source"])
+def test_a_post_that_came_by_the_door_as_well_is_counted_as_the_sources(world: World, first: str) -> None:
+    offered = Post(id="a", text="My Norvik heater smokes")
+    if first == "door":
+        world.census.add_offer(offered.to_bytes())
+    post = world.post("a")
+    if first == "source":
+        world.census.add_offer(offered.to_bytes())
+    assert world.census.missing() == ["a: no triage"]
+    [ticket] = world.triage(post, **COMPLAINT)
+    assert world.census.missing() == [f"{ticket.key}: no ticket for helpdesk"]
+    world.ticket(ticket)
+    world.log(ticket, "done")
+    found = world.sum_up(read=1)
+    assert (found.posts, found.triaged, found.tickets["helpdesk"], found.lost) == (1, 1, 1, 0)
+
+
 def test_records_of_the_log_that_are_no_tickets_are_passed_over(world: World) -> None:
     world.census.add_delivery("helpdesk", OWNER_KEY.encode(), Delivery(state="owner", at=NOW).to_bytes())
     world.census.add_delivery("helpdesk", None, b"x")
