@@ -10,6 +10,7 @@ from pydantic import TypeAdapter
 from plaint.commands.status import told
 from plaint.diagnosis.check import Check
 from plaint.diagnosis.doctor import examine
+from plaint.diagnosis.quiet import hush
 from plaint.kafka.rights import roles
 from plaint.kafka.settings import KafkaSettings
 from plaint.logs import escaped
@@ -38,6 +39,7 @@ def doctor(config: Path | None, stages: tuple[str, ...], send_test: bool, as_jso
     plaint --config plaint.yaml doctor --send-test
     plaint doctor --stage classify --json | jq '.[].findings[]'
     """
+    hush()
     settings = load_settings(config)
     queues = destinations_at_hand(settings)
     for stage in stages:

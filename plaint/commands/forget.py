@@ -9,6 +9,7 @@ import click
 from kafka.errors import KafkaError
 
 from plaint.diagnosis.finding import ago, count
+from plaint.diagnosis.quiet import hush
 from plaint.failures import Unavailable
 from plaint.forget import OUTSIDE, Forgotten, Held, Kind, erase, find, remains
 from plaint.kafka.admin import open_admin
@@ -51,6 +52,7 @@ def forget(config: Path | None, who: str, kind: str | None, dry_run: bool, yes: 
     """
     if as_json and not (yes or dry_run):
         raise click.UsageError("--json can't ask: give --yes or --dry-run with it")
+    hush()
     settings = load_settings(config)
     kafka, destinations = kafka_at_hand(settings), destinations_at_hand(settings)
     held = asyncio.run(_find(kafka, destinations, who, cast("Kind | None", kind)))

@@ -10,6 +10,7 @@ import click
 
 from plaint.diagnosis.finding import Finding, ago
 from plaint.diagnosis.judgement import judged
+from plaint.diagnosis.quiet import hush
 from plaint.diagnosis.status import StageStatus, Status, look
 from plaint.logs import escaped
 from plaint.running import destinations_at_hand, find_running, kafka_at_hand
@@ -45,6 +46,7 @@ def status(config: Path | None, addresses: tuple[str, ...], as_json: bool, watch
     plaint status --json | jq '.findings[]'
     plaint status --watch
     """
+    hush()
     settings = load_settings(config)
     while True:
         found = _now(settings, addresses)

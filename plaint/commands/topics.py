@@ -8,6 +8,7 @@ import click
 from kafka.errors import KafkaError
 from pydantic import TypeAdapter
 
+from plaint.diagnosis.quiet import hush
 from plaint.failures import Unavailable
 from plaint.kafka.admin import open_admin
 from plaint.kafka.grants import ROLE, plan
@@ -52,6 +53,7 @@ def topics(
         raise click.UsageError("--create makes them, --print lets somebody else make them: give one of both")
     if (principal or as_yaml) and not print_:
         raise click.UsageError("--principal and --yaml belong to --print")
+    hush()
     settings = load_settings(config)
     if print_:
         _print(settings.kafka, destinations_at_hand(settings), principal, as_json, as_yaml)

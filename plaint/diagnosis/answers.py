@@ -2,15 +2,15 @@
 
 import re
 
-_STATUS = re.compile(r"(?:^|[:;] |last: )([1-5]\d\d)\b")
+_STATUS = re.compile(r"(?:^|[:;] |last: |answered )([1-5]\d\d)\b")
 _BY_STATUS = {
     400: "it refuses what tickets hold: its answer says what; `plaint dead list --reason refused` shows them",
     401: "the secret is not the one that it knows, or one of the clocks is off: compare destinations.{name}.secret_file with "
     "the receiver's, `plaint doctor` compares the clocks, `plaint doctor --send-test` tries again",
     403: "the receiver knows the caller and forbids the call: look at its rules for this address and secret",
     404: "there is no such address: compare destinations.{name}.url with what the receiver gives out",
-    410: "its owner took this address away for good: ask for the new one, set destinations.{name}.url, then "
-    "`plaint dead replay` sends what was refused",
+    410: "its owner took this address away for good: ask for the new one, set destinations.{name}.url and restart its deliver "
+    "workers, then `plaint dead replay --reason refused` sends what was refused",
     413: "it takes smaller bodies only: let it take 20 kB",
     429: "it wants fewer requests: set destinations.{name}.concurrency or max_per_minute to what it allows",
 }

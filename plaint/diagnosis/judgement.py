@@ -63,6 +63,8 @@ def _life(stage: StageStatus) -> Iterator[Finding]:
     if stage.refused:
         mend = "`plaint topics --print` has the right for tools-look; `plaint doctor` names all that lack"
         yield warn(stage.name, f"its consumer group may not be looked at: {stage.refused}", mend)
+    for why in stage.starting:
+        yield warn(stage.name, f"is starting, {why}", "wait: joining a group takes up to kafka.session_timeout_s")
     for why in stage.unwell:
         yield fail(stage.name, why, "look at its log; `plaint doctor` tries what it needs")
 
@@ -96,7 +98,7 @@ def _destination(stage: StageStatus, now: datetime) -> Iterator[Finding]:
     name = stage.destination
     error = stage.last_error.what if stage.last_error else ""
     if stage.disabled:
-        yield fail(stage.name, f"{name} is disabled and gets nothing: {stage.disabled}", mend_of(stage.disabled, name))
+        yield fail(stage.name, f"{name} is disabled and gets nothing: {stage.disabled}", _enable(stage))
     elif stage.breaker == "open":
         since = f" for {ago((now - stage.breaker_since).total_seconds())}" if stage.breaker_since else ""
         last = f"; it says: {error}" if error else ""
@@ -106,6 +108,10 @@ def _destination(stage: StageStatus, now: datetime) -> Iterator[Finding]:
         yield warn(
             stage.name, what, f"`plaint tickets list` shows them and what {name} answers, `plaint doctor` tries it"
         )
+
+
+def _enable(stage: StageStatus) -> str:
+    return f"{mend_of(stage.disabled, stage.destination)}; `plaint destination enable {stage.destination}` sends again"
 
 
 def _open(stage: StageStatus) -> str:

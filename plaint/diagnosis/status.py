@@ -20,7 +20,10 @@ from plaint.kafka.groups import GroupState, committed_offsets, group_states
 from plaint.kafka.reading import TopicReader
 from plaint.kafka.rights import DELIVER
 from plaint.kafka.settings import KafkaSettings
+from plaint.monitoring.gather import STARTING
 from plaint.monitoring.state import ChildState, LastError, StageState
+from plaint.switches import switch_states
+from route.delivery.switch import Disabled
 from schemas import topics
 from schemas.faults import FaultsFound
 
@@ -31,13 +34,16 @@ WATCH_S = 5.0
 """How long a stage that says nothing of itself is watched for a sign that it works; longer than a batch takes."""
 WATCH_STEP_S = 0.5
 DEAD_SINCE = timedelta(hours=1)
+START = timedelta(seconds=60)
+"""What a process may lack for so long after its start."""
 
 
 class StageStatus(BaseModel):
     """One stage over all its processes; ages in seconds, None where something is not known.
 
     ``processes`` are the members of its group, ``group`` the group's state. ``moves`` is false where it acknowledged
-    nothing while it was watched although something waits; ``silent`` and ``unwell`` hold what its processes lack.
+    nothing while it was watched although something waits; ``silent`` and ``unwell`` hold what its processes lack,
+    ``starting`` what those lack that began a moment ago.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -50,6 +56,7 @@ class StageStatus(BaseModel):
     stopped: tuple[int, ...] = ()
     silent: tuple[str, ...] = ()
     unwell: tuple[str, ...] = ()
+    starting: tuple[str, ...] = ()
     done: bool = False
     moves: bool | None = None
     lag: int | None = None
@@ -92,6 +99,7 @@ class _Seen:
     backlogs: dict[str, dict[int, Backlog]] = field(default_factory=dict)
     moving: dict[str, bool] = field(default_factory=dict)
     open: dict[str, OpenTickets] = field(default_factory=dict)
+    disabled: dict[str, str] = field(default_factory=dict)
     dead: dict[str, list[DeadTally]] = field(default_factory=dict)
     troubles: list[Finding] = field(default_factory=list)
 
@@ -112,7 +120,7 @@ async def look(kafka: KafkaSettings, destinations: Sequence[str], addresses: Ite
     await _more(kafka, inputs, told, seen)
     stopped = await asyncio.to_thread(stopped_workers, [*seen.brokers, *map(_address, kafka.brokers)])
     now = datetime.now(UTC)
-    names = [*(["ingest"] if _tells(told, "ingest") else []), *inputs]
+    names = [name for name in ("ingest", *inputs, "inbox") if name in inputs or _tells(told, name)]
     stages = tuple(_stage(name, inputs, told, seen, stopped.get(name, []), now) for name in names)
     troubles = [
         fail(address, f"was asked for its state: {why}", "look whether that process runs, and at its log")
@@ -184,6 +192,14 @@ async def _read(kafka: KafkaSettings, inputs: Mapping[str, str], quiet: Sequence
         delivering = [name.removeprefix(DELIVER) for name in quiet if name.startswith(DELIVER)]
         if delivering and (found := await open_tickets(reader, delivering, LOG_S)) is not None:
             seen.open = {DELIVER + name: tickets for name, tickets in found.items()}
+    if delivering:
+        states = await switch_states(kafka, delivering)
+        seen.disabled = {DELIVER + one.destination: _why(one.disabled) for one in states if one.disabled}
+
+
+def _why(disabled: Disabled) -> str:
+    said = disabled.status is not None and str(disabled.status) not in disabled.reason
+    return f"{disabled.reason} (the destination answered {disabled.status})" if said else disabled.reason
 
 
 async def _watch(kafka: KafkaSettings, inputs: Mapping[str, str], quiet: Sequence[str], seen: _Seen) -> None:
@@ -229,6 +245,7 @@ def _stage(
         stopped=tuple(stopped),
         silent=_silent(child),
         unwell=_unwell(states),
+        starting=_starting(child, states),
         done=child is not None and child.done,
         moves=seen.moving.get(name),
         lag=sum(part.lag for part in parts.values()) if parts else None,
@@ -238,7 +255,7 @@ def _stage(
         last_error=error,
         dead=tuple(seen.dead.get(name, ())),
         versions=tuple(sorted({state.version for state in states})),
-        **_delivering(states, seen.open.get(name), now),
+        **_delivering(states, seen.open.get(name), seen.disabled.get(name, ""), now),
     )
 
 
@@ -251,7 +268,7 @@ def _processes(group: GroupState | None, child: ChildState | None, states: Seque
 
 
 def _silent(child: ChildState | None) -> tuple[str, ...]:
-    if child is None or child.done or not child.silent:
+    if child is None or child.done or not child.silent or child.silent == STARTING:
         return ()
     ended = "" if child.last_exit is None else f"; it ended with code {child.last_exit}, {child.restarts} times in all"
     return (f"{child.silent}{ended}",)
@@ -259,10 +276,25 @@ def _silent(child: ChildState | None) -> tuple[str, ...]:
 
 def _unwell(states: Sequence[StageState]) -> tuple[str, ...]:
     found = [f"{state.instance}: {state.unhealthy_why}" for state in states if not state.healthy]
-    return (*found, *(f"{state.instance}: {lack}" for state in states if not state.ready for lack in state.missing))
+    return (*found, *(lack for state in states if not _is_new(state) for lack in _lacks(state)))
 
 
-def _delivering(states: Sequence[StageState], read: OpenTickets | None, now: datetime) -> dict[str, object]:
+def _starting(child: ChildState | None, states: Sequence[StageState]) -> tuple[str, ...]:
+    silent = (child.silent,) if child is not None and child.silent == STARTING else ()
+    return (*silent, *(lack for state in states if _is_new(state) for lack in _lacks(state)))
+
+
+def _is_new(state: StageState) -> bool:
+    return state.at - state.started_at < START
+
+
+def _lacks(state: StageState) -> list[str]:
+    return [] if state.ready else [f"{state.instance}: {lack}" for lack in state.missing]
+
+
+def _delivering(
+    states: Sequence[StageState], read: OpenTickets | None, disabled_by_log: str, now: datetime
+) -> dict[str, object]:
     """What only a deliver stage has."""
     breakers = [state.breaker for state in states if state.breaker]
     breaker = next((one for one in breakers if one.state == "open"), breakers[0] if breakers else None)
@@ -276,5 +308,5 @@ def _delivering(states: Sequence[StageState], read: OpenTickets | None, now: dat
         "oldest_undelivered_s": max(ages, default=None),
         "breaker": breaker.state if breaker else "",
         "breaker_since": breaker.since if breaker else None,
-        "disabled": disabled.why if disabled else "",
+        "disabled": disabled.why if disabled else disabled_by_log,
     }
