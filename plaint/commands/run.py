@@ -149,4 +149,4 @@ def deliver_(config: Path | None, destination: str) -> None:
         _ready(settings, DELIVER + destination, wrong, monitor)
         assert chosen is not None, "it would be a fault"
         uvloop.install()
-        asyncio.run(work(settings.kafka, destination, chosen, os.environ.get(INSTANCE)))
+        asyncio.run(work(settings.kafka, destination, chosen, os.environ.get(INSTANCE), monitor))

@@ -93,14 +93,17 @@ class Monitor:
     def state(self) -> StageState:
         """All that is known now."""
         known: dict[str, Any] = {}
+        errors = [self.errors.last]
         for sight in list(self._sights):
-            known |= sight.state()
+            told = sight.state()
+            errors.append(told.pop("last_error", None))
+            known |= told
         lags: dict[int, int] = known.get("lags", {})
         missing = self._missing()
         why = self._watchdog.why if self._watchdog else ""
         defaults = {
             "lag": sum(lags.values()) if lags else None,
-            "last_error": self.errors.last,
+            "last_error": max((e for e in errors if e is not None), key=lambda e: e.at, default=None),
         }
         return StageState(
             stage=self.stage,

@@ -8,6 +8,8 @@ from collections.abc import Callable
 
 from plaint.kafka.header_names import read_any_header_name
 from plaint.kafka.settings import KafkaSettings
+from plaint.monitoring.delivering import DeliverSight, DeliveryMeter, metered
+from plaint.monitoring.monitor import Monitor
 from plaint.workers.delivering.fatal import fatal
 from plaint.workers.delivering.worker import DeliverWorker
 from route.delivery.clock import SystemClock
@@ -20,7 +22,11 @@ LOG_WRITE_S = 5.0
 
 
 async def deliver(
-    kafka: KafkaSettings, name: str, destination: DestinationSettings, instance: str | None = None
+    kafka: KafkaSettings,
+    name: str,
+    destination: DestinationSettings,
+    instance: str | None = None,
+    monitor: Monitor | None = None,
 ) -> None:
     """Deliver the tickets of destination ``name`` until SIGTERM or SIGINT; then finish what is under way and return.
 
@@ -34,13 +40,23 @@ async def deliver(
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):  # before the consumer starts: it may wait long for its group
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    opened = open_destination(destination, SystemClock().wall)
+    meter = DeliveryMeter()
+    opened = metered(open_destination(destination, SystemClock().wall), meter)
     try:
         worker = deliver_worker(kafka, name, destination, opened, instance)
+        if monitor is not None:
+            _show(monitor, kafka, DeliverSight(name, worker, meter, monitor.ends))
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, worker.refresh)
         await worker.run(stop)
     finally:
         await opened.close()
+
+
+def _show(monitor: Monitor, kafka: KafkaSettings, sight: DeliverSight) -> None:
+    """Let the monitor tell of the worker, and its watchdog look at it."""
+    monitor.needs.ask("group", sight.in_group)
+    monitor.show(sight)
+    monitor.watch(kafka, sight)
 
 
 def deliver_worker(

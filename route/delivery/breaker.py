@@ -1,5 +1,6 @@
 """The breaker: stops asking a destination that is down, so that an outage costs neither requests nor tries."""
 
+from collections.abc import Callable
 from enum import Enum, auto
 
 
@@ -27,6 +28,8 @@ class Breaker:
         self.is_open = False
         self.probe_at = 0.0
         """When the next probe may start, while open."""
+        self.turned: Callable[[], object] = lambda: None
+        """Called when it has opened or closed."""
 
     def ask(self, now: float) -> Pass:
         """May a request start? A probe that is granted is taken to have started."""
@@ -45,7 +48,9 @@ class Breaker:
     def succeeded(self) -> None:
         """The destination answered a request as one that works does."""
         self._failing.clear()
-        self.is_open = self._probing = False
+        was_open, self.is_open, self._probing = self.is_open, False, False
+        if was_open:
+            self.turned()
 
     def failed(self, key: str, now: float, retry_after_s: float = 0.0) -> bool:
         """A request for ticket ``key`` failed; true if this opened the breaker.
@@ -57,6 +62,7 @@ class Breaker:
         if opens:
             self.is_open = True
             self._failing.clear()
+            self.turned()
         if self.is_open:
             self.probe_at = now + max(self._probe_s, retry_after_s)
         return opens

@@ -27,6 +27,8 @@ class Counters:
     """Revisions of tickets taken on for delivery."""
     invalid: int = 0
     """Records of the tickets topic that are no ticket: each is a dead letter."""
+    invalid_by: Counter[DeadReason] = field(default_factory=_dead)
+    """The same by what is wrong with them."""
     dropped: Counter[DropReason] = field(default_factory=_drops)
     """Revisions that asked for nothing new, or were overtaken before the destination took them."""
     requests: int = 0

@@ -60,6 +60,8 @@ class Entry:
     rank: int = RANKS["normal"]
     """Place of the ticket's priority in RANKS."""
     generation: int = 0
+    since: float = 0.0
+    """When the ticket's post was received, else when this was written, in seconds since the epoch; of an open one."""
 
     @property
     def version(self) -> Version:
@@ -184,11 +186,20 @@ def _entry(key: str, fields: dict[str, Any], offset: int) -> Entry:
     entry.due = datetime.fromisoformat(fields["due_at"]).astimezone(UTC).timestamp()  # raises outside of the calendar
     if not isinstance(fields["ticket"], dict):
         raise TypeError("ticket")
+    entry.since = _seconds(fields["ticket"].get("received_at")) or _seconds(fields.get("at"))
     entry.rank = RANKS.get(fields["ticket"].get("priority"), entry.rank)
     entry.body = orjson.dumps(fields["ticket"])
     if len(entry.body) > MAX_BODY_BYTES:
         raise ValueError("ticket")
     return entry
+
+
+def _seconds(moment: object) -> float:
+    """0 if that is none: it is only for people to see."""
+    try:
+        return datetime.fromisoformat(str(moment)).astimezone(UTC).timestamp()
+    except (ValueError, OverflowError):
+        return 0.0
 
 
 def _count(fields: dict[str, Any], name: str) -> int:

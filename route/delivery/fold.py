@@ -43,6 +43,8 @@ class Item:
     is_capped: bool = False
     """It waits, or has waited, for its author's turn."""
     generation: int = 0
+    since: float = 0.0
+    """When its post was received, in seconds since the epoch, else when the ticket was taken on."""
 
     @property
     def version(self) -> Version:
@@ -156,4 +158,5 @@ def _item(entry: Entry, state: OpenState, keep_until: float) -> Item:
         offset=entry.offset,
         rank=entry.rank,
         generation=entry.generation,
+        since=entry.since,
     )

@@ -53,6 +53,7 @@ class Intake:
                 step = lane.ledger.take(self._ticket(record), mark, now)
             except RecordInvalid as fault:
                 self._counters.invalid += 1
+                self._counters.invalid_by[fault.reason] += 1
                 letters.append(self._letter(lane.partition, record, fault))
                 invalid.append(Step(None, mark))
                 continue

@@ -97,6 +97,7 @@ class Ledger:
         item = Item(ticket.key, ticket.revision, op, 0, now, created, "accepted", ticket.to_bytes())
         item.generation = ticket.generation
         item.rank = RANKS[ticket.priority]
+        item.since = ticket.received_at.timestamp() if ticket.received_at else now
         self._fold.put(item)
         self._counters.accepted += 1
         return Step(self._open_record(item, now), mark, item)

@@ -50,6 +50,13 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
         self._partitions: dict[TopicPartition, Partition] = {}
         self._claims: dict[TopicPartition, asyncio.Task[None]] = {}
         self._rebalances = 0
+        self.is_member = False
+        """It has its share of the partitions, be it none."""
+
+    @property
+    def partitions(self) -> dict[int, Partition]:
+        """All that the group gave this process, taken already or not. Any thread may ask."""
+        return {tp.partition: partition for tp, partition in list(self._partitions.items())}
 
     @property
     def lanes(self) -> dict[TopicPartition, Lane]:
@@ -64,12 +71,14 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
         try:
             for tp in assigned:
                 self._begin(tp)
+            self.is_member = True
         except Exception as error:  # aiokafka would log and go on
             self._fatal(error)
 
     async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
         """Finish and acknowledge what is under way; heartbeats go on meanwhile, and the group waits."""
         self._rebalances += 1
+        self.is_member = False
         try:
             await self.give_up()
         except Exception as error:

@@ -7,9 +7,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from aiokafka import TopicPartition
+from aiokafka.errors import IllegalStateError
 
 from plaint.kafka.publisher import Publisher, PublishFailed
 from plaint.kafka.settings import KafkaSettings
+from plaint.monitoring.batches import Place
 from plaint.workers.delivering.consumer import tickets_consumer
 from plaint.workers.delivering.graveyard import Graveyard
 from plaint.workers.delivering.lease import Lease
@@ -125,6 +127,39 @@ class DeliverWorker:
     def waiting(self) -> int:
         """Tickets that are due and not under way: they wait for a limit, for the destination, or for their turn."""
         return self._dispatcher.waiting
+
+    # -- for the monitor, which asks from another thread ------------------------------------------------------------
+
+    @property
+    def is_member(self) -> bool:
+        """Whether this process has its place in the group of the destination's workers."""
+        return self._group.is_member
+
+    @property
+    def is_window_full(self) -> bool:
+        """Whether so many tickets are open that no more are read."""
+        return self._window.is_full
+
+    @property
+    def in_flight(self) -> int:
+        """Requests under way."""
+        return self._dispatcher.in_flight
+
+    def places(self) -> dict[int, Place]:
+        """Where each partition stands that the group gave this process."""
+        return {number: Place(_acknowledged(one), self._end(number)) for number, one in self._group.partitions.items()}
+
+    def open_since(self) -> list[float]:
+        """Of each open ticket, when its post was received, in seconds since the epoch."""
+        folds = [one.fold for one in self._group.partitions.values() if one.lane is not None]
+        return [item.since for fold in folds for item in list(fold.open.values())]
+
+    def _end(self, number: int) -> int | None:
+        try:
+            end: int | None = self._consumer.highwater(TopicPartition(self._tickets_topic, number))
+        except IllegalStateError:  # it was taken from us meanwhile
+            return None
+        return end
 
     def refresh(self) -> None:
         """Read the secret again if it has changed; a destination that refused the former one is asked again."""
@@ -247,6 +282,10 @@ class DeliverWorker:
     def _taken(self, task: "asyncio.Task[None]") -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
             self._fatal(error)
+
+
+def _acknowledged(partition: Partition) -> int | None:
+    return partition.lane.offsets.acknowledged if partition.lane is not None else None
 
 
 async def _cancelled(task: "asyncio.Task[Any]") -> None:
