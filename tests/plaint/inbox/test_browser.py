@@ -251,8 +251,7 @@ async def test_no_inline_script_or_style_runs_whoever_writes_it(browser: Any, st
         await watched.close()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("options", [{}, PHONE], ids=["desk", "phone"])
+@pytest.mark.parametrize(("scheme", "options"), [("light", {}), ("dark", PHONE)], ids=["light desk", "dark phone"])
 async def test_axe_finds_nothing_on_any_page(browser: Any, start: Start, scheme: str, options: dict[str, Any]) -> None:
     from axe_playwright_python.async_playwright import Axe
 
