@@ -8,8 +8,11 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from plaint.kafka.settings import KafkaSettings
 
-FOLLOW_PAUSE_S = 0.2
-"""Between two looks at what others may have written: few large fetches instead of one for each of our own writes."""
+FOLLOW_PAUSE_S = 1.0
+"""Between two looks at what others may have written. Nothing is fetched meanwhile: each fetch, also one that only waits, costs
+the broker and us, and would bring little but our own writes."""
+LOOK_MS = 600
+"""A look: longer than a fetch waits for news."""
 MAX_RECORDS = 2000
 
 
@@ -71,7 +74,7 @@ class LogFollower:
                 await self._changed.wait()
                 continue
             self._skip()
-            found = await self._consumer.getmany(timeout_ms=200, max_records=MAX_RECORDS)
+            found = await self._consumer.getmany(timeout_ms=LOOK_MS, max_records=MAX_RECORDS)
             for tp, records in found.items():
                 self._feed(tp.partition, records)
             await self._rest(sum(map(len, found.values())))
@@ -93,11 +96,15 @@ class LogFollower:
         if count == MAX_RECORDS or any(follower.is_replaying for follower in self._followers.values()):
             await asyncio.sleep(0)
             return
+        if self._changed.is_set():
+            return
+        followed = [TopicPartition(self._topic, number) for number in self._followers]
+        self._consumer.pause(*followed)
         try:
             async with asyncio.timeout(FOLLOW_PAUSE_S):
                 await self._changed.wait()
         except TimeoutError:
-            return
+            self._consumer.resume(*followed)
 
     def _assign(self) -> None:
         self._changed.clear()
