@@ -55,8 +55,8 @@ class RouteTable:
         self.version = version
         self._steps = _steps(self.rules)
         # Rules that only stand in a row are tried in a loop of their own, which costs half of a walk.
-        self._row = [(step.tests, (step.rule.match,)) for step in self._steps]
-        self._in_a_row = not any(rule.inside or rule.goes_on for rule in self.rules)
+        is_row = not any(rule.inside or rule.goes_on for rule in self.rules)
+        self._row = [(step.tests, (step.rule.match,)) for step in self._steps] if is_row else []
 
     @classmethod
     def load(cls, path: Path | None, destinations: Collection[str]) -> "RouteTable":
@@ -71,15 +71,13 @@ class RouteTable:
 
         Never raises for a table that was loaded. The same triage gets the same answer whenever it is asked for.
         """
-        if not self._in_a_row:
-            return self._walk(triage)
         for tests, found in self._row:
             for holds in tests:
                 if not holds(triage):
                     break
             else:
                 return found
-        raise AssertionError("the last rule takes all")
+        return self._walk(triage)
 
     def silence(self, triage: Triage) -> Silence | None:
         """The first silence that keeps this post from getting tickets."""

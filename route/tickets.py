@@ -10,7 +10,7 @@ from pydantic_core import to_json
 
 from route.rule import Match
 from route.rules import RouteTable
-from schemas.post import Author, Post
+from schemas.post import Post
 from schemas.reasons import DropReason
 from schemas.ticket import Op, Priority, Ticket, ticket_key
 from schemas.triage import Triage
@@ -40,7 +40,11 @@ def tickets_for(triage: Triage, table: RouteTable) -> tuple[list[Ticket], DropRe
         return [], DropReason.SILENCED
     op: Op = "create" if post.event == "create" else "update"
     matches = table.route(triage)
-    tickets = _of_rule(triage, matches[0], op) if len(matches) == 1 else _of_rules(triage, matches, op)
+    if len(matches) > 1:
+        tickets = _of_rules(triage, matches, op)
+    else:
+        (match,) = matches
+        tickets = _of_rule(triage, match, op) if match.destinations else []
     if post.event == "edit":
         asked = {ticket.destination for ticket in tickets}
         tickets += [_withdraw(post, other) for other in table.destinations if other not in asked]
@@ -65,13 +69,12 @@ def _of_rules(triage: Triage, matches: Sequence[Match], op: Op) -> list[Ticket]:
     for match in matches:
         fresh = tuple(destination for destination in match.destinations if destination not in asked)
         asked.update(fresh)
-        tickets += _of_rule(triage, replace(match, destinations=fresh), op)
+        if fresh:
+            tickets += _of_rule(triage, replace(match, destinations=fresh), op)
     return tickets
 
 
 def _of_rule(triage: Triage, match: Match, op: Op) -> list[Ticket]:
-    if not match.destinations:
-        return []
     shared = _shared(triage, match, op)
     tickets = [
         Ticket(key=ticket_key(triage.post.id, destination), destination=destination, **shared)
@@ -85,13 +88,9 @@ def _of_rule(triage: Triage, match: Match, op: Op) -> list[Ticket]:
 def _shared(triage: Triage, match: Match, op: Op) -> dict[str, Any]:
     """What the tickets of one post have in common, but the text. Names are cut; ids are not, a cut id is another id."""
     post, url = triage.post, plain_url(triage.post.url)
-    author = Author(
-        id=post.author.id,
-        handle=post.author.handle[:_MAX_NAME_CHARS],
-        followers=post.author.followers,
-        verified=post.author.verified,
-        own_account=post.author.own_account,
-    )
+    author = post.author
+    if len(author.handle) > _MAX_NAME_CHARS:
+        author = author.model_copy(update={"handle": author.handle[:_MAX_NAME_CHARS]})
     return {
         "op": op,
         "revision": post.revision,
