@@ -59,6 +59,7 @@ class _Unacknowledged:
     def __init__(self) -> None:
         self._sent: deque[tuple[FutureRecordMetadata, int, float]] = deque()
         self._bytes = 0
+        self.settled_at: float | None = None
 
     def __len__(self) -> int:
         return len(self._sent)
@@ -70,6 +71,8 @@ class _Unacknowledged:
     def settle(self) -> list[Exception]:
         """Forget what came to its end; what the broker refused for good."""
         refusals = []
+        if self._sent and self._sent[0][0].is_done:
+            self.settled_at = time.time()
         while self._sent and self._sent[0][0].is_done:
             future, size, _ = self._sent.popleft()
             self._bytes -= size
@@ -183,16 +186,22 @@ class PostPublisher:
 
     def drain(self, give_up: Callable[[], bool] = lambda: False) -> None:
         """Return once everything sent is acknowledged. Raises PublishFailed, also when ``give_up`` says so meanwhile."""
-        self._wait_until(lambda: not self._unacknowledged, give_up)
+        self._wait_until(lambda: not self.unacknowledged, give_up)
 
     @property
-    def _unacknowledged(self) -> int:
+    def unacknowledged(self) -> int:
+        """Records that were sent and are not acknowledged yet."""
         return len(self._waiting) + len(self._offers)
+
+    @property
+    def last_acknowledged(self) -> float | None:
+        """When an acknowledgement was last seen, in seconds since 1970."""
+        return max((one.settled_at for one in (self._waiting, self._offers) if one.settled_at), default=None)
 
     def close(self) -> None:
         """Disconnect. What is not acknowledged by now is given up: ``drain`` first."""
-        if self._unacknowledged:
-            log.error("%d records were not acknowledged", self._unacknowledged)
+        if self.unacknowledged:
+            log.error("%d records were not acknowledged", self.unacknowledged)
             self._producer._sender.force_close()  # close() alone waits for them, gives up and leaves its thread behind
         self._producer.close(timeout=CLOSE_S)
 
@@ -253,10 +262,10 @@ class PostPublisher:
             if reached():
                 break
             if give_up():
-                raise PublishFailed(f"{self._unacknowledged} records were not acknowledged in time")
+                raise PublishFailed(f"{self.unacknowledged} records were not acknowledged in time")
             if not said and time.monotonic() - began > LONG_WAIT_S:
                 said = True
-                log.warning("waiting for the broker to acknowledge %d records", self._unacknowledged)
+                log.warning("waiting for the broker to acknowledge %d records", self.unacknowledged)
             self._wait_for_oldest()
         if said:
             log.warning("the broker acknowledges again, after %.0f s", time.monotonic() - began)

@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 
 from plaint.failures import CODES
+from plaint.monitoring.metrics import METRICS, PROCESS_HELP, Metric
 from plaint.settings import OWN_VARIABLES, PREFIX, Settings
 from schemas import reasons
 
@@ -39,7 +40,7 @@ OTHER = {
 
 def pages() -> dict[str, str]:
     """File name and content of each page."""
-    return {"configuration.md": configuration(), "reasons.md": reason_page()}
+    return {"configuration.md": configuration(), "metrics.md": metrics_page(), "reasons.md": reason_page()}
 
 
 def configuration() -> str:
@@ -144,6 +145,36 @@ def _docstrings(source: str) -> Iterator[tuple[str, str]]:
                     assert isinstance(after, ast.Expr), f"{before.targets[0].id} has no docstring"
                     assert isinstance(after.value, ast.Constant)
                     yield f"{kind.name}.{before.targets[0].id}", " ".join(str(after.value.value).split())
+
+
+def metrics_page() -> str:
+    """Every metric with who tells it, its labels and what it means."""
+    intro = (
+        "Each process answers at `/metrics` (Prometheus' text, or OpenMetrics if that is asked for), `/healthz`, `/readyz` "
+        "and `/state`; `plaint up` answers for all of its processes at one address. Every sample carries `stage`, and those "
+        "of a deliver process `destination` as well.\n\n"
+        "No label ever holds what a post, an author or a receiver says. Those with a closed list stand at 0 from the start."
+    )
+    rows = "\n".join(
+        f"| `{metric.sample}` | {metric.kind} | {', '.join(metric.stages)} | {_labels(metric)} | {metric.help} |"
+        for metric in METRICS
+    )
+    buckets = "\n".join(
+        f"- `{metric.sample}`: {', '.join(f'{bound:g}' for bound in metric.buckets)}"
+        for metric in METRICS
+        if metric.buckets
+    )
+    return (
+        f"# Metrics\n\n{WRITTEN}{intro}\n\n| metric | kind | told by | labels | meaning |\n|---|---|---|---|---|\n{rows}\n\n"
+        f"{PROCESS_HELP}\n\n## Buckets\n\nA histogram's samples are `_bucket` (by `le`), `_sum` and `_count`.\n\n{buckets}\n"
+    )
+
+
+def _labels(metric: Metric) -> str:
+    return "; ".join(
+        f"`{label}`: {values if isinstance(values, str) else ', '.join(map(str, values))}"
+        for label, values in metric.labels.items()
+    )
 
 
 def stale(folder: Path = FOLDER) -> list[str]:

@@ -88,7 +88,7 @@ def ingest(config: Path | None, sources: tuple[str, ...], report: Path | None, d
         wrong.append(Fault("sources", "is empty", mend))
     with _monitor(settings, "ingest").told() as monitor:
         _ready(settings, "ingest", wrong, monitor, needs_destinations=False)
-        work(settings.kafka, chosen, report, opened)
+        work(settings.kafka, chosen, report, opened, monitor)
 
 
 def read_sources(given: tuple[str, ...]) -> list[SourceSettings]:

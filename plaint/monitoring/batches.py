@@ -10,6 +10,7 @@ from plaint.monitoring.histogram import Histogram
 from plaint.monitoring.readings import Readings
 from plaint.workers.stage import InRecord
 from schemas import topics
+from schemas.reasons import DeadReason, DropReason
 
 
 class Place(NamedTuple):
@@ -25,6 +26,10 @@ class Outcomes(Protocol):
     results: int
     drops: Counter[str]
     dead: Counter[str]
+
+
+Counted = Mapping[str, int] | Mapping[DropReason, int] | Mapping[DeadReason, int]
+"""By the value of a reason, or by the reason itself."""
 
 
 class BatchMeter:
@@ -107,7 +112,7 @@ class BatchSight:
         }
 
 
-def read_outcomes(into: Readings, results: int, drops: Mapping[str, int], dead: Mapping[str, int]) -> None:
+def read_outcomes(into: Readings, results: int, drops: Counted, dead: Counted) -> None:
     """Put what became of records. Reasons are the values of DropReason and DeadReason."""
     into.put(metrics.RECORDS_DONE, results, "result", "")
     for outcome, counts in (("dropped", drops), ("dead", dead)):

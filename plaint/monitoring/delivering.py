@@ -71,7 +71,7 @@ def received_at(body: bytes) -> float | None:
 def metered(destination: Destination, meter: DeliveryMeter) -> Destination:
     """``destination``, every request to it counted."""
     if isinstance(destination, Finds):
-        return _MeteredFinds(destination, meter)  # type: ignore[arg-type]
+        return _MeteredFinds(destination, meter)
     return _Metered(destination, meter)
 
 

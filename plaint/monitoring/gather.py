@@ -184,16 +184,21 @@ def fetch(address: str, path: str, kind: str, timeout_s: float = ANSWER_S) -> by
 
 def merged(own: Iterable[Any], bodies: Iterable[bytes]) -> list[Any]:
     """One family a name out of ``own`` and what processes told in OpenMetrics; the samples differ by their labels."""
-    from prometheus_client.openmetrics.parser import text_string_to_metric_families
-
     found: dict[str, Any] = {}
-    told = [family for body in bodies for family in text_string_to_metric_families(body.decode())]
+    told = [family for body in bodies for family in _parsed(body)]
     for family in [*own, *told]:
         if family.name in found:
             found[family.name].samples += family.samples
         else:
             found[family.name] = family
     return list(found.values())
+
+
+def _parsed(body: bytes) -> Iterable[Any]:
+    from prometheus_client.openmetrics.parser import text_string_to_metric_families
+
+    found: Iterable[Any] = text_string_to_metric_families(body.decode())  # type: ignore[no-untyped-call]
+    return found
 
 
 def _child_state(heard: _Heard) -> ChildState:

@@ -115,7 +115,8 @@ def _application(pages: Mapping[str, Page], metrics: Callable[[], Iterable[Any]]
     def answer(environ: "WSGIEnvironment", start: "StartResponse") -> Iterable[bytes]:
         path, method = environ["PATH_INFO"], environ["REQUEST_METHOD"]
         if path == "/metrics":
-            return told(environ, start)
+            written: Iterable[bytes] = told(environ, start)
+            return written
         page = pages.get(path)
         if page is None:
             found = text("404 Not Found", ["there is " + ", ".join(["/metrics", *pages])])

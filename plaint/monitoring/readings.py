@@ -60,11 +60,10 @@ class Readings:
 
 
 def _add_histogram(family: "Family", labels: dict[str, str], histogram: Histogram) -> None:
-    from prometheus_client.utils import floatToGoString
-
     counts = histogram.cumulated()
-    for bound, count in zip((*histogram.bounds, float("inf")), counts, strict=True):
-        family.add_sample(f"{family.name}_bucket", labels | {"le": floatToGoString(bound)}, count)
+    bounds = [*(str(float(bound)) for bound in histogram.bounds), "+Inf"]
+    for bound, count in zip(bounds, counts, strict=True):
+        family.add_sample(f"{family.name}_bucket", labels | {"le": bound}, count)
     family.add_sample(f"{family.name}_count", labels, counts[-1])
     family.add_sample(f"{family.name}_sum", labels, histogram.total)
 

@@ -20,6 +20,8 @@ from ingest.publish import PostPublisher, PublishFailed
 from ingest.settings import SourceSettings
 from ingest.source import Source, SourceFailed
 from plaint.kafka.settings import KafkaSettings
+from plaint.monitoring.ingesting import IngestSight
+from plaint.monitoring.monitor import Monitor
 from plaint.workers.door import DoorThread
 from schemas.faults import Fault
 
@@ -77,6 +79,7 @@ def ingest(
     sources: Sequence[SourceSettings],
     report: Path | None = None,
     door: DoorSettings | None = None,
+    monitor: Monitor | None = None,
 ) -> Report:
     """Publish what the sources yield until they all end, or until SIGTERM or SIGINT; what was read is acknowledged then.
 
@@ -99,6 +102,8 @@ def ingest(
         closing(PostPublisher(kafka.connection(), kafka.idempotent_producer)) as publisher,
         _stopped_by_signals(stop),
     ):
+        if monitor is not None:
+            monitor.show(IngestSight(publisher))
         work = _Work(sources, door, publisher, stop, report)
         work.run()
     return work.report()

@@ -89,7 +89,7 @@ def test_promtool_finds_nothing_to_say(stage: str) -> None:
         pytest.skip("NOT CHECKED WITH PROMTOOL: it is not installed (Debian: apt-get install prometheus)")
     readings = Readings(stage, "desk" if stage == "deliver" else "")
     put_some(readings)
-    text = generate_latest(Told(readings))  # type: ignore[arg-type]
+    text = generate_latest(Told(readings))
     done = subprocess.run([promtool, "check", "metrics"], input=text, capture_output=True, timeout=30)
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
     assert text.count(b"# TYPE") == sum(stage in metric.stages for metric in METRICS)
@@ -99,7 +99,7 @@ def test_promtool_finds_nothing_to_say(stage: str) -> None:
 def test_the_same_is_told_in_openmetrics(stage: str) -> None:
     readings = Readings(stage)
     put_some(readings)
-    text = generate_openmetrics(Told(readings)).decode()  # type: ignore[arg-type]
-    told = {family.name: family for family in text_string_to_metric_families(text)}
+    text = generate_openmetrics(Told(readings)).decode()  # type: ignore[no-untyped-call]
+    told = {family.name: family for family in text_string_to_metric_families(text)}  # type: ignore[no-untyped-call]
     assert told.keys() == {family.name for family in readings.families()}
     assert all(told[family.name].type == family.type for family in readings.families())
