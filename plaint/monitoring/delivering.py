@@ -137,6 +137,8 @@ class Worker(Protocol):
     def is_member(self) -> bool: ...
     @property
     def in_flight(self) -> int: ...
+    @property
+    def waiting(self) -> int: ...
     def places(self) -> Mapping[int, Place]: ...
     def open_since(self) -> list[float]: ...
 
@@ -184,6 +186,9 @@ class DeliverSight:
         into.put(metrics.TO_TICKET, meter.to_ticket)
         into.put(metrics.PROBES, counters.probes)
         into.put_all(metrics.INCIDENTS, {kind: getattr(counters, kind) for kind in metrics.INCIDENTS.labels["kind"]})
+        into.put(metrics.LIMITED, counters.limited, "minute")
+        into.put(metrics.LIMITED, counters.author_capped, "author")
+        into.put(metrics.DUE, worker.waiting)
         since = worker.open_since()
         into.put(metrics.OPEN, len(since))
         into.put(metrics.OLDEST, self._age(since) or 0.0)

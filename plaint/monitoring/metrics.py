@@ -166,6 +166,19 @@ INCIDENTS = Metric(
     ("deliver",),
     {"kind": ("unknown", "withheld", "abandoned", "healed", "unreadable")},
 )
+LIMITED = Metric(
+    "plaint_delivery_limited",
+    "counter",
+    "Requests that had to wait for max_per_minute, and new tickets that had to wait for max_per_author_per_hour.",
+    ("deliver",),
+    {"limit": ("minute", "author")},
+)
+DUE = Metric(
+    "plaint_delivery_due_tickets",
+    "gauge",
+    "Tickets that are due and not under way: they wait for a limit, for the destination, or for their turn.",
+    ("deliver",),
+)
 OPEN = Metric("plaint_open_tickets", "gauge", "Tickets taken on for delivery and not at their end.", ("deliver",))
 IN_FLIGHT = Metric(
     "plaint_delivery_requests_in_flight", "gauge", "Requests to the destination under way.", ("deliver",)
@@ -251,6 +264,8 @@ METRICS: tuple[Metric, ...] = (
     REQUEST,
     PROBES,
     INCIDENTS,
+    LIMITED,
+    DUE,
     OPEN,
     IN_FLIGHT,
     OLDEST,
