@@ -27,6 +27,9 @@ COMMANDS = {
     "topics": ("plaint.commands.topics:topics", "Show, create or print the topics, and the rights that go with them."),
     "destination": ("plaint.commands.destination:destination", "Turn a destination off or on again."),
     "tail": ("plaint.commands.tail:tail", "Show posts, triage, tickets, deliveries or dead letters as they pass."),
+    "tickets": ("plaint.commands.tickets:tickets", "List and show tickets, and have them tried again."),
+    "dead": ("plaint.commands.dead:dead", "Look at the records that could never pass, and send them again."),
+    "completion": ("plaint.commands.completion:completion", "Print the completion of plaint for your shell."),
     "explain": ("plaint.commands.explain:explain", "Say why a post has a ticket, or none."),
     "inbox": ("plaint.commands.inbox:inbox", "Receive webhooks on this machine and show them as tickets."),
 }

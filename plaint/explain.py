@@ -5,23 +5,21 @@ from datetime import UTC, datetime
 
 import orjson
 
-from plaint.explanation import Drop, Explanation, Step, TicketAsked, TicketLife, TicketState
+from plaint.explanation import Drop, Explanation, TicketLife
 from plaint.kafka.reading import Progress, Stored, TopicReader, Where, partition_of
 from plaint.kafka.settings import KafkaSettings
 from plaint.tools.letters import LetterBook
-from plaint.tools.logbook import LogBook, step_of
+from plaint.tools.lives import LifeBook
 from plaint.tools.verdicts import labels_of, posts_of, routing_of, triage_in
 from plaint.tools.words import checks, summary, unknowns
 from route.rules import RouteTable
 from schemas import topics
 from schemas.deadletter import DeadLetter
 from schemas.reasons import DropReason
-from schemas.record import RecordDropped, RecordInvalid
-from schemas.ticket import Ticket, message_id, ticket_key, ticket_partition
+from schemas.ticket import ticket_key
 
 __all__ = ["Explanation", "explain"]
 
-_STATES: dict[str, TicketState] = {"accepted": "accepted", "sending": "sending", "done": "done", "dead": "dead"}
 MIN_TELLING_ID = 6
 """An id that is shorter stands in many a record by chance."""
 
@@ -67,33 +65,23 @@ class _Found:
         self.posts: list[Stored] = []
         self.triages: list[Stored] = []
         self._key = post_id.encode("utf-8", "replace")
-        self._keys = {name: ticket_key(self._key.decode(), name) for name in destinations}
-        self._asked: dict[str, list[TicketAsked]] = {name: [] for name in destinations}
-        self._steps: dict[str, list[Step]] = {name: [] for name in destinations}
-        self._books = {name: LogBook() for name in destinations}
-        self._tickets = {topics.tickets(name): name for name in destinations}
-        self._logs = {topics.deliveries(name): name for name in destinations}
+        self._lives = LifeBook({name: ticket_key(self._key.decode(), name) for name in destinations})
         self._letters = LetterBook(self._concerned)
+        self._letter_keys = {self._key[:1024], *(key.encode() for key in self._lives.keys.values())}
 
     @property
     def topics(self) -> list[str]:
         """All that may hold something of it."""
-        return [topics.POSTS, topics.TRIAGED, *self._tickets, *self._logs, topics.DEAD_LETTERS]
+        return [topics.POSTS, topics.TRIAGED, *self._lives.topics, topics.DEAD_LETTERS]
 
     def near(self, there: Where) -> dict[str, list[int]]:
-        """Where plaint itself puts what belongs to this post."""
-        found = {}
-        for name, numbers in there.items():
-            if name in (topics.POSTS, topics.TRIAGED):
-                found[name] = [partition_of(self._key, len(numbers))]
-            elif name == topics.DEAD_LETTERS:
-                found[name] = list(numbers)
-            else:
-                destination = self._tickets.get(name) or self._logs[name]
-                found[name] = [ticket_partition(self._keys[destination], len(numbers))]
+        """Where plaint itself puts what belongs to this post; dead letters may lie on any partition."""
+        found = self._lives.where(there)
+        for name in (topics.POSTS, topics.TRIAGED):
+            if name in there:
+                found[name] = [partition_of(self._key, len(there[name]))]
+        found[topics.DEAD_LETTERS] = list(there.get(topics.DEAD_LETTERS, ()))
         return found
-
-    # -- collecting ----------------------------------------------------------------------------------------------
 
     def add(self, record: Stored) -> None:
         """Take in a record of any of these topics."""
@@ -107,49 +95,16 @@ class _Found:
             held = self._letters.add(record)
             if held is not None:
                 held.certain = held.letter.key != b"" or _id_in(record.value) is not None
-        elif record.topic in self._tickets:
-            self._add_ticket(self._tickets[record.topic], record)
         else:
-            self._add_step(self._logs[record.topic], record)
-
-    def _add_ticket(self, destination: str, record: Stored) -> None:
-        if record.key != self._keys[destination].encode():
-            return
-        try:
-            ticket = Ticket.from_bytes(record.value)
-        except (RecordInvalid, RecordDropped):
-            return  # it has a dead letter
-        self._asked[destination].append(
-            TicketAsked(
-                place=record.place,
-                at=record.at,
-                op=ticket.op,
-                revision=ticket.revision,
-                generation=ticket.generation,
-                rule=ticket.rule,
-                why=ticket.why,
-                priority=ticket.priority,
-                team=ticket.team,
-            )
-        )
-
-    def _add_step(self, destination: str, record: Stored) -> None:
-        told = self._books[destination].feed(record)
-        if told is not None and told.entry.key == self._keys[destination]:
-            step = step_of(record, told.counts)
-            if step is not None:
-                self._steps[destination].append(step)
+            self._lives.add(record)
 
     def _concerned(self, letter: DeadLetter, record: Stored) -> bool:
         if letter.key:
-            keys = {self._key[:1024], *(key.encode() for key in self._keys.values())}
-            return letter.key in keys
+            return letter.key in self._letter_keys
         said = _id_in(letter.value)
         if said is not None:
             return said == self.post_id
         return len(self.post_id) >= MIN_TELLING_ID and self._key in letter.value
-
-    # -- putting in order ----------------------------------------------------------------------------------------
 
     def explanation(self, table: RouteTable | None, missing: Sequence[str]) -> Explanation:
         """All of it. ``missing`` are topics that don't exist or that this user may not see."""
@@ -158,7 +113,7 @@ class _Found:
         labels, label_drops = labels_of(triages)
         posts, post_drops = posts_of(self.posts, {label.revision for label in labels}, letters)
         routing, route_drops = routing_of(triages, labels, table)
-        lives = tuple(self._life(name) for name in self._keys)
+        lives = self._lives.lives()
         facts = Explanation(
             post_id=self.post_id,
             at=datetime.now(UTC),
@@ -174,31 +129,6 @@ class _Found:
         told = {"summary": summary(facts), "unknown": unknowns(facts, missing, table is None), "check": checks(facts)}
         return facts.model_copy(update=told)
 
-    def _life(self, destination: str) -> TicketLife:
-        key, asked, steps = self._keys[destination], self._asked[destination], self._steps[destination]
-        counting = [step for step in steps if step.counts]
-        last = counting[-1] if counting else None
-        version = max(((one.revision, one.generation) for one in asked), default=(0, 0))
-        state: TicketState = "asked" if any(one.op != "withdraw" for one in asked) else "none"
-        if last is not None:
-            state, version = _STATES[last.state], (last.revision, last.generation)
-        sent, begun = _requests(steps)
-        return TicketLife(
-            destination=destination,
-            key=key,
-            webhook_id=message_id(key, *version),
-            state=state,
-            asked=tuple(asked),
-            steps=tuple(steps),
-            requests=sent,
-            requests_lost=max(0, begun - sent),
-            next_try=last.due_at if last and state in ("accepted", "sending") else None,
-            status=last.status if last else None,
-            reason=last.reason if last else "",
-            remote_id=last.remote_id if last else "",
-            remote_url=last.remote_url if last else "",
-        )
-
 
 def _withdrawn(lives: Iterable[TicketLife]) -> Iterator[Drop]:
     """Withdraws of what never was: route asks all destinations, since only delivery knows where a ticket went."""
@@ -206,16 +136,6 @@ def _withdrawn(lives: Iterable[TicketLife]) -> Iterator[Drop]:
         if life.state == "none" and life.asked:
             why = f"{life.destination} never had a ticket of it"
             yield Drop(reason=DropReason.NOTHING_TO_WITHDRAW, place=life.asked[-1].place, why=why)
-
-
-def _requests(steps: Iterable[Step]) -> tuple[int, int]:
-    """How many requests the log tells of, and how many began as far as its counts say."""
-    sent, begun = 0, dict[tuple[int, int], int]()
-    for step in steps:
-        version = step.revision, step.generation
-        sent += step.state == "sending"
-        begun[version] = max(step.attempt, begun.get(version, 0))
-    return sent, sum(begun.values())
 
 
 def _id_in(value: bytes | None) -> str | None:

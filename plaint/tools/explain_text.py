@@ -83,6 +83,15 @@ def _rule(rule: RuleTried) -> str:
     return f"yes  {name} → {', '.join(rule.destinations) or 'nowhere'}: {one_line(rule.why, MAX_SHORT)}"
 
 
+def life_lines(life: TicketLife) -> Iterator[str]:
+    """A ticket's whole life, a line each."""
+    post = f" of {one_line(life.post_id)}" if life.post_id else ""
+    yield f"ticket {life.key}{post}"
+    yield from (f"  {line}" for line in _life(life))
+    if life.requests_lost:
+        yield f"  of {life.requests_lost} earlier requests only the number is known; the delivery log is compacted"
+
+
 def _life(life: TicketLife) -> Iterator[str]:
     yield f"{one_line(life_words(life))}; webhook-id {life.webhook_id}"
     if life.remote_url:

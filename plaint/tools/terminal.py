@@ -80,6 +80,24 @@ class MomentType(click.ParamType):
 MOMENT = MomentType()
 
 
+class SpanType(click.ParamType):
+    """A length of time in seconds: ``90s``, ``10m``, ``2h``, ``3d``."""
+
+    name = "TIME"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """As click asks for it."""
+        if isinstance(value, float):
+            return value
+        found = _SPAN.fullmatch(value)
+        if found is None:
+            self.fail(f"{value!r} is no length of time; write 90s, 10m, 2h or 3d", param, ctx)
+        return float(found[1]) * {"s": 1, "m": 60, "h": 3600, "d": 86400}[found[2]]
+
+
+SPAN = SpanType()
+
+
 @contextmanager
 def leaving_early() -> Iterator[None]:
     """Whoever reads our output may have seen enough (``| head``): that ends the command, and is no failure."""
@@ -115,3 +133,12 @@ class Reading:
         if self._shown:
             click.echo("\r\x1b[K", err=True, nl=False)
             self._shown = False
+
+
+def confirmed(question: str, yes: bool) -> None:
+    """Return if the person agrees, or has agreed (``yes``). Raises click.Abort, or UsageError where nobody can be asked."""
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise click.UsageError(f"{question} Nobody can be asked here: say --yes")
+    click.confirm(question, abort=True, err=True)

@@ -1,0 +1,210 @@
+"""``plaint dead list|show|replay``: what could never pass, and sending it again."""
+
+import asyncio
+import sys
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from plaint.kafka.reading import TopicReader
+from plaint.kafka.settings import KafkaSettings
+from plaint.running import destinations_at_hand, kafka_at_hand
+from plaint.settings import SettingsInvalid, load_settings
+from plaint.tools.again import Done
+from plaint.tools.dead import STAGES, WantedLetters, find_letters, page, row, without_letters
+from plaint.tools.letters import HeldLetter
+from plaint.tools.replay import replay as send_again
+from plaint.tools.replay import stand_of
+from plaint.tools.terminal import MOMENT, Reading, confirmed, json_line, leaving_early, one_line
+from schemas.faults import Fault, shown
+from schemas.reasons import DeadReason
+
+MANY = 10
+"""So many letters, or more, are asked about before they are sent again."""
+F = TypeVar("F", bound=Callable[..., Any])
+_FILTERS = (
+    click.option("--reason", "reasons", multiple=True, type=click.Choice([str(one) for one in DeadReason])),
+    click.option("--stage", "stages", multiple=True, type=click.Choice(STAGES), help="Which refused it."),
+    click.option("--since", type=MOMENT, help="Refused then or later: 10m, 2h, 3d ago, or 2026-05-01T12:00:00Z."),
+    click.option("--until", type=MOMENT, help="Refused before then."),
+    click.option("--place", "places", multiple=True, help="A part of the place, or a pattern with *: 'posts.csv:*'."),
+)
+
+
+def _filtered(command: F) -> F:
+    for option in reversed(_FILTERS):
+        command = option(command)
+    return command
+
+
+@click.group()
+def dead() -> None:
+    """Look at the records that could never pass, and send them again once the cause is mended.
+
+    docs/reasons.md says what each reason means. Needs Describe and Read on plaint.deadletters; replay needs Write on it
+    too, and on the topics that the records go to, and Read on plaint.deliveries.*.
+    """
+
+
+@dead.command("list")
+@_filtered
+@click.option("--not-replayed", is_flag=True, help="Only those that were not sent again.")
+@click.option("-n", "--most", type=click.IntRange(0), default=100, show_default=True, help="Newest so many; 0: all.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@click.pass_obj
+def list_(config: Path | None, /, not_replayed: bool, most: int, as_json: bool, **filters: Any) -> None:
+    """List dead letters, oldest first. A replayed one says so.
+
+    \b
+    plaint dead list
+    plaint dead list --stage deliver --reason refused --since 1d
+    plaint dead list --json -n 0 | jq -r .place
+    """
+    found = _find(kafka_at_hand(load_settings(config)), WantedLetters(**filters))
+    found = [held for held in found if not (not_replayed and held.replays)]
+    chosen = found[-most:] if most else found
+    with leaving_early():
+        for held in chosen:
+            click.echo(json_line(held.shape().model_dump(mode="json")) if as_json else row(held))
+    if not as_json:
+        click.echo(_summed_up(found, len(found) - len(chosen)), err=True)
+
+
+def _summed_up(found: Sequence[HeldLetter], left_out: int) -> str:
+    counts = Counter(f"{held.letter.stage} {held.letter.reason}" for held in found)
+    told = ", ".join(f"{one_line(name)} {count}" for name, count in sorted(counts.items()))
+    more = f"; {left_out} older ones are left out, -n 0 shows all" if left_out else ""
+    return f"{len(found)} dead letter{'s' * (len(found) != 1)}{f': {told}' if told else ''}{more}"
+
+
+@dead.command()
+@click.argument("letter")
+@click.option("--raw", is_flag=True, help="Write the bytes of the record, and nothing else, as they are.")
+@click.option("--json", "as_json", is_flag=True, help="What is said about it, as one JSON object, without the bytes.")
+@click.pass_obj
+def show(config: Path | None, letter: str, raw: bool, as_json: bool) -> None:
+    """Show one dead letter: what is said about it, and the record's own bytes, escaped.
+
+    LETTER is its id in the list, or its place if that means one letter.
+
+    \b
+    plaint dead show 2@17
+    plaint dead show posts.jsonl:17
+    plaint dead show 2@17 --raw > record.json
+    """
+    found = _find(kafka_at_hand(load_settings(config)), WantedLetters(names=(letter,)), keep_values=True)
+    if len(found) != 1:
+        ids = ", ".join(held.id for held in found[:10])
+        mend = f"name one of {ids}" if found else "plaint dead list shows them"
+        what = f"means {len(found)} dead letters" if found else "is no dead letter"
+        raise SettingsInvalid([Fault(shown(one_line(letter)), what, mend)])
+    held = found[0]
+    with leaving_early():
+        if raw:
+            sys.stdout.buffer.write(held.letter.value)
+        elif as_json:
+            click.echo(json_line(held.shape().model_dump(mode="json")))
+        else:
+            for line in page(held, held.letter.value):
+                click.echo(line)
+
+
+@dead.command()
+@click.argument("letters", nargs=-1)
+@_filtered
+@click.option("--all", "everything", is_flag=True, help="All that the filters leave, also without any filter.")
+@click.option("--dry-run", is_flag=True, help="Only say what would be done.")
+@click.option("--yes", is_flag=True, help=f"Do not ask; {MANY} or more are asked about otherwise.")
+@click.option(
+    "--force",
+    is_flag=True,
+    help="Send also what this version would refuse again or what was sent again before, and tickets that ended as dead: in a "
+    "new generation, with a webhook-id of its own, so that the receiver takes it.",
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line: letter, sent, place, why.")
+@click.pass_obj
+def replay(
+    config: Path | None,
+    /,
+    letters: tuple[str, ...],
+    everything: bool,
+    dry_run: bool,
+    yes: bool,
+    force: bool,
+    as_json: bool,
+    **filters: Any,
+) -> None:
+    """Send the original records of dead letters again, to the topic of the stage that refused them.
+
+    Ids and keys stay, so nothing becomes a second ticket. What was cut, and what would be refused again, is left out, with
+    the reason. Each letter that was sent again is marked, and those that the filters find are left out then. Exit code 1
+    if one of them could not be sent.
+
+    \b
+    plaint dead replay 2@17
+    plaint dead replay --stage classify --since 2h --dry-run
+    plaint dead replay --stage deliver --reason refused --place helpdesk --force --yes
+    """
+    if not (letters or everything or any(filters.values())):
+        raise click.UsageError("name letters, or filters, or --all")
+    settings = load_settings(config)
+    kafka = kafka_at_hand(settings)
+    found = _find(kafka, WantedLetters(names=letters, **filters))
+    if missing := without_letters(letters, found):
+        faults = [Fault(shown(one_line(name)), "is no dead letter", "plaint dead list shows them") for name in missing]
+        raise SettingsInvalid(faults)
+    if not letters and not force:
+        found = [held for held in found if not held.replays]
+    if len(found) >= MANY and not dry_run:
+        confirmed(_summed_up(found, 0) + ": send them again?", yes)
+    destinations = destinations_at_hand(settings)
+    with leaving_early():
+        done = asyncio.run(_replay(kafka, found, destinations, force, dry_run, as_json))
+    if not as_json:
+        click.echo(_told(done, dry_run), err=True)
+    sys.exit(0 if all(one.place for one in done) else 1)
+
+
+async def _replay(
+    kafka: KafkaSettings,
+    found: Sequence[HeldLetter],
+    destinations: Sequence[str],
+    force: bool,
+    dry_run: bool,
+    as_json: bool,
+) -> list[Done]:
+    if not found:
+        return []
+    done = []
+    reading = Reading("reading the delivery logs")
+    async with TopicReader(kafka) as reader:
+        stand = await stand_of(reader, found, destinations, force, reading)
+        reading.end()
+        async for one in send_again(kafka, reader, found, stand, dry_run):
+            done.append(one)
+            fields = {"letter": one.name, "sent": bool(one.place) and not dry_run, "place": one.place, "why": one.why}
+            verb = "would go to" if dry_run else "sent again as"
+            words = f"{verb} {one.place}" if one.place else f"not sent: {one.why}"
+            click.echo(json_line(fields) if as_json else f"{one.name}  {one_line(words)}")
+    return done
+
+
+def _told(done: Sequence[Done], dry_run: bool) -> str:
+    sent = sum(bool(one.place) for one in done)
+    return f"{sent} {'would be ' * dry_run}sent again, {len(done) - sent} not"
+
+
+def _find(kafka: KafkaSettings, wanted: WantedLetters, keep_values: bool = False) -> list[HeldLetter]:
+    reading = Reading("reading plaint.deadletters")
+
+    async def find() -> list[HeldLetter]:
+        async with TopicReader(kafka) as reader:
+            return await find_letters(reader, wanted, reading, keep_values)
+
+    try:
+        return asyncio.run(find())
+    finally:
+        reading.end()
