@@ -45,8 +45,13 @@ class Read:
     notes: tuple[Fault, ...] = ()
 
 
-def read_routes(path: Path, destinations: Collection[str], now: datetime | None = None) -> Read:
-    """The routes in the file. With ``now`` its notes too. Raises FileInvalid if it can't be read as YAML at all."""
+def read_routes(
+    path: Path, destinations: Collection[str], noting: tuple[datetime, Collection[str]] | None = None
+) -> Read:
+    """The routes in the file. ``noting``, the time and the destinations that should be used, gives its notes too.
+
+    Raises FileInvalid if it can't be read as YAML at all.
+    """
     raw = read_bytes(path)
     data, lines = read_yaml_bytes(raw, path.name)
     file = _File(path.name, lines)
@@ -57,7 +62,10 @@ def read_routes(path: Path, destinations: Collection[str], now: datetime | None 
         file.fault((str(key),), f"unknown key {shown(str(key))}", one_of(str(key), _KEYS))
     readings = _read_rules(file, data["rules"], destinations)
     silences = _read_silences(file, data.get("silences"))
-    notes = [] if now is None else [*_expired(file, silences, now), *_unused(path.name, readings, destinations)]
+    notes: list[Fault] = []
+    if noting is not None:
+        now, own = noting
+        notes = [*_expired(file, silences, now), *_unused(path.name, readings, own)]
     top = tuple(reading.rule for reading in readings if reading.rule and reading.parent is None)
     return Read(top, tuple(silences), tuple(file.faults()), sha256(raw).hexdigest()[:12], tuple(notes))
 

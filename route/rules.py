@@ -6,6 +6,7 @@ adds its destinations and lets the rules behind it have the post too, as though 
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 
 from route.checks import read_routes
@@ -160,6 +161,20 @@ def _tests(rule: Rule) -> tuple[_Test, ...]:
         return conditions
     in_force = rule.schedule.holds
     return (*conditions, lambda triage: in_force(triage.triaged_at))
+
+
+def review(
+    path: Path | None, destinations: Collection[str], now: datetime, own: Collection[str]
+) -> tuple[Sequence[Fault], Sequence[Fault]]:
+    """Faults and notes of the routes in ``path``; notes are what a person may want to tidy up ``now``.
+
+    ``own`` are those of the destinations that somebody set up, and so expects to be used.
+    """
+    try:
+        read = read_routes(path or SHIPPED, destinations, (now, own))
+    except FileInvalid as invalid:
+        return invalid.faults, ()
+    return read.faults, read.notes
 
 
 def check_routes(path: Path | None, destinations: Collection[str]) -> list[Fault]:

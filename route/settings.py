@@ -14,6 +14,10 @@ class RouteSettings(BaseModel):
     routes: Annotated[
         Path | None, Field(description="File of routing rules; none: the ones that plaint ships (route/routes.yaml).")
     ] = None
+    abandoned: Annotated[
+        tuple[str, ...],
+        Field(description="Removed destinations whose undelivered tickets are given up on purpose."),
+    ] = ()
     remember: Annotated[
         int,
         Field(

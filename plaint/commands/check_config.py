@@ -1,30 +1,87 @@
 """``plaint check-config``: everything that can be wrong with the settings and routes, before anything runs."""
 
+import asyncio
 import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
+from aiokafka.errors import KafkaError
 
-from plaint.failures import EXIT_USAGE
+from plaint.failures import EXIT_USAGE, Unavailable
+from plaint.kafka.admin import BrokerAway, open_admin
+from plaint.leftovers import CONNECT_S, judge, leftovers
+from plaint.logs import escaped
 from plaint.preflight import check_setup, check_weights
-from plaint.settings import load_settings
+from plaint.settings import Settings, load_settings
 from plaint.up import INBOX_QUEUES
-from route.rules import check_routes
+from route.rules import review
+from schemas.faults import Fault
 
 
 @click.command("check-config")
+@click.option(
+    "--broker/--no-broker",
+    default=None,
+    help="Look at the brokers for undelivered tickets of destinations that were removed, or don't. Without either they are "
+    "looked at if kafka.brokers names some that answer.",
+)
+@click.option(
+    "--strict", is_flag=True, help="Take notes for faults: an expired silence, a destination that nobody uses."
+)
 @click.pass_obj
-def check_config(config: Path | None) -> None:
+def check_config(config: Path | None, broker: bool | None, strict: bool) -> None:
     """Check the settings, sources, weights, secrets and routes, and run the examples that each rule carries.
 
-    Exit code 0 if all can be used, 1 if only the routes have faults, 2 if anything else has.
+    Faults keep plaint from running as it was meant to: a rule that can never match, a destination that doesn't exist, a
+    removed one with undelivered tickets. Notes don't. Exit code 0 if all can be used, 1 if only the routes have faults, 2 if
+    anything else has.
+
+    \b
+    plaint check-config
+    plaint --config plaint.yaml check-config --broker --strict
     """
     settings = load_settings(config)
     setup = [*check_setup(settings, settings.sources), *check_weights(settings)]
-    routes = check_routes(settings.route.routes, list(settings.destinations) or INBOX_QUEUES)
-    for fault in (*setup, *routes):
-        click.echo(str(fault), err=True)
-    if count := len(setup) + len(routes):
-        click.echo(f"{count} fault{'s' * (count > 1)}", err=True)
-        sys.exit(EXIT_USAGE if setup else 1)
+    names = list(settings.destinations) or INBOX_QUEUES
+    routes, notes = review(settings.route.routes, names, datetime.now(UTC), own=settings.destinations)
+    left, more = _leftovers(settings, broker)
+    notes = [*notes, *more]
+    for fault in (*setup, *left, *routes):
+        click.echo(escaped(str(fault)), err=True)
+    for note in notes:
+        click.echo(escaped(f"note: {note}"), err=True)
+    if code := _code([*setup, *left], [*routes, *notes] if strict else routes):
+        sys.exit(code)
     click.echo("settings and routes can be used")
+
+
+def _code(others: Sequence[Fault], routes: Sequence[Fault]) -> int:
+    if count := len(others) + len(routes):
+        click.echo(f"{count} fault{'s' * (count > 1)}", err=True)
+        return EXIT_USAGE if others else 1
+    return 0
+
+
+def _leftovers(settings: Settings, wanted: bool | None) -> tuple[list[Fault], list[Fault]]:
+    """Faults and notes of removed destinations. Raises Unavailable if the brokers are ``wanted`` and away."""
+    if wanted is False or not (settings.kafka.brokers or wanted):
+        return judge([], settings)
+    try:
+        with open_admin(settings.kafka, CONNECT_S):
+            pass
+        found = asyncio.run(leftovers(settings.kafka, {*settings.destinations, *_stood_in(settings)}))
+    except (BrokerAway, KafkaError, Unavailable) as error:
+        if wanted:
+            raise Unavailable(str(error)) from error
+        note = Fault(
+            "kafka.brokers", f"can't be asked for tickets of removed destinations: {error}", "try --broker later"
+        )
+        return [], [note]
+    return judge(found, settings)
+
+
+def _stood_in(settings: Settings) -> tuple[str, ...]:
+    """Destinations for which the inbox of `plaint up` stands in."""
+    return INBOX_QUEUES if settings.route.routes is None or not settings.destinations else ()

@@ -11,6 +11,7 @@ from plaint.hangup import Hangup
 from plaint.hot_routes import WorkerRoutes, on_hangup
 from plaint.kafka.publisher import OutRecord
 from plaint.kafka.settings import KafkaSettings
+from plaint.leftovers import warn_of_strangers
 from plaint.monitoring.monitor import Monitor
 from plaint.monitoring.routing import RouteSight
 from plaint.workers.faust_worker import run_stage
@@ -133,6 +134,7 @@ def route(
             routes.reload(stage.use)
 
     on_hangup(hung_up)
+    warn_of_strangers(kafka, destinations, settings.abandoned)
     routes.announce()
     try:
         run_stage(kafka, stage, CANARY, batch=512, linger_s=0.05, instance=instance, monitor=monitor)

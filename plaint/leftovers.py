@@ -1,0 +1,171 @@
+"""Tickets of destinations that were taken out of the settings: nobody delivers them any more.
+
+A destination is removed in two steps: take it out of the routes, let its deliver process finish, take it out of the
+settings. Where tickets are still open after the second step they are given up only by being named once more, in
+``route.abandoned``.
+"""
+
+import logging
+import threading
+from collections.abc import Collection, Iterable, Sequence
+
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
+from kafka.errors import KafkaError as AdminError
+from pydantic import BaseModel, ConfigDict
+
+from plaint.failures import Unavailable
+from plaint.kafka.admin import BrokerAway, open_admin
+from plaint.kafka.reading import TopicReader
+from plaint.kafka.settings import KafkaSettings
+from plaint.settings import Settings
+from schemas import topics
+from schemas.delivery import OWNER_KEY, SWITCH_KEY, Delivery
+from schemas.faults import Fault, shown
+from schemas.record import RecordDropped, RecordInvalid
+from schemas.ticket import Ticket
+
+log = logging.getLogger(__name__)
+
+CONNECT_S = 3.0
+_PREFIXES = (topics.tickets(""), topics.deliveries(""))
+_Revision = tuple[int, int]
+"""Revision and generation."""
+
+
+class Leftover(BaseModel):
+    """A destination that has topics and stands in no settings; ``open`` tickets of it were never brought to an end."""
+
+    model_config = ConfigDict(frozen=True)
+
+    destination: str
+    open: int
+
+
+def strangers(names: Iterable[str], destinations: Collection[str]) -> list[str]:
+    """Ids of the destinations that these topics are for, but for ``destinations``."""
+    found = {name.removeprefix(prefix) for name in names for prefix in _PREFIXES if name.startswith(prefix)}
+    return sorted(found - set(destinations))
+
+
+async def leftovers(kafka: KafkaSettings, destinations: Collection[str]) -> list[Leftover]:
+    """Every destination that has topics but is none of ``destinations``, with what is open there.
+
+    Raises Unavailable, BrokerAway or KafkaConnectionError if the brokers are away, ReadRefused if rights are missing.
+    """
+    return [
+        Leftover(destination=name, open=await _open(kafka, name))
+        for name in strangers(await _names(kafka), destinations)
+    ]
+
+
+async def _names(kafka: KafkaSettings) -> Sequence[str]:
+    admin = AIOKafkaAdminClient(**kafka.connection(), client_id="plaint-tools")
+    try:
+        await admin.start()
+        found: list[str] = await admin.list_topics()
+    except KafkaError as error:
+        raise Unavailable(f"{', '.join(kafka.brokers)}: {error!r}") from error
+    finally:
+        await admin.close()
+    return found
+
+
+async def _open(kafka: KafkaSettings, destination: str) -> int:
+    fold = _Fold()
+    async with TopicReader(kafka) as reader:
+        where = await reader.partitions([topics.tickets(destination), topics.deliveries(destination)])
+        async for record in reader.scan(where):
+            if record.topic == topics.tickets(destination):
+                fold.add_ticket(record.value)
+            else:
+                fold.add_step(record.key, record.value)
+    return fold.open()
+
+
+class _Fold:
+    """What was asked of a destination and what its log says of it, by ticket key."""
+
+    def __init__(self) -> None:
+        self._asked: dict[str, _Revision] = {}
+        self._created: set[str] = set()
+        self._ended: dict[str, _Revision] = {}
+        self._under_way: set[str] = set()
+
+    def add_ticket(self, value: bytes | None) -> None:
+        """A record of plaint.tickets.<destination>."""
+        try:
+            ticket = Ticket.from_bytes(value)
+        except (RecordInvalid, RecordDropped):
+            return  # delivery makes a dead letter of it
+        self._asked[ticket.key] = max((ticket.revision, ticket.generation), self._asked.get(ticket.key, (0, 0)))
+        if ticket.op != "withdraw":
+            self._created.add(ticket.key)
+
+    def add_step(self, key: bytes | None, value: bytes | None) -> None:
+        """A record of plaint.deliveries.<destination>; of one ticket in their order."""
+        if key is None or key in (OWNER_KEY.encode(), SWITCH_KEY.encode()):
+            return
+        try:
+            step = Delivery.from_bytes(value)
+        except (RecordInvalid, RecordDropped):
+            return
+        name = key.decode(errors="replace")
+        if step.state in ("done", "dead"):
+            self._ended[name] = max((step.revision, step.generation), self._ended.get(name, (0, 0)))
+            self._under_way.discard(name)
+        else:  # its ticket may be gone from the other topic, by age
+            self._under_way.add(name)
+
+    def open(self) -> int:
+        """Tickets whose newest revision has not come to its end. Withdrawing what never was a ticket is none."""
+        asked = {key for key in self._created if self._ended.get(key, (-1, 0)) < self._asked[key]}
+        return len(asked | self._under_way)
+
+
+def judge(found: Iterable[Leftover], settings: Settings) -> tuple[list[Fault], list[Fault]]:
+    """Faults, destinations whose open tickets nobody delivers; and notes, what may be tidied up."""
+    abandoned = set(settings.route.abandoned)
+    both = sorted(abandoned & settings.destinations.keys())
+    faults = [
+        Fault("route.abandoned", f"{shown(name)} is a destination", "take it out here, or there") for name in both
+    ]
+    notes = []
+    for one in found:
+        tickets = f"{one.open:,} ticket{'s' * (one.open != 1)}"
+        if one.open and one.destination not in abandoned:
+            what = f"is not in the settings, but {tickets} of it are not delivered"
+            mend = (
+                "put it back and take it out of the routes only, until they are; or give them up by adding it to "
+                "route.abandoned"
+            )
+            faults.append(Fault(f"destinations.{one.destination}", what, mend))
+        elif one.open:
+            notes.append(
+                Fault(f"destinations.{one.destination}", f"{tickets} of it are given up", "nothing is to be done")
+            )
+        else:
+            mend = f"delete {topics.tickets(one.destination)} and {topics.deliveries(one.destination)} if it won't come back"
+            notes.append(
+                Fault(f"destinations.{one.destination}", "is not in the settings, all of it is delivered", mend)
+            )
+    return faults, notes
+
+
+def warn_of_strangers(kafka: KafkaSettings, destinations: Collection[str], abandoned: Collection[str]) -> None:
+    """Log which destinations have topics but stand in no settings; in a thread, since nothing hangs on it."""
+
+    def look() -> None:
+        try:
+            with open_admin(kafka, CONNECT_S) as admin:
+                names = admin.list_topics()
+        except (BrokerAway, AdminError):
+            return  # others will tell
+        for name in strangers(names, {*destinations, *abandoned}):
+            log.warning(
+                "destination %s has topics but is not in the settings: what is open there is not delivered. "
+                "`plaint check-config --broker` counts it",
+                name,
+            )
+
+    threading.Thread(target=look, name="strangers", daemon=True).start()
