@@ -1,34 +1,93 @@
-"""Looks host names up and refuses what lies in a private network, so that no name leads a request inside."""
+"""Looks host names up and refuses what lies in a private network, so that no name leads a request inside.
+
+What is checked is what is connected to: the client takes its addresses from here and asks nobody else, so a name that
+changes its mind between the two gains nothing.
+"""
 
 import ipaddress
 import socket
+from collections.abc import Sequence
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.resolver import ThreadedResolver
+
+Address = IPv4Address | IPv6Address
+Network = IPv4Network | IPv6Network
+
+_UNICAST = IPv6Network("2000::/3")
+"""All that IANA has given out for the public internet; what lies beside it is local, multicast or reserved."""
+_NOT_PUBLIC = tuple(
+    ipaddress.ip_network(text)
+    for text in (
+        "192.0.0.0/24",  # protocol assignments
+        "192.88.99.0/24",  # relays of 6to4, given up
+        "2001::/23",  # protocol assignments: Teredo, benchmarks, ORCHID
+        "3fff::/20",  # documentation
+    )
+)
+_NAT64 = IPv6Network("64:ff9b::/96")
+_6TO4 = IPv6Network("2002::/16")
 
 
 class AddressRefused(OSError):
     """The name stands for an address that is not of the public internet."""
 
 
-class PublicResolver(AbstractResolver):
-    """The system's resolver without private, loopback and link-local addresses.
+def is_public(address: Address) -> bool:
+    """Whether ``address`` is of the public internet. Of one that carries an IPv4 address, that one is looked at."""
+    if isinstance(address, IPv6Address):
+        inner = _inner(address)
+        if inner is not None:
+            return is_public(inner)
+        if address not in _UNICAST:
+            return False
+    if address.is_multicast or any(address in network for network in _NOT_PUBLIC):
+        return False
+    return address.is_global
 
-    Names only: an address that is written as a number does not come here, whoever wrote it meant it.
+
+def _inner(address: IPv6Address) -> IPv4Address | None:
+    """The IPv4 address that a packet to ``address`` ends at: mapped, or through NAT64 or 6to4."""
+    if address.ipv4_mapped is not None:
+        return address.ipv4_mapped
+    if address in _NAT64:
+        return IPv4Address(int(address) & 0xFFFFFFFF)
+    return address.sixtofour if address in _6TO4 else None
+
+
+def parsed(host: str) -> Address | None:
+    """``host`` as an address, its zone left out; None if it is a name."""
+    try:
+        return ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        return None
+
+
+class PublicResolver(AbstractResolver):
+    """The system's resolver without addresses that are not public, but for those of ``allowed`` networks.
+
+    Names only: an address that is written as a number does not come here, the settings are checked for it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, allowed: Sequence[Network] = ()) -> None:
         self._resolver = ThreadedResolver()
+        self._allowed = allowed
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[ResolveResult]:
-        """The public addresses of ``host``. Raises AddressRefused if it has others only, OSError if it has none."""
+        """The addresses of ``host`` that may be asked. Raises AddressRefused if it has others only, OSError if none."""
         found = await self._resolver.resolve(host, port, family)
-        public = [one for one in found if ipaddress.ip_address(one["host"].partition("%")[0]).is_global]
-        if found and not public:
+        passed = [one for one in found if self._may_ask(parsed(one["host"]))]
+        if found and not passed:
             raise AddressRefused(f"{host} is an address of a private network; allow_private lets it pass")
-        return public
+        return passed
+
+    def _may_ask(self, address: Address | None) -> bool:
+        if address is None:
+            return False
+        return is_public(address) or any(address in network for network in self._allowed)
 
     async def close(self) -> None:
         """Let go of the system's resolver."""

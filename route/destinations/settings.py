@@ -1,15 +1,27 @@
 """``destinations:`` in the settings: one map a destination, named by its id."""
 
 import ipaddress
+import re
 from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
+from route.destinations.public import Network, is_public, parsed
 from route.destinations.signing import signing_key
 
+MAX_SECRET_FILE_BYTES = 64 * 1024
 Share = Annotated[float, Field(ge=0, lt=1)]
+
+_HOST = re.compile(r"(?=.{1,253}$)[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*")
+_NUMBER = re.compile(r"(0x[0-9a-f]*|[0-9]+)(\.(0x[0-9a-f]*|[0-9]+))*\.?")
+"""What the system's resolver takes for an IPv4 address, in hexadecimal, octal or with fewer than four parts."""
+_OWN = tuple(
+    ipaddress.ip_network(text)
+    for text in ("127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "::1/128", "fc00::/7")
+)
+"""Where an own network has its hosts: link-local, multicast and reserved addresses are none that anybody delivers to."""
 
 
 class DestinationSettings(BaseModel):
@@ -34,9 +46,10 @@ class DestinationSettings(BaseModel):
         default=None,
         description="File with the signing secret instead; of several, one a line, each signs, while receivers move over.",
     )
-    allow_private: bool = Field(
+    allow_private: bool | tuple[str, ...] = Field(
         default=False,
-        description="Let the host's name stand for an address of a private network. One written as an IP address may.",
+        description="Let the host's name stand for an address of a private network: true, or a list of such networks "
+        "(10.20.0.0/16) and host names. Without it only an address that is written as such may be private.",
     )
     timeout_s: float = Field(
         default=15.0, gt=0, le=60, description="Seconds that one request may take, its answer included."
@@ -118,7 +131,22 @@ class DestinationSettings(BaseModel):
             raise ValueError("must be an http or https address")
         if "@" in parts.netloc or parts.fragment:
             raise ValueError("must hold neither user, password nor fragment")
+        if parsed(parts.hostname) is None and _NUMBER.fullmatch(parts.hostname):
+            raise ValueError("must have an IPv4 address as four decimal numbers, if it is to be one")
+        if "%" in parts.netloc:
+            raise ValueError("must have an IPv6 address without a zone")
         return url
+
+    @field_validator("allow_private")
+    @classmethod
+    def _are_places(cls, allowed: bool | tuple[str, ...]) -> bool | tuple[str, ...]:
+        if isinstance(allowed, bool):
+            return allowed
+        for place in allowed:
+            name = place.lower().rstrip(".")
+            if _network(place) is None and (_NUMBER.fullmatch(name) or not _HOST.fullmatch(name)):
+                raise ValueError(f'"{place[:60]}" is neither a host name nor a network such as 10.20.0.0/16')
+        return allowed
 
     @field_validator("secret")
     @classmethod
@@ -137,12 +165,34 @@ class DestinationSettings(BaseModel):
             raise ValueError("url must be https, since posts would travel in the clear; or set allow_private")
         return self
 
+    @model_validator(mode="after")
+    def _leads_somewhere(self) -> Self:
+        address, networks = parsed(_host(self.url)), self.private_networks()
+        if address is None or networks is None or is_public(address):
+            return self
+        if not any(address in network for network in networks):
+            raise ValueError(
+                "url must not hold a link-local, multicast or reserved address; or name it in allow_private"
+            )
+        return self
+
+    def private_networks(self) -> tuple[Network, ...] | None:
+        """Networks that the host's name may lead into although they are not public; None: into any."""
+        host = _host(self.url)
+        if self.allow_private is True or is_own_address(self.url):
+            return None
+        allowed = self.allow_private or ()
+        if host in (place.lower().rstrip(".") for place in allowed):
+            return None
+        return tuple(network for place in allowed if (network := _network(place)) is not None)
+
     def signing_keys(self) -> tuple[bytes, ...]:
         """The keys to sign with, the first one first. Raises ValueError or OSError; neither holds a secret."""
         if self.secret is not None:
             return (signing_key(self.secret.get_secret_value()),)
         assert self.secret_file is not None, "the validator saw to it"
-        lines = self.secret_file.read_text(encoding="ascii", errors="replace").split()
+        with self.secret_file.open("rb") as file:
+            lines = file.read(MAX_SECRET_FILE_BYTES).decode("ascii", "replace").split()
         if not lines:
             raise ValueError(f"{self.secret_file} is empty")
         try:
@@ -152,9 +202,18 @@ class DestinationSettings(BaseModel):
 
 
 def is_own_address(url: str) -> bool:
-    """Whether ``url`` names, as an IP address or ``localhost``, a host that isn't of the public internet."""
-    host = urlsplit(url).hostname or ""
+    """Whether ``url`` names, as an IP address or ``localhost``, a host of one's own machine or network."""
+    host = _host(url)
+    address = parsed(host)
+    return host == "localhost" if address is None else any(address in network for network in _OWN)
+
+
+def _host(url: str) -> str:
+    return (urlsplit(url).hostname or "").rstrip(".")
+
+
+def _network(text: str) -> Network | None:
     try:
-        return not ipaddress.ip_address(host).is_global
+        return ipaddress.ip_network(text)
     except ValueError:
-        return host == "localhost"
+        return None

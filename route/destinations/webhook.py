@@ -21,7 +21,7 @@ from route.destinations.base import Idempotency, MaySend, NeverAgain, NotNow, Ou
 from route.destinations.keys import SigningKeys
 from route.destinations.public import PublicResolver
 from route.destinations.retry_after import retry_after_s
-from route.destinations.settings import DestinationSettings, is_own_address
+from route.destinations.settings import DestinationSettings
 from route.destinations.signing import signatures
 from route.destinations.statuses import Verdict, verdict
 from route.destinations.webhook_body import webhook_body
@@ -64,12 +64,13 @@ class Webhook:
         self._url = URL(settings.url, encoded=True)
         self._hidden = [part for part in urlsplit(settings.url)[2:4] if len(part) > 1]
         self._keys = SigningKeys(settings)
+        networks = settings.private_networks()
         self._retry_after_max_s = settings.retry_after_max_s
         self._now = now
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
                 limit=settings.concurrency,
-                resolver=None if settings.allow_private or is_own_address(settings.url) else PublicResolver(),
+                resolver=None if networks is None else PublicResolver(networks),
             ),
             timeout=aiohttp.ClientTimeout(total=settings.timeout_s),
             cookie_jar=aiohttp.DummyCookieJar(),

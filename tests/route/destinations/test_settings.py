@@ -36,6 +36,25 @@ def test_and_for_a_name_of_ones_own_if_said() -> None:
 
 
 @pytest.mark.parametrize(
+    ("url", "allowed", "networks"),
+    [
+        ("https://desk.example/", False, ""),
+        ("https://desk.example/", True, None),
+        ("https://10.1.2.3/", False, None),
+        ("https://desk.internal/", ["10.20.0.0/16", "fd00::/8"], "10.20.0.0/16 fd00::/8"),
+        ("https://Desk.Internal./", ["desk.internal"], None),
+        ("https://desk.internal/", ["DESK.internal."], None),
+        ("https://other.internal/", ["desk.internal"], ""),
+        ("https://desk.internal/", [], ""),
+        ("https://169.254.1.1/", ["169.254.0.0/16"], "169.254.0.0/16"),
+    ],
+)
+def test_private_networks_are_allowed_by_name(url: str, allowed: Any, networks: str | None) -> None:
+    found = settings(url=url, allow_private=allowed).private_networks()
+    assert (None if found is None else " ".join(map(str, found))) == networks
+
+
+@pytest.mark.parametrize(
     ("changed", "told"),
     [
         ({"url": "http://desk.example/hook"}, "url must be https"),
@@ -48,6 +67,25 @@ def test_and_for_a_name_of_ones_own_if_said() -> None:
         ({"url": "https://user:pass@desk.example/"}, "neither user, password"),
         ({"url": "https://desk.example/#part"}, "neither user, password nor fragment"),
         ({"url": "https://desk.example:99999/"}, "Port out of range"),
+        ({"url": "https://2130706433/"}, "IPv4 address as four decimal numbers"),
+        ({"url": "https://0x7f.1/"}, "IPv4 address as four decimal numbers"),
+        ({"url": "https://0177.0.0.1/"}, "IPv4 address as four decimal numbers"),
+        ({"url": "https://127.1/"}, "IPv4 address as four decimal numbers"),
+        ({"url": "https://10.0.0.1./"}, "IPv4 address as four decimal numbers"),
+        ({"url": "https://[fe80::1%25eth0]/"}, "without a zone"),
+        ({"url": "http://169.254.169.254/latest/meta-data"}, "url must be https"),
+        ({"url": "https://169.254.169.254/latest/meta-data"}, "link-local, multicast or reserved"),
+        ({"url": "https://0.0.0.0/"}, "link-local, multicast or reserved"),
+        ({"url": "https://[::]/"}, "link-local, multicast or reserved"),
+        ({"url": "https://[::ffff:169.254.169.254]/"}, "link-local, multicast or reserved"),
+        ({"url": "https://[fe80::1]/"}, "link-local, multicast or reserved"),
+        ({"url": "https://224.0.0.1/"}, "link-local, multicast or reserved"),
+        ({"allow_private": ["10.0.0.1/8"]}, "neither a host name nor a network"),
+        ({"allow_private": ["desk internal"]}, "neither a host name nor a network"),
+        ({"allow_private": ["0x7f.1"]}, "neither a host name nor a network"),
+        ({"allow_private": ["*.internal"]}, "neither a host name nor a network"),
+        ({"max_per_minute": 0}, "greater than or equal to 1"),
+        ({"max_per_author_per_hour": 0}, "greater than or equal to 1"),
         ({"secret": None}, "one of secret and secret_file"),
         ({"secret_file": "/run/secret"}, "one of secret and secret_file"),
         ({"secret": "hunter2"}, "must be whsec_"),
