@@ -22,6 +22,7 @@ COMMANDS = {
     "check-config": ("plaint.commands.check_config:check_config", "Check the settings and the routes."),
     "reload": ("plaint.commands.reload:reload_", "Have the running plaint read its routes again."),
     "status": ("plaint.commands.status:status", "Show how each stage is, and what to do about what is wrong."),
+    "board": ("plaint.commands.board:board", "Show how the running plaint does, live."),
     "doctor": ("plaint.commands.doctor:doctor", "Try all that plaint needs, and say how to mend what is wrong."),
     "forget": ("plaint.commands.forget:forget", "Erase what is held of a post or an author, and say what stays."),
     "topics": ("plaint.commands.topics:topics", "Show, create or print the topics, and the rights that go with them."),

@@ -1,0 +1,1 @@
+"""The live board: how a running plaint does, on a terminal."""
