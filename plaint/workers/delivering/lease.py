@@ -25,7 +25,7 @@ class Lease:
     @property
     def renew_every_s(self) -> float:
         """How often to commit."""
-        return min(0.5, self._length_s / 4)
+        return min(2.0, self._length_s / 4)
 
     def is_valid(self) -> bool:
         """Nobody else owns our partitions."""

@@ -8,11 +8,11 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from plaint.kafka.settings import KafkaSettings
 
-FOLLOW_PAUSE_S = 1.0
+FOLLOW_PAUSE_S = 0.4
 """Between two looks at what others may have written. Nothing is fetched meanwhile: each fetch, also one that only waits, costs
 the broker and us, and would bring little but our own writes."""
-LOOK_MS = 600
-"""A look: longer than a fetch waits for news."""
+LOOK_MS = 400
+"""A look: one fetch. It ends before a fetch that brings no news, so that no second one begins."""
 MAX_RECORDS = 2000
 
 
