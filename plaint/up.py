@@ -7,6 +7,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -26,7 +27,7 @@ from plaint.hot_routes import RunRoutes
 from plaint.inbox.settings import DEFAULT_PORT
 from plaint.kafka.topics import ensure_topics
 from plaint.monitoring.gather import RunMonitor, child_settings
-from plaint.running import announced
+from plaint.running import Running, announced
 from plaint.settings import OWN_VARIABLES, PREFIX, Settings
 from plaint.settle import Follower, Summary, receipts, settle, sum_up
 from plaint.supervisor import Child, Supervisor, python_module
@@ -133,9 +134,10 @@ class Run:
         self._patience_s = patience_s
         self.summary: Summary | None = None
 
-    def run(self, say: Callable[[str], None]) -> int:
+    def run(self, say: Callable[[str], None], around: Callable[[Running], AbstractContextManager[None]]) -> int:
         """Block until all is done or a signal comes; the exit code. ``say`` tells the person at the terminal.
 
+        ``around`` is entered once it can be found, and left when all has ended: the board, or nothing.
         Raises FileInvalid for the routes before anything starts, BrokerFailed, BrokerAway or TopicsWrong.
         """
         with tempfile.TemporaryDirectory(prefix="plaint-") as folder:
@@ -156,7 +158,8 @@ class Run:
                         door=planned.door,
                         monitoring=monitoring,
                         destinations=tuple(planned.destinations),
-                    ),
+                    ) as running,
+                    around(running),
                 ):
                     if monitoring:
                         say(f"monitoring: {monitoring}/metrics")

@@ -32,13 +32,15 @@ from rich.live import Live
 from plaint.board.numbers import History, read_numbers
 from plaint.board.urgent import UrgentPosts
 from plaint.board.view import Shown, lines, one_row
-from plaint.diagnosis.quiet import hush
 from plaint.kafka.settings import KafkaSettings
 from plaint.monitoring.state import RunState
+from plaint.running import Running
 
 log = logging.getLogger(__name__)
 
 DRAW_S = 0.4
+ANEW_S = 15.0
+"""After so long it is drawn although nothing has changed: something else may have written over it."""
 STATE_S = 2.0
 NUMBERS_S = 3.0
 """Asking for the numbers costs the stages 50 ms of CPU, for their state 15 ms."""
@@ -84,10 +86,14 @@ class Board:
             with suppress(ValueError, RuntimeError):  # beside `plaint up`, in a thread, signals are not ours
                 asyncio.get_running_loop().add_signal_handler(signal.SIGTSTP, _pause, drawn)
             async with self._looking():
+                before: object = None
                 while True:
                     width, height = console.size
                     found = lines(self.shown(console.options.ascii_only), width, height)
-                    drawn.update(Group(*found), refresh=True)
+                    now = (width, height, found, int(time.monotonic() / ANEW_S))
+                    if now != before:  # drawing costs most
+                        drawn.update(Group(*found), refresh=True)
+                        before = now
                     await asyncio.sleep(DRAW_S)
 
     async def tell(self, out: TextIO, every_s: float, once: bool = False) -> None:
@@ -151,9 +157,17 @@ def can_draw(console: Console) -> bool:
 
 
 @contextmanager
+def around(console: Console, own: KafkaSettings, running: Running) -> Iterator[None]:
+    """The board of ``running``, which is this process, while the block runs; ``own`` is Kafka unless it brought its own."""
+    kept = Kept()
+    board = Board(running.monitoring, running.kafka or own, running.inbox, kept.newest)
+    with live(board, console, kept):
+        yield
+
+
+@contextmanager
 def live(board: Board, console: Console, kept: "Kept") -> Iterator[None]:
     """Draw in a thread while the block runs; what this process writes meanwhile is kept, and written at the end."""
-    hush()
     loop = asyncio.new_event_loop()
     drawing = loop.create_task(board.draw(console))
 

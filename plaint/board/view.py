@@ -102,6 +102,7 @@ def _pulse(shown: Shown) -> Text:
     found = Text(" ").append(f"{rate:.1f}" if rate is not None else "–", BOLD).append(" posts/s ")
     if not shown.ascii_only:
         found.append(_spark(shown.history.rates()[-12:]), Style(color="blue")).append(" ")
+    found.append(" to ticket")
     for name, share in (("p50", 0.5), ("p99", 0.99)):
         found.append(f" {name} ").append(*_latency(shown.history.seconds_to_ticket(share)))
     found.append(f"  urgent {look.urgent:,}")

@@ -1,6 +1,9 @@
 """``plaint up``: the whole way on this machine."""
 
 import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 
@@ -9,7 +12,8 @@ import click
 from ingest.settings import SourceSettings
 from plaint.commands.run import read_sources
 from plaint.preflight import check_setup
-from plaint.settings import SettingsInvalid, load_settings
+from plaint.running import Running
+from plaint.settings import Settings, SettingsInvalid, load_settings
 from plaint.up import Run, forget_environment
 
 
@@ -29,9 +33,21 @@ from plaint.up import Run, forget_environment
     show_default=True,
     help="Seconds without any progress after which what is missing is lost.",
 )
+@click.option(
+    "--board/--no-board",
+    "board",
+    default=None,
+    help="Show a live board instead of log lines, which are written when it ends. Without it: on a terminal.",
+)
 @click.pass_obj
 def up(
-    config: Path | None, sources: tuple[str, ...], samples: bool, exit_when_done: bool, summary: str, patience: float
+    config: Path | None,
+    sources: tuple[str, ...],
+    samples: bool,
+    exit_when_done: bool,
+    summary: str,
+    patience: float,
+    board: bool | None,
 ) -> None:
     """Run the whole way on this machine, from a source to the helpdesk.
 
@@ -52,7 +68,27 @@ def up(
     if wrong := check_setup(settings, found):
         raise SettingsInvalid(wrong)
     run = Run(settings, found, exit_when_done, patience)
-    code = run.run(lambda line: click.echo(line, err=summary == "json"))
+    around = _board(settings, board)
+    code = run.run(lambda line: click.echo(line, err=summary == "json"), around)
     if run.summary is not None and exit_when_done:
         click.echo(run.summary.model_dump_json() if summary == "json" else run.summary.text())
     sys.exit(code)
+
+
+def _board(settings: Settings, wanted: bool | None) -> Callable[[Running], AbstractContextManager[None]]:
+    """The board around a run if it is wanted and can be drawn: both streams must be the terminal, or its lines would tear it.
+
+    Raises click.UsageError where it was asked for and can't be.
+    """
+    if wanted is False:
+        return lambda running: nullcontext()
+    from rich.console import Console
+
+    from plaint.board.screen import around, can_draw
+
+    console = Console(file=sys.__stdout__)
+    drawable = can_draw(console) and sys.stderr.isatty() and settings.monitoring.enabled
+    if wanted and not drawable:
+        what = "a terminal for both output and errors, TERM other than dumb, and monitoring.enabled"
+        raise click.UsageError(f"--board needs {what}")
+    return partial(around, console, settings.kafka) if drawable else lambda running: nullcontext()
