@@ -20,6 +20,7 @@ COMMANDS = {
     "send": ("plaint.commands.send:send", "Send a post from the shell."),
     "classify": ("plaint.commands.classify:classify", "Label posts from standard input."),
     "check-config": ("plaint.commands.check_config:check_config", "Check the settings and the routes."),
+    "route": ("plaint.commands.route_test:route", "Try the routes on posts, without a broker."),
     "reload": ("plaint.commands.reload:reload_", "Have the running plaint read its routes again."),
     "status": ("plaint.commands.status:status", "Show how each stage is, and what to do about what is wrong."),
     "board": ("plaint.commands.board:board", "Show how the running plaint does, live."),

@@ -38,7 +38,7 @@ def example(fields: dict[str, Any]) -> Triage:
         for group in groups:
             inside = inside.setdefault(group, {})
         inside[name] = (
-            [{"name": part, "points": 0} for part in value]
+            [{"name": part, "points": 0} if isinstance(part, str) else part for part in value]
             if path == "urgency_parts" and isinstance(value, list)
             else value
         )
