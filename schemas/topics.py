@@ -10,6 +10,9 @@ DEAD_LETTERS = "plaint.deadletters"
 OFFERED_HEADER = "plaint-offered"
 """A header of those records of ``plaint.posts`` that somebody sent to the door: they belong to no source that ends."""
 
+REPLAYED_HEADER = "plaint-replay"
+"""A header of those records that ``plaint dead replay`` has sent again to the stage that refused them."""
+
 DAY_MS = 24 * 3600 * 1000
 POSTS_RETENTION_MS = 7 * DAY_MS
 TICKETS_RETENTION_MS = 14 * DAY_MS

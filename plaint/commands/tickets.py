@@ -81,7 +81,8 @@ def _list(
 
 
 def _row(row: TicketRow) -> str:
-    said = [row.key, row.destination, row.state, span(row.age.total_seconds()), f"{row.attempt} requests"]
+    tries = f"{row.attempt} request{'s' * (row.attempt != 1)}"
+    said = [row.key, row.destination, row.state, span(row.age.total_seconds()), tries]
     if row.under_way:
         said.append("one under way")
     elif row.next_try is not None:

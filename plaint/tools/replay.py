@@ -26,7 +26,9 @@ MAX_KEY_BYTES = 1024
 """A dead letter keeps so much of its record's key."""
 CHUNK, CHUNK_BYTES = 200, 8 << 20
 SOURCE = "replay"
-OFFERED: list[Header] = [(topics.OFFERED_HEADER, b"1")]
+REPLAYED: list[Header] = [(topics.REPLAYED_HEADER, b"1")]
+OFFERED: list[Header] = [*REPLAYED, (topics.OFFERED_HEADER, b"1")]
+"""Of a post, which belongs to no source that is being read."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,7 @@ def _record(held: HeldLetter, topic: str, number: int, stand: Stand) -> Plan:
         if identity is None or not identity.startswith(key):
             return Plan(held.id, None, "its key was too long to be kept whole", held)
         key = identity
-    headers = OFFERED if topic == topics.POSTS else ()
+    headers = OFFERED if topic == topics.POSTS else REPLAYED
     return Plan(held.id, OutRecord(topic, number, key, held.letter.value, headers), "", held)
 
 

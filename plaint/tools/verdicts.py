@@ -10,6 +10,7 @@ from route.rules import RouteTable
 from schemas.post import Post
 from schemas.reasons import DropReason
 from schemas.record import RecordDropped, RecordInvalid
+from schemas.topics import REPLAYED_HEADER
 from schemas.triage import Triage
 
 TRIAGED, WAITING = "triaged", "waiting"
@@ -29,12 +30,17 @@ def labels_of(triages: Triages) -> tuple[list[Label], list[Drop]]:
     newest, labels, drops = -1, [], []
     for record, triage in triages:
         revision = triage.post.revision
-        counts = revision > newest
+        counts = revision > newest or (revision == newest and is_replay(record))
         if not counts:
             drops.append(_again(record, revision, newest, "triage"))
         newest = max(newest, revision)
         labels.append(_label(record, triage, counts))
     return labels, drops
+
+
+def is_replay(record: Stored) -> bool:
+    """Whether a stage had refused this record, and a person has sent it again: then it counts although it came before."""
+    return any(name == REPLAYED_HEADER for name, _ in record.headers)
 
 
 def _label(record: Stored, triage: Triage, counts: bool) -> Label:
@@ -94,7 +100,8 @@ def _dropped(record: Stored, post: Post | None, became: str, newest: int) -> Dro
         return None
     if post.event != "delete" and is_blank(post.text):
         return Drop(reason=DropReason.EMPTY_TEXT, place=record.place, why="nothing in its text can be seen")
-    return _again(record, post.revision, newest, "record") if post.revision <= newest else None
+    repeated = post.revision < newest or (post.revision == newest and not is_replay(record))
+    return _again(record, post.revision, newest, "record") if repeated else None
 
 
 def _read(record: Stored) -> tuple[Post | None, str]:

@@ -283,7 +283,15 @@ def _end(name: str, error: BaseException) -> NoReturn:
 
 def in_record(record: Any) -> InRecord:
     """A record of aiokafka's."""
-    return InRecord(record.topic, record.partition, record.offset, record.key, record.value, record.timestamp / 1000)
+    return InRecord(
+        record.topic,
+        record.partition,
+        record.offset,
+        record.key,
+        record.value,
+        record.timestamp / 1000,
+        is_replay=bool(record.headers) and any(name == topics.REPLAYED_HEADER for name, _ in record.headers),
+    )
 
 
 def _app(kafka: KafkaSettings, stage: Stage, batch: int, instance: str | None) -> faust.App:

@@ -97,7 +97,8 @@ class RouteStage:
             return triage
         post = triage.post
         drop = superseded(post, newest.get(post.id)) or self._seen[record.partition].drop(post)
-        if drop is not None:
+        # A replayed one stands on the partition once already: with a worker that has read it since it seems dealt with.
+        if drop is not None and not (record.is_replay and drop.reason is DropReason.REPEATED):
             return drop
         tickets, reason = tickets_for(triage, self._table)
         newest[post.id] = post.revision

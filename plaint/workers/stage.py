@@ -22,7 +22,10 @@ R = TypeVar("R", bound=Record)
 
 @dataclass(frozen=True, slots=True)
 class InRecord:
-    """One record as it was read. ``timestamp`` is Kafka's, in seconds since 1970."""
+    """One record as it was read. ``timestamp`` is Kafka's, in seconds since 1970.
+
+    ``is_replay``: it was refused before, and a person has sent it again.
+    """
 
     topic: str
     partition: int
@@ -30,6 +33,7 @@ class InRecord:
     key: bytes | None
     value: bytes | None
     timestamp: float
+    is_replay: bool = False
 
     @property
     def place(self) -> str:

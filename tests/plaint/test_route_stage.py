@@ -1,6 +1,7 @@
 """The router: the first triage of a revision makes the tickets, whoever reads it, however often."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -45,6 +46,16 @@ def test_a_second_triage_that_wavers_makes_no_second_ticket() -> None:
     assert asked(router.process(first)) == [("plaint.tickets.service", "create")]
     router.took(first)
     assert router.process([triaged(1, "x:1", Intent.PRAISE)]) == [Dropped(DropReason.REPEATED)]
+
+
+def test_a_replayed_triage_makes_its_tickets_although_the_worker_has_read_it_before() -> None:
+    """It was refused by a fault that is mended: a worker that took over since has read it as one that was dealt with."""
+    router = stage()
+    router.remember([triaged(0, "x:1", Intent.COMPLAINT), triaged(1, "x:2", Intent.COMPLAINT, revision=3)])
+    again = replace(triaged(2, "x:1", Intent.COMPLAINT), is_replay=True)
+    assert asked(router.process([again])) == [("plaint.tickets.service", "create")]
+    stale = replace(triaged(3, "x:2", Intent.COMPLAINT, revision=1), is_replay=True)
+    assert router.process([stale]) == [Dropped(DropReason.STALE_REVISION)]
 
 
 def test_a_second_triage_in_the_same_batch_makes_no_second_ticket() -> None:
