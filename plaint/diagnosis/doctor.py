@@ -87,8 +87,7 @@ def _on_kafka(
     if not seen:
         yield from (skipped(name, "needs what the topics could not tell") for name in names[1:])
         return
-    user = kafka.sasl_username or "plaint"
-    yield topics_check.check_rights(seen[0], queues, f"User:{user}", only)
+    yield topics_check.check_rights(seen[0], queues, kafka, only)
     yield topics_check.check_groups(seen[0])
     yield topics_check.check_disks(seen[0])
     try:

@@ -35,7 +35,8 @@ def _stage(stage: StageStatus, now: datetime) -> Iterator[Finding]:
     yield from _backlog(stage)
     if stage.destination:
         yield from _destination(stage, now)
-    if (error := stage.last_error) and now - error.at < ERROR_IS_OLD:
+    is_told = stage.breaker == "open" or stage.disabled
+    if (error := stage.last_error) and now - error.at < ERROR_IS_OLD and not is_told:
         since = ago((now - error.at).total_seconds())
         yield warn(stage.name, f"{since} ago: {error.what}", mend_of(error.what, stage.destination))
     for tally in stage.dead:

@@ -1,6 +1,7 @@
 """How each stage is: from Kafka, from what the processes say of themselves, and from the processes on this machine."""
 
 import asyncio
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -34,6 +35,8 @@ WATCH_S = 5.0
 """How long a stage that says nothing of itself is watched for a sign that it works; longer than a batch takes."""
 WATCH_STEP_S = 0.5
 DEAD_SINCE = timedelta(hours=1)
+_PASSING = re.compile(r"coordinator|heartbeat|rebalanc", re.IGNORECASE)
+"""Errors that Kafka's clients log and get over by themselves."""
 START = timedelta(seconds=60)
 """What a process may lack for so long after its start."""
 
@@ -235,7 +238,7 @@ def _stage(
     parts = seen.backlogs.get(inputs.get(name, ""), {})
     oldest = [part.oldest_at for part in parts.values() if part.oldest_at is not None]
     group = seen.groups.get(name)
-    error = max((state.last_error for state in states if state.last_error), key=lambda one: one.at, default=None)
+    errors = [error for state in states if (error := _error(state)) is not None]
     return StageStatus(
         name=name,
         destination=name.removeprefix(DELIVER) if name.startswith(DELIVER) else "",
@@ -252,11 +255,20 @@ def _stage(
         lags={number: part.lag for number, part in sorted(parts.items())},
         lost=sum(part.lost for part in parts.values()),
         oldest_waiting_s=max(0.0, now.timestamp() - min(oldest)) if oldest else None,
-        last_error=error,
+        last_error=max(errors, key=lambda one: one.at, default=None),
         dead=tuple(seen.dead.get(name, ())),
         versions=tuple(sorted({state.version for state in states})),
         **_delivering(states, seen.open.get(name), seen.disabled.get(name, ""), now),
     )
+
+
+def _error(state: StageState) -> LastError | None:
+    """The last error of a process, unless it has got over it: it works again, or what failed was a client's own retry."""
+    error = state.last_error
+    if error is None or not (state.ready and state.healthy):
+        return error
+    went_on = state.last_progress_at is not None and state.last_progress_at > error.at
+    return None if went_on or _PASSING.search(error.what) else error
 
 
 def _processes(group: GroupState | None, child: ChildState | None, states: Sequence[StageState]) -> int | None:

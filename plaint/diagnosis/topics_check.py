@@ -108,11 +108,12 @@ def _topic(state: TopicState, brokers: int) -> Iterator[Finding]:
 # -- rights ------------------------------------------------------------------------------------------------------------
 
 
-def check_rights(seen: Visit, destinations: Sequence[str], user: str, only: Collection[str]) -> Check:
+def check_rights(seen: Visit, destinations: Sequence[str], kafka: KafkaSettings, only: Collection[str]) -> Check:
     """What each role needs and this user lacks, by what the brokers say that it may do: nothing is written to find out.
 
     ``only`` are the roles to look at, all if there are none.
     """
+    user = f"User:{kafka.sasl_username or 'ANONYMOUS'}"
     wanted = {role: rights for role, rights in roles(destinations).items() if not only or role in only}
     if all(state.operations is None for state in seen.states if state.found == "there") and not _hidden(seen):
         return skipped("rights", "the broker does not tell what a user may do")
@@ -122,8 +123,9 @@ def check_rights(seen: Visit, destinations: Sequence[str], user: str, only: Coll
             if missing := _missing(right, seen):
                 lack = right.model_copy(update={"operations": missing})
                 lacks.setdefault(lack, []).append(role)
-    found = [_lack(right, names, user) for right, names in lacks.items()]
-    return checked("rights", f"{user} as {', '.join(wanted)}", found)
+    found = [_lack(right, names, user, kafka.brokers[0]) for right, names in lacks.items()]
+    one_for_all = "; with a user for each, --stage names one" if found and not only else ""
+    return checked("rights", f"{user} as {', '.join(wanted)}{one_for_all}", found)
 
 
 def _hidden(seen: Visit) -> bool:
@@ -146,13 +148,13 @@ def _missing(right: Right, seen: Visit) -> tuple[Any, ...]:
     return () if allowed is None else tuple(one for one in wanted if one not in allowed)
 
 
-def _lack(right: Right, names: Sequence[str], user: str) -> Finding:
+def _lack(right: Right, names: Sequence[str], user: str, bootstrap: str) -> Finding:
     where = "the cluster" if right.kind == "cluster" else right.name
     only_looks = set(right.operations) <= {"DescribeConfigs"}
     without = f": without it {right.optional}" if right.optional else ""
     what = f"{user} lacks {' and '.join(right.operations)} on {where}, for {', '.join(names)}{without}"
     kind = warn if right.optional or only_looks else fail
-    return kind(where, what, allow(user, right))
+    return kind(where, what, allow(bootstrap, user, right))
 
 
 # -- groups ------------------------------------------------------------------------------------------------------------

@@ -90,9 +90,10 @@ def plan(kafka: KafkaSettings, destinations: Sequence[str], principal: str) -> P
     )
 
 
-def allow(principal: str, right: Right) -> str:
+def allow(bootstrap: str, principal: str, right: Right) -> str:
     """The command that grants one right, for a message."""
-    return "kafka-acls.sh --bootstrap-server … " + _arguments(principal, right.kind, [right.name], right.operations)
+    arguments = _arguments(principal, right.kind, [right.name], right.operations)
+    return f"kafka-acls.sh --bootstrap-server {bootstrap} {arguments}"
 
 
 def _grant(role: str, principal: str, right: Right) -> Grant:

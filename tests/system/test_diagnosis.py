@@ -1,0 +1,115 @@
+"""What goes wrong in a running plaint is named by ``status`` or ``doctor``, with what mends it; seen from outside, on a Kafka
+that grants each stage what ``plaint topics --print`` prints and no more."""
+
+import signal
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from kafka.admin import ACL, ACLFilter, ACLOperation, ACLPermissionType, KafkaAdminClient, ResourcePattern, ResourceType
+
+from tests.support.kafka_process import why_no_kafka
+from tests.system.stack import SECRET
+from tests.system.ward import OTHER_SECRET, Ward, eventually, secured_kafka
+
+pytestmark = pytest.mark.kafka
+
+
+@pytest.fixture(scope="module")
+def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ward]:
+    """Every stage at work with the rights that were printed, a ticket already delivered."""
+    if reason := why_no_kafka():
+        pytest.skip(f"NOT TESTED ON APACHE KAFKA: {reason}")
+    folder = tmp_path_factory.mktemp("ward")
+    with secured_kafka(folder / "kafka") as node, Ward(folder / "stack", node).running() as ward:
+        ward.feed("first:1", "first:2")
+        eventually(lambda: ward.tickets() == 2)
+        yield ward
+
+
+@pytest.fixture
+def ward(started: Ward) -> Iterator[Ward]:
+    """The same, mended after the test."""
+    yield started
+    started.secret.write_text(SECRET)
+    started.receiver.fail()
+    for stage in started.stages.values():
+        if stage.running:
+            stage.signal(signal.SIGCONT, "continued")
+        else:
+            stage.start()
+
+
+def named(found: dict[str, Any], place: str) -> str:
+    """All that is said of a place."""
+    return "\n".join(f"{one['what']} → {one['mend']}" for one in found["findings"] if place in one["place"])
+
+
+def test_stages_run_with_the_printed_rights_alone_and_all_is_well(ward: Ward) -> None:
+    found = eventually(lambda: (seen := ward.status()) and not seen["findings"] and seen)
+    assert {stage["name"]: (stage["processes"], stage["lag"]) for stage in found["stages"]} == {
+        "classify": (1, 0),
+        "route": (1, 0),
+        "deliver-helpdesk": (1, 0),
+    }
+    for stage in ward.stages:
+        assert ward.doctor("--stage", stage, role=stage)["rights"]["findings"] == []
+
+
+def test_a_stage_cannot_do_what_its_role_does_not_need(ward: Ward) -> None:
+    lacks = named(ward.doctor("--stage", "route", role="classify")["rights"], "plaint.tickets.helpdesk")
+    assert "User:plaint-classify lacks Write and Describe" in lacks
+
+
+def test_a_stopped_worker_is_named(ward: Ward) -> None:
+    worker = ward.stages["classify"]
+    worker.signal(signal.SIGSTOP, "stopped")
+    ward.feed("stopped:1")
+    said = named(ward.status(), "classify")
+    assert f"process {worker.pid} is stopped by a signal" in said
+    assert f"`kill -CONT {worker.pid}`" in said
+    worker.signal(signal.SIGCONT, "continued")
+    eventually(lambda: ward.tickets() == 3)
+
+
+def test_a_revoked_right_is_named_with_the_command_that_grants_it(ward: Ward) -> None:
+    right = ACLFilter(
+        principal="User:plaint-classify",
+        host="*",
+        operation=ACLOperation.WRITE,
+        permission_type=ACLPermissionType.ALLOW,
+        resource_pattern=ResourcePattern(ResourceType.TOPIC, "plaint.triaged"),
+    )
+    admin = KafkaAdminClient(bootstrap_servers=ward.node.bootstrap)
+    try:
+        admin.delete_acls([right])
+        said = named(ward.doctor("--stage", "classify", role="classify")["rights"], "plaint.triaged")
+        assert "User:plaint-classify lacks Write on plaint.triaged, for classify" in said
+        mend = "--add --allow-principal User:plaint-classify --topic plaint.triaged --operation Write"
+        assert mend in said
+        admin.create_acls([ACL(**vars(right))])
+    finally:
+        admin.close()
+
+
+def test_a_wrong_secret_is_named(ward: Ward) -> None:
+    ward.secret.write_text(OTHER_SECRET)
+    ward.feed("secret:1", "secret:2", "secret:3")
+    said = eventually(lambda: _says(ward, "deliver-helpdesk", "401"))
+    assert "the secret is not the one that it knows" in said
+    sent = ward.doctor("--send-test")["destination helpdesk"]
+    assert "answered 401" in named(sent, "destinations.helpdesk")
+    ward.secret.write_text(SECRET)
+    assert ward.doctor("--send-test")["destination helpdesk"]["state"] != "fail"
+
+
+def test_a_destination_that_is_gone_for_good_is_named(ward: Ward) -> None:
+    ward.receiver.fail({"do": "answer", "status": 410})
+    ward.feed("gone:1")
+    said = eventually(lambda: _says(ward, "deliver-helpdesk", "410"))
+    assert "set destinations.helpdesk.url" in said
+
+
+def _says(ward: Ward, place: str, word: str) -> str:
+    said = named(ward.status(), place)
+    return said if word in said else ""

@@ -1,0 +1,147 @@
+"""One worker a stage, each with a user of its own that may do what ``plaint topics --print`` prints and no more.
+
+Topics and rights are made beforehand by Kafka's own tools out of that script. Imports nothing of plaint's.
+"""
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tests.support.command import plaint
+from tests.support.kafka_process import KafkaProcess, free_ports
+from tests.support.kafka_tools import run_script
+from tests.system.receiver import Receiver
+from tests.system.stack import SECRET, TINY_MODELS, Plaint
+
+ROLES = ("ingest", "classify", "route", "deliver-helpdesk", "tools-look", "tools-act")
+PASSWORD = "s3same"
+STAGES: Mapping[str, list[str]] = {
+    "classify": ["run", "classify"],
+    "route": ["run", "route"],
+    "deliver-helpdesk": ["run", "deliver", "--destination", "helpdesk"],
+}
+OTHER_SECRET = "whsec_" + "YW5vdGhlciBrZXkgdGhhbiB0aGUgcmVjZWl2ZXIgaGFzIQ=="
+
+
+def secured_kafka(folder: Path) -> KafkaProcess:
+    """A Kafka that grants nothing to anybody but to who comes without a password, for the tests' own use."""
+    users = " ".join(f'user_plaint-{role}="{PASSWORD}"' for role in ROLES)
+    login = f"org.apache.kafka.common.security.plain.PlainLoginModule required {users};"
+    properties = {
+        "sasl.enabled.mechanisms": "PLAIN",
+        "listener.name.sasl_plaintext.plain.sasl.jaas.config": login,
+        "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+        "super.users": "User:ANONYMOUS",
+    }
+    return KafkaProcess(folder, properties, ["SASL_PLAINTEXT"])
+
+
+class Ward:
+    """The processes, and the commands that look at them."""
+
+    def __init__(self, folder: Path, node: KafkaProcess) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
+        self.node = node
+        port, *monitoring = free_ports(1 + len(STAGES))
+        self.receiver = Receiver(port)
+        self.secret = folder / "helpdesk.secret"
+        self.monitoring = dict(zip(STAGES, monitoring, strict=True))
+        self.stages = {
+            name: Plaint(name, words, self.settings(name) | self._monitored(name), folder)
+            for name, words in STAGES.items()
+        }
+        inbox = {"port": port, "secret": SECRET, "faults": {}, "keep": 100}
+        self._inbox = Plaint("inbox", ["inbox"], {"PLAINT_INBOX": json.dumps(inbox)}, folder)
+
+    @contextmanager
+    def running(self) -> Iterator["Ward"]:
+        """Everything started; topics and rights as the printed script makes them."""
+        self.secret.write_text(SECRET)
+        routes = {"rules": [{"name": "all", "why": "A test.", "destinations": ["helpdesk"]}]}
+        (self.folder / "routes.yaml").write_text(json.dumps(routes))  # JSON is YAML
+        script = self.run("topics", "--print", "--principal", "User:plaint-{role}").stdout.decode()
+        run_script(script, self.node.bootstrap, self.folder)
+        self._inbox.start()
+        for stage in self.stages.values():
+            stage.start()
+        self.receiver.wait()
+        try:
+            yield self
+        finally:
+            for process in (*self.stages.values(), self._inbox):
+                process.end(2)
+
+    def settings(self, role: str) -> dict[str, str]:
+        """The variables of a process or command with this role's user."""
+        kafka = {
+            "brokers": [self.node.more["SASL_PLAINTEXT"]],
+            "security_protocol": "SASL_PLAINTEXT",
+            "sasl_mechanism": "PLAIN",
+            "sasl_username": f"plaint-{role}",
+            "sasl_password": PASSWORD,
+            "session_timeout_s": 6,
+            "heartbeat_s": 1,
+            "rebalance_timeout_s": 20,
+        }
+        helpdesk = {
+            "url": f"http://127.0.0.1:{self.receiver.port}/hooks/helpdesk",
+            "secret_file": str(self.secret),
+            "timeout_s": 2,
+            "first_wait_s": 0.2,
+            "max_wait_s": 1,
+            "breaker_failures": 2,
+        }
+        return {
+            "PLAINT_KAFKA": json.dumps(kafka),
+            "PLAINT_CLASSIFY": json.dumps({"model": str(TINY_MODELS[0]), "threads": 1}),
+            "PLAINT_ROUTE": json.dumps({"routes": str(self.folder / "routes.yaml")}),
+            "PLAINT_DESTINATIONS": json.dumps({"helpdesk": helpdesk}),
+            "PLAINT_RUNTIME_DIR": str(self.folder / "runtime"),
+        }
+
+    def _monitored(self, stage: str) -> dict[str, str]:
+        return {"PLAINT_MONITORING": json.dumps({"port": self.monitoring[stage]})}
+
+    # -- what a test does ----------------------------------------------------------------------------------------
+
+    def run(self, *arguments: str, role: str = "tools-look", more: Mapping[str, str] | None = None) -> Any:
+        """A command of plaint's to its end, as this role's user."""
+        return plaint(*arguments, cwd=self.folder, settings=self.settings(role) | dict(more or {}))
+
+    def feed(self, *ids: str) -> None:
+        """Publish complaints with these ids."""
+        posts = self.folder / f"{ids[0].replace(':', '-')}.jsonl"
+        text = "My router is dead for the third time, nobody answers!"
+        posts.write_text("".join(json.dumps({"id": id_, "text": text}) + "\n" for id_ in ids))
+        done = self.run("run", "ingest", "--source", f"file:{posts}", role="ingest")
+        assert done.returncode == 0, done.stderr.decode()
+
+    def tickets(self) -> int:
+        """How many tickets the receiver has."""
+        return len(self.receiver.receipts())
+
+    def status(self, *, ask: bool = True) -> dict[str, Any]:
+        """What ``plaint status`` finds."""
+        addresses = [f"http://127.0.0.1:{port}" for port in self.monitoring.values()] if ask else []
+        done = self.run("status", "--json", *(word for address in addresses for word in ("--ask", address)))
+        found: dict[str, Any] = json.loads(done.stdout)
+        assert done.returncode == (1 if found["findings"] else 0), done.stderr.decode()
+        return found
+
+    def doctor(self, *options: str, role: str = "tools-look") -> dict[str, dict[str, Any]]:
+        """What ``plaint doctor`` finds, by check."""
+        found = json.loads(self.run("doctor", "--json", *options, role=role).stdout)
+        return {check["name"]: check for check in found}
+
+
+def eventually(what: Callable[[], Any], timeout_s: float = 40, pause_s: float = 0.2) -> Any:
+    """What ``what`` gives once that is something. Fails with what it gave last."""
+    deadline = time.monotonic() + timeout_s
+    while not (found := what()):
+        assert time.monotonic() < deadline, f"still {found!r}"
+        time.sleep(pause_s)
+    return found
