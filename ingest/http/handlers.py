@@ -1,6 +1,7 @@
 """What the door answers: ``POST /v1/posts``, its description, and a page to read it."""
 
 import asyncio
+import json
 import logging
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
@@ -53,15 +54,16 @@ class Handlers:
         self._publisher = publisher
         self._failed = failed
         self._keys = Keys(settings.signing_keys(), settings.tokens())
-        self._description = description(settings, version)
-        self._page = page(self._description)
+        described = description(settings, version)
+        self._description = json.dumps(described).encode()  # it holds numbers of 128 bits
+        self._page = page(described)
         self._held_bytes = 0
         self._closing = False
         self._waits: dict[asyncio.Timeout, float] = {}
 
     def routes(self) -> Iterable[web.RouteDef]:
         """All addresses."""
-        yield web.post("/v1/posts", self.posts)
+        yield web.post("/v1/posts", self.posts, expect_handler=_expectation)
         yield web.get("/openapi.json", self.openapi)
         yield web.get("/", self.readable)
         yield web.get("/door.css", self.style)
@@ -75,7 +77,7 @@ class Handlers:
 
     async def openapi(self, request: web.Request) -> web.Response:
         """The description."""
-        return json_answer(self._description)
+        return web.Response(body=self._description, content_type="application/json")
 
     async def readable(self, request: web.Request) -> web.Response:
         """The description for people."""
@@ -196,6 +198,14 @@ class Handlers:
 
     def _too_large(self) -> Problem:
         return Problem(413, f"The body is over {self._settings.max_body_bytes} bytes.", closes=True)
+
+
+async def _expectation(request: web.Request) -> web.Response | None:
+    """Let a sender that asks first go on, or refuse what it expects."""
+    if request.headers["Expect"].casefold() != "100-continue":
+        return Problem(417, "Only Expect: 100-continue is known here.").answer()
+    await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+    return None
 
 
 def _broken() -> Problem:
