@@ -114,7 +114,7 @@ class BatchSight:
 
 def read_outcomes(into: Readings, results: int, drops: Counted, dead: Counted) -> None:
     """Put what became of records. Reasons are the values of DropReason and DeadReason."""
-    into.put(metrics.RECORDS_DONE, results, "result", "")
+    into.put(metrics.RECORDS_DONE, results, "result", "none")
     for outcome, counts in (("dropped", drops), ("dead", dead)):
         for reason, count in list(counts.items()):
             into.put(metrics.RECORDS_DONE, count, outcome, str(reason))

@@ -55,7 +55,7 @@ _BY_BATCH = ("classify", "route")
 _READERS = (*_BY_BATCH, "deliver")
 _WORKERS = ("ingest", *_READERS)
 _OUTCOMES = (
-    ("result", ""),
+    ("result", "none"),
     *(("dropped", reason.value) for reason in DropReason),
     *(("dead", reason.value) for reason in DeadReason),
 )
@@ -66,7 +66,7 @@ RECORDS_DONE = Metric(
     "Records that a stage has dealt with, by what became of them: a result, a counted drop or a dead letter. "
     "At deliver these are revisions of tickets that came to their end.",
     _WORKERS,
-    {"outcome": ("result", "dropped", "dead"), "reason": "empty for a result, else DropReason or DeadReason"},
+    {"outcome": ("result", "dropped", "dead"), "reason": "none for a result, else DropReason or DeadReason"},
     sets=_OUTCOMES,
 )
 TRIAGED = Metric(

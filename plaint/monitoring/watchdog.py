@@ -147,6 +147,8 @@ class Watchdog:
         self._kafka = kafka
         self._watched = watched
         self._stall_s = settings.stall_s
+        # The group may stand still for so long while it waits for a member that died or is slow.
+        self._join_s = max(settings.stall_s, kafka.session_timeout_s + kafka.rebalance_timeout_s)
         self._ends_it = settings.on_stall == "end"
         self._end = end or end_process
         self._now = now
@@ -208,7 +210,8 @@ class Watchdog:
         now = self._now()
         self._clock.see(waiting, now)
         worst = self._clock.longest(now)
-        if worst is None or worst[2] < self._stall_s:
+        limit = self._join_s if worst is not None and worst[0] is None else self._stall_s
+        if worst is None or worst[2] < limit:
             if self.why:
                 log.warning("moves again")
             self.why = ""
@@ -221,7 +224,7 @@ class Watchdog:
         if not self.why:
             log.error("%s", why)
         self.why = why
-        if self._ends_it and seconds >= 2 * self._stall_s:
+        if self._ends_it and seconds >= 2 * limit:
             self._end(why)
 
 

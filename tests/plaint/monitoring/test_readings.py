@@ -35,7 +35,7 @@ def test_every_reason_intent_and_outcome_stands_at_0_before_anything_happened() 
     classify = Readings("classify")
     outcomes = samples(classify, "plaint_records_total")
     assert set(outcomes.values()) == {0}
-    assert {reason for _, reason in outcomes} == {"", *DropReason, *DeadReason}
+    assert {reason for _, reason in outcomes} == {"none", *DropReason, *DeadReason}
     assert len(samples(classify, "plaint_triaged_posts_total")) == (len(INTENTS) + 1) * 5
     assert samples(Readings("deliver", "desk"), "plaint_delivery_attempts_total").keys() >= {("taken",), ("not_now",)}
 
