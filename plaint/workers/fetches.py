@@ -14,8 +14,8 @@ from faust.types import TP
 from faust.types.tuples import ConsumerMessage
 
 FETCH_WAIT_MS = 500
-"""How long the broker may hold a fetch back for news. With Faust's own 1,500 the embedded broker answers up to 700 ms late; with
-less than 500 it can't be read."""
+"""How long the broker may hold a fetch back for news. With Faust's own 1,500 the embedded broker answers up to 700 ms late;
+with less than 500 it can't be read."""
 
 Fetches = AsyncIterator[tuple[TP, "Fetch"]]
 
