@@ -8,7 +8,7 @@ WORKERS ?= 2
 export PLAINT_DATA ?= $(abspath ../shared/data)
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test lint bench chaos soak train clean
+.PHONY: help install run test lint bench bench-delivery chaos soak train clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 12
@@ -31,6 +31,9 @@ lint: $(VENV)/.dev ## ruff, mypy --strict, import contracts, schemas and docs up
 
 bench: $(VENV)/.dev ## the whole way against the bare engine on the same posts
 	@$(BIN)/python -m tests.bench.whole_way $(ARGS)
+
+bench-delivery: $(VENV)/.dev ## one deliver worker on a real Kafka: signed deliveries a second, and what each costs
+	@$(BIN)/python -m tests.bench.delivery $(ARGS)
 
 chaos: $(VENV)/.dev ## long kill tests and outages on a real Kafka; ARGS=kills, outages or embedded for a part
 	@$(BIN)/python -m tests.chaos $(ARGS)
