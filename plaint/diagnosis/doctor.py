@@ -2,7 +2,10 @@
 
 import asyncio
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
 
 from aiokafka.errors import KafkaError as ReadFailed
 
@@ -25,45 +28,100 @@ BROKERS_S, VISIT_S, MODEL_S, DESTINATION_S, NEWEST_S, QUICK_S = 30.0, 30.0, 60.0
 HUNG = "something that it asks does not answer: look at what it names, and run `plaint doctor` again"
 
 
-def examine(
-    settings: Settings, kafka: KafkaSettings | None, queues: Sequence[str], only: Collection[str], send_test: bool
-) -> Iterator[Check]:
-    """Every check as it is done. ``kafka`` None: there is none yet. ``queues`` are all destinations, an inbox's included.
+CHECKS = {
+    "versions": "what runs here",
+    "settings": "settings, sources, secrets and routes",
+    "machine": "cores and memory",
+    "disk": "free space where plaint writes on this machine",
+    "brokers": "name, port, TLS, login, and the addresses that brokers tell",
+    "topics": "missing, other partition count or policy, without a leader",
+    "rights": "what each stage needs and lacks",
+    "groups": "how long the brokers remember where a stage was",
+    "broker-disks": "free space where the brokers keep their logs",
+    "model": "weights whole, loads, labels a known sentence, speed",
+    "destinations": "name, port, TLS, certificate, private addresses, secret",
+    "clock": "this machine's against destinations' and the newest record's",
+}
+"""Every check in the order in which it is told."""
+_NEED_BROKERS = ("topics", "rights", "groups", "broker-disks", "clock")
 
-    ``only`` names the roles whose rights are looked at, all without one. ``send_test``: a signed test event to each
-    destination.
+
+@dataclass(frozen=True)
+class Patient:
+    """What is examined. ``kafka`` None: there is none yet. ``queues`` are all destinations, an inbox's included.
+
+    ``roles`` are those whose rights are looked at, all if there are none. ``send_test``: a signed test event goes to each
+    destination. ``only`` are the checks that are wanted, all if there are none.
     """
+
+    settings: Settings
+    kafka: KafkaSettings | None
+    queues: Sequence[str]
+    roles: Collection[str] = ()
+    send_test: bool = False
+    only: Collection[str] = ()
+
+    def wants(self, *names: str) -> bool:
+        """Whether one of these checks is wanted."""
+        return not self.only or any(name in self.only for name in names)
+
+
+def examine(patient: Patient) -> Iterator[Check]:
+    """Every wanted check as it is done. What takes long is begun at once, side by side."""
     dates: list[Date] = []
-    hooks = [Running(_destination(name, settings, dates, send_test)) for name in settings.destinations]
-    labels = Running(Task("model", lambda: model.check(settings.classify), MODEL_S, "look what else runs here"))
-    reach = Running(Task(brokers.NAME, lambda: _brokers(settings, kafka), BROKERS_S, HUNG))
-    yield machine.check_versions()
-    yield Running(Task("settings", lambda: _settings(settings), QUICK_S, HUNG)).result()
-    yield machine.check_machine()
-    yield Running(
-        Task("disk", lambda: machine.check_disk(settings), QUICK_S, "a file system hangs: look at df")
-    ).result()
-    yield (reached := reach.result())
-    is_there = kafka is not None and reached.state != "fail"
+    hooks = _hooks(patient, dates) if patient.wants("destinations", "clock") else []
+    labels = Running(_model(patient.settings)) if patient.wants("model") else None
+    reach = Running(_brokers(patient)) if patient.wants("brokers", *_NEED_BROKERS) else None
+    yield from _here(patient)
     newest: list[tuple[str, float]] = []
-    yield from _on_kafka(kafka if is_there else None, queues, only, newest)
-    yield labels.result()
-    for hook in hooks:
-        yield hook.result()
-    yield clock.check(dates, newest[0] if newest else None, time.time())
+    if reach is not None:
+        yield from _on_kafka(patient, reach.result(), newest)
+    if labels is not None:
+        yield labels.result()
+    answers = [hook.result() for hook in hooks]
+    if patient.wants("destinations"):
+        yield from answers
+    if patient.wants("clock"):
+        yield clock.check(dates, newest[0] if newest else None, time.time())
 
 
-def _destination(name: str, settings: Settings, dates: list[Date], send_test: bool) -> Task:
-    return Task(
-        f"destination {name}",
-        lambda: destinations.check(name, settings.destinations[name], settings.kafka, dates, send_test),
-        DESTINATION_S,
-        HUNG,
-    )
+def _here(patient: Patient) -> Iterator[Check]:
+    """What needs nobody else."""
+    settings = patient.settings
+    looks: dict[str, Callable[[], Check]] = {
+        "versions": machine.check_versions,
+        "settings": lambda: _settings(settings),
+        "machine": machine.check_machine,
+        "disk": lambda: machine.check_disk(settings),
+    }
+    for name, look in looks.items():
+        if patient.wants(name):
+            yield Running(Task(name, look, QUICK_S, "a file system hangs: look at df")).result()
 
 
-def _brokers(settings: Settings, kafka: KafkaSettings | None) -> Check:
-    return brokers.check_embedded(settings.broker) if kafka is None else brokers.check(kafka)
+def _hooks(patient: Patient, dates: list[Date]) -> list[Running]:
+    settings = patient.settings
+    return [
+        Running(
+            Task(
+                f"destination {name}",
+                partial(destinations.check, name, one, settings.kafka, dates, patient.send_test),
+                DESTINATION_S,
+                HUNG,
+            )
+        )
+        for name, one in settings.destinations.items()
+    ]
+
+
+def _model(settings: Settings) -> Task:
+    return Task("model", lambda: model.check(settings.classify), MODEL_S, "look what else runs on this machine")
+
+
+def _brokers(patient: Patient) -> Task:
+    kafka, embedded = patient.kafka, patient.settings.broker
+    look = partial(brokers.check_embedded, embedded) if kafka is None else partial(brokers.check, kafka)
+    return Task(brokers.NAME, look, BROKERS_S, HUNG)
 
 
 def _settings(settings: Settings) -> Check:
@@ -73,32 +131,40 @@ def _settings(settings: Settings) -> Check:
     return checked("settings", looked, [fail(fault.place, fault.what, fault.mend) for fault in found])
 
 
-def _on_kafka(
-    kafka: KafkaSettings | None, queues: Sequence[str], only: Collection[str], newest: list[tuple[str, float]]
-) -> Iterator[Check]:
+def _on_kafka(patient: Patient, reached: Check, newest: list[tuple[str, float]]) -> Iterator[Check]:
     """What only the brokers know; the youngest record is put into ``newest`` for the clock."""
-    names = ["topics", "rights", "groups", "broker disks"]
-    if kafka is None:
-        yield from (skipped(name, "needs the brokers") for name in names)
+    if patient.wants("brokers"):
+        yield reached
+    kafka = patient.kafka
+    if kafka is None or reached.state == "fail":
+        yield from (skipped(name, "needs the brokers") for name in _NEED_BROKERS[:-1] if patient.wants(name))
         return
+    if patient.wants(*_NEED_BROKERS[:-1]):
+        yield from _told(patient, kafka)
+    if patient.wants("clock"):
+        # Without an answer the clock has other witnesses, and the checks above tell what is wrong.
+        with suppress(TimeoutError, ReadFailed, Unavailable, FaultsFound, OSError):
+            newest += asyncio.run(asyncio.wait_for(_newest(kafka), NEWEST_S))
+
+
+def _told(patient: Patient, kafka: KafkaSettings) -> Iterator[Check]:
     seen: list[Visit] = []
-    task = Task("topics", lambda: _visited(kafka, queues, seen), VISIT_S, HUNG)
-    yield Running(task).result()
+
+    def look() -> Check:
+        seen.append(topics_check.visit(kafka, patient.queues))
+        return topics_check.check_topics(seen[0])
+
+    first = Running(Task("topics", look, VISIT_S, HUNG)).result()
+    if patient.wants("topics") or not seen:
+        yield first
     if not seen:
-        yield from (skipped(name, "needs what the topics could not tell") for name in names[1:])
         return
-    yield topics_check.check_rights(seen[0], queues, kafka, only)
-    yield topics_check.check_groups(seen[0])
-    yield topics_check.check_disks(seen[0])
-    try:
-        newest += asyncio.run(asyncio.wait_for(_newest(kafka), NEWEST_S))
-    except (TimeoutError, ReadFailed, Unavailable, FaultsFound, OSError):
-        return  # the clock has other witnesses, and the checks above have told what is wrong
-
-
-def _visited(kafka: KafkaSettings, queues: Sequence[str], seen: list[Visit]) -> Check:
-    seen.append(topics_check.visit(kafka, queues))
-    return topics_check.check_topics(seen[0])
+    if patient.wants("rights"):
+        yield topics_check.check_rights(seen[0], patient.queues, kafka, patient.roles)
+    if patient.wants("groups"):
+        yield topics_check.check_groups(seen[0])
+    if patient.wants("broker-disks"):
+        yield topics_check.check_disks(seen[0])
 
 
 async def _newest(kafka: KafkaSettings) -> list[tuple[str, float]]:

@@ -189,7 +189,7 @@ def _aged(state: TopicState) -> int | None:
 
 def check_disks(seen: Visit) -> Check:
     """How much room the brokers have left where they keep their logs."""
-    name = "broker disks"
+    name = "broker-disks"
     if seen.disks is None:
         return skipped(name, "the brokers don't tell, or this user may not ask (Describe on the cluster)")
     found = [finding for disk in seen.disks for finding in _disk(disk)]
