@@ -27,8 +27,6 @@ UNREAD_S = 30.0
 """How long a sender may leave an answer unread."""
 LINGER_S = 2.0
 """How long what is left of a refused body is read, so that its sender sees the answer."""
-ACCEPTED_S = 0.05
-"""For a connection that was accepted at the last moment to be made, so that it is closed like the others."""
 TCP_USER_TIMEOUT = getattr(socket, "TCP_USER_TIMEOUT", None)
 
 
@@ -90,7 +88,6 @@ async def opened(
         server = await asyncio.get_running_loop().create_server(
             partial(_Line, runner.server), sock=listener, backlog=BACKLOG
         )
-        stack.push_async_callback(asyncio.sleep, ACCEPTED_S)
         stack.callback(server.close)
         yield
 

@@ -10,6 +10,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+import uvloop
+
 from ingest.http.handlers import Publisher
 from ingest.http.server import listen, opened
 from ingest.http.settings import DoorSettings
@@ -131,7 +133,8 @@ class Running:
                 await self._stop.wait()
 
         try:
-            asyncio.run(serve())
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                runner.run(serve())
         except BaseException as error:
             self._error = error
         self._ready.set()
