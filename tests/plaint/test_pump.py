@@ -1,0 +1,176 @@
+"""A stage's pump: batches in order, acknowledged once written, computed ahead, nothing from before a rebalance."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from faust.types import TP
+
+from plaint.kafka.publisher import OutRecord, PublishFailed
+from plaint.kafka.settings import KafkaSettings
+from plaint.workers.faust_worker import Batches, Pump
+from plaint.workers.fetches import Fetch, FetchConsumer
+from plaint.workers.stage import InRecord, Outcome, Result, Stretch
+
+HERE = TP("in", 0)
+
+
+def fetch(first: int, count: int, generation: int = 1) -> Any:
+    """An event of Faust's as the pump sees it: a fetch of the records from offset ``first`` on."""
+    records = [
+        SimpleNamespace(
+            topic="in",
+            partition=0,
+            offset=first + n,
+            key=b"k",
+            value=b"%d" % (first + n),
+            headers=(),
+            timestamp=0,
+            timestamp_type=0,
+        )
+        for n in range(count)
+    ]
+    return SimpleNamespace(message=Fetch(HERE, records, generation))
+
+
+class Copy:
+    """Copies each record and notes the batches."""
+
+    name = "copy"
+    input_topic = "in"
+
+    def __init__(self) -> None:
+        self.batches: list[int] = []
+
+    def process(self, records: Sequence[InRecord]) -> list[Outcome]:
+        self.batches.append(len(records))
+        return [Result((OutRecord("out", 0, r.key, r.value or b""),)) for r in records]
+
+    def took(self, records: Sequence[InRecord]) -> None: ...
+
+    def unknown(self, records: Sequence[InRecord]) -> list[Stretch]:
+        return []
+
+    def remember(self, records: Sequence[InRecord]) -> None: ...
+
+
+class Broker:
+    """Takes what is published once it is told to; refuses it if it is told so."""
+
+    def __init__(self) -> None:
+        self.taken: list[bytes] = []
+        self.answers = asyncio.Event()
+        self.asked = 0
+        self.refuses = False
+
+    async def publish(self, records: Sequence[OutRecord]) -> None:
+        self.asked += 1
+        await self.answers.wait()
+        if self.refuses:
+            raise PublishFailed("no")
+        self.taken += [record.value for record in records]
+
+
+class Line:
+    """A pump at work with everything around it."""
+
+    def __init__(self, batch: int, linger_s: float) -> None:
+        self.app = SimpleNamespace(consumer_generation_id=1)
+        self.stage, self.broker = Copy(), Broker()
+        self.acknowledged: list[int] = []
+        self.fatal: list[BaseException] = []
+        canary = InRecord("in", 0, -1, b"", b"", 0.0)
+        self.batches = Batches(KafkaSettings(), self.stage, self.broker, canary)  # type: ignore[arg-type]
+        self.pump = Pump(self.app, self.batches, batch, linger_s, self.fatal.append)
+
+    async def ack(self, event: Any) -> None:
+        self.acknowledged.append(event.message.offset)
+
+
+@asynccontextmanager
+async def line(batch: int = 100, linger_s: float = 0.01) -> AsyncIterator[Line]:
+    made = Line(batch, linger_s)
+    work = asyncio.create_task(made.pump.run(made))
+    try:
+        yield made
+    finally:
+        made.broker.answers.set()
+        await made.pump.end()
+        await work
+        made.batches.close()
+
+
+async def until(reached: Any) -> None:
+    async with asyncio.timeout(5):
+        while not reached():  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
+
+
+async def test_a_fetch_is_acknowledged_only_after_all_that_came_of_it_is_written() -> None:
+    async with line() as made:
+        await made.pump.feed(fetch(0, 3))
+        await until(lambda: made.broker.asked == 1)
+        assert made.acknowledged == []
+        made.broker.answers.set()
+        await until(lambda: made.acknowledged == [2])
+    assert made.broker.taken == [b"0", b"1", b"2"]
+
+
+async def test_the_next_batch_is_computed_while_the_one_before_is_written_and_waits_its_turn() -> None:
+    async with line(batch=10) as made:
+        for first in (0, 10, 20):
+            await made.pump.feed(fetch(first, 10))
+        await until(lambda: made.stage.batches == [10, 10])
+        assert made.broker.asked == 1
+        made.broker.answers.set()
+        await until(lambda: made.acknowledged == [9, 19, 29])
+    assert made.broker.taken == [b"%d" % n for n in range(30)]
+
+
+async def test_fetches_make_batches_no_larger_than_allowed() -> None:
+    async with line(batch=10, linger_s=0.2) as made:
+        made.broker.answers.set()
+        for first, count in ((0, 4), (4, 4), (8, 4), (12, 10)):
+            await made.pump.feed(fetch(first, count))
+        await until(lambda: made.acknowledged == [3, 7, 11, 21])
+    assert made.stage.batches == [8, 4, 10]
+
+
+async def test_a_fetch_from_before_a_rebalance_is_left_to_whoever_owns_its_partition_now() -> None:
+    async with line() as made:
+        made.broker.answers.set()
+        await made.pump.feed(fetch(0, 3, generation=0))
+        await made.pump.feed(fetch(0, 3, generation=1))
+        await until(lambda: made.acknowledged == [2])
+    assert made.broker.taken == [b"0", b"1", b"2"]
+
+
+async def test_what_is_under_way_is_finished_at_the_end_and_nothing_else_begun() -> None:
+    async with line(batch=5) as made:
+        await made.pump.feed(fetch(0, 5))
+        await until(lambda: made.broker.asked == 1)
+    assert made.acknowledged == [4]
+    assert made.fatal == []
+
+
+async def test_a_batch_that_cannot_be_written_is_fatal_at_once_also_when_nothing_follows() -> None:
+    async with line() as made:
+        made.broker.refuses = True
+        made.broker.answers.set()
+        await made.pump.feed(fetch(0, 3))
+        await until(lambda: made.fatal)
+        assert isinstance(made.fatal[0], PublishFailed)
+    assert made.acknowledged == []
+
+
+@pytest.mark.parametrize("acknowledged", [[9], [9, 19], []])
+def test_the_group_goes_on_behind_the_last_record_of_the_last_acknowledged_fetch(acknowledged: list[int]) -> None:
+    consumer = FetchConsumer.__new__(FetchConsumer)
+    consumer._acked = defaultdict(list, {HERE: list(acknowledged)})
+    consumer._acked_index = defaultdict(set, {HERE: set(acknowledged)})
+    assert consumer._new_offset(HERE) == (acknowledged[-1] + 1 if acknowledged else None)
+    assert consumer._new_offset(HERE) is None
