@@ -13,6 +13,7 @@ import click
 
 from plaint.failures import EXIT_INTERRUPTED, tell
 from plaint.logs import escaped, setup_logging
+from plaint.masking import masked
 
 COMMANDS = {
     "up": ("plaint.commands.up:up", "Run the whole way on this machine, from a source to the helpdesk."),
@@ -93,5 +94,5 @@ def main() -> NoReturn:
     except Exception as error:
         code, lines = tell(error)
         for line in lines:
-            click.echo(escaped(line), err=True)
+            click.echo(escaped(masked(line)), err=True)
     sys.exit(code)

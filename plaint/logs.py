@@ -4,6 +4,7 @@ import logging
 import os
 import sys
 
+from plaint.masking import masked
 from schemas.faults import Fault, FaultsFound, one_of, shown
 
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
@@ -13,11 +14,11 @@ NOISY = ("faust", "mode", "aiokafka", "kafka", "asyncio", "aiohttp.access")
 
 
 class SafeFormatter(logging.Formatter):
-    """Shows control characters of the text of posts as escapes, so that no record can forge a line or a colour."""
+    """Masks secrets, and shows control characters of the text of posts as escapes: no record forges a line or a colour."""
 
     def format(self, record: logging.LogRecord) -> str:
         """The record in one line, or several where a traceback follows."""
-        return escaped(super().format(record))
+        return escaped(masked(super().format(record)))
 
 
 def escaped(text: str) -> str:

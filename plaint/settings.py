@@ -20,6 +20,7 @@ from ingest.settings import SourceSettings
 from plaint.broker.settings import BrokerSettings
 from plaint.inbox.settings import InboxSettings
 from plaint.kafka.settings import KafkaSettings
+from plaint.masking import hide_secrets
 from plaint.monitoring.settings import MonitoringSettings
 from route.destinations.settings import DestinationSettings
 from route.settings import RouteSettings
@@ -99,6 +100,7 @@ def load_settings(file: Path | None) -> Settings:
         faults.append(_unparsed(error))
     if faults:
         raise SettingsInvalid(faults)
+    hide_secrets(settings)
     return settings
 
 
