@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import aclosing
 from datetime import datetime
 from pathlib import Path
 
@@ -89,8 +90,9 @@ def _searcher(grep: str | None) -> Callable[[str], bool] | None:
 
 async def _print(following: Tail, most: int | None, as_json: bool, with_kind: bool) -> None:
     count = 0
-    async for line in following.lines():
-        click.echo(json_line(line.json_fields()) if as_json else words(line, with_kind))
-        count += 1
-        if count == most:
-            return
+    async with aclosing(following.lines()) as lines:
+        async for line in lines:
+            click.echo(json_line(line.json_fields()) if as_json else words(line, with_kind))
+            count += 1
+            if count == most:
+                return

@@ -70,7 +70,7 @@ def row(held: HeldLetter) -> str:
     letter = held.letter
     again = f", sent again {clock(held.replays[-1].at)}" if held.replays else ""
     return (
-        f"{held.id}  {clock(letter.at)}  {letter.stage}  {letter.reason}  {one_line(letter.place, 80)}  "
+        f"{held.id}  {clock(letter.at)}  {one_line(letter.stage, 20)}  {letter.reason}  {one_line(letter.place, 80)}  "
         f"{letter.size:,} bytes{again}  {one_line(letter.detail, MAX_DETAIL)}"
     )
 

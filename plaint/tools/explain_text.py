@@ -19,7 +19,7 @@ def lines(told: Explanation) -> Iterator[str]:
     for life in told.tickets:
         if life.state != "none":
             yield from _section(f"ticket {life.key}", _life(life))
-    yield from _section("dropped", (f"{drop.reason}: {drop.why} ({drop.place})" for drop in told.drops))
+    yield from _section("dropped", (one_line(f"{drop.reason}: {drop.why} ({drop.place})") for drop in told.drops))
     yield from _section("dead letters", _letters(told.dead_letters))
     yield from _section("not known", map(one_line, told.unknown))
     yield from _section("to look at" if told.found else "to check", map(one_line, told.check))
@@ -125,7 +125,7 @@ def _step(step: Step) -> str:
 def _letters(letters: Iterable[Letter]) -> Iterator[str]:
     for letter in letters:
         maybe = "" if letter.certain else " (perhaps of this post: its bytes hold the id)"
-        yield f"{letter.id}  {clock(letter.at)} {letter.stage}, {letter.reason}{maybe}, {one_line(letter.place)}"
+        yield f"{letter.id}  {clock(letter.at)} {one_line(letter.stage, 20)}, {letter.reason}{maybe}, {one_line(letter.place)}"
         yield f"  {one_line(letter.detail, MAX_TEXT)}"
         for replay in letter.replays:
             yield f"  sent again {clock(replay.at)} as {one_line(replay.place)}"

@@ -1,6 +1,7 @@
 """Posts, triages, tickets, deliveries and dead letters as they pass: what to show of each, and which to leave out."""
 
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
@@ -115,14 +116,16 @@ class Tail:
     destinations: Sequence[str]
     wanted: Wanted = field(default_factory=Wanted)
 
-    async def lines(self) -> AsyncIterator[Line]:
+    async def lines(self) -> AsyncGenerator[Line, None]:
         """Each line that is wanted, as it comes, without end. Raises as TopicReader does."""
         asked = self._topics()
         start = NOW if self.wanted.since is None else Start(since=self.wanted.since)
-        async with TopicReader(self.kafka) as reader:
-            async for record in reader.follow(await reader.partitions(asked), start):
-                kind, destination = asked[record.topic]
-                line = line_of(kind, destination, record)
+        async with (
+            TopicReader(self.kafka) as reader,
+            aclosing(reader.follow(await reader.partitions(asked), start)) as records,
+        ):
+            async for record in records:
+                line = line_of(*asked[record.topic], record)
                 if line is not None and self.wanted.takes(line):
                     yield line
 
@@ -309,7 +312,10 @@ def _delivery_words(line: Line) -> list[str]:
 
 
 def _dead_words(line: Line) -> list[str]:
-    return [f"{line.stage}: {line.reason}" if line.stage else "", line.place.partition("[")[2].replace("]", "")]
+    return [
+        f"{one_line(line.stage, 20)}: {line.reason}" if line.stage else "",
+        line.place.partition("[")[2].replace("]", ""),
+    ]
 
 
 _WORDS: dict[Kind, Callable[[Line], list[str]]] = {

@@ -220,7 +220,7 @@ async def test_hostile_posts_steer_no_terminal(desk: Desk) -> None:
     for name in TEXTS:
         said = hostile_post(first, name)
         records += [post(said["id"], **{key: value for key, value in said.items() if key != "id"}), triage(said["id"])]
-        records.append(letter(TEXTS[name], TEXTS[name].encode(), said["id"].encode()[:1024]))
+        records.append(letter(TEXTS[name], TEXTS[name].encode(), said["id"].encode()[:1024], TEXTS[name]))
         one = ticket_of(said["id"], "helpdesk", rule=TEXTS[name], team=TEXTS[name])
         records += [asked(one), Log(one).open(), Log(one).end(remote_id=TEXTS[name], remote_url=TEXTS[name])]
     await write(desk.broker, records)
