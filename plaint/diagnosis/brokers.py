@@ -17,7 +17,7 @@ from plaint.kafka.admin import BrokerAway, open_admin
 from plaint.kafka.settings import KafkaSettings
 
 NAME = "brokers"
-KAFKA_S = 6.0
+KAFKA_S = 12.0
 CERTIFICATE_DAYS = 14
 MENDS = {
     "dns": "correct the name in kafka.brokers, or mend this machine's DNS",

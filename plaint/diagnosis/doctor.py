@@ -133,7 +133,7 @@ def _settings(settings: Settings) -> Check:
 
 def _on_kafka(patient: Patient, reached: Check, newest: list[tuple[str, float]]) -> Iterator[Check]:
     """What only the brokers know; the youngest record is put into ``newest`` for the clock."""
-    if patient.wants("brokers"):
+    if patient.wants("brokers") or reached.state == "fail":
         yield reached
     kafka = patient.kafka
     if kafka is None or reached.state == "fail":

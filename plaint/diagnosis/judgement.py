@@ -64,6 +64,9 @@ def _life(stage: StageStatus) -> Iterator[Finding]:
     if stage.refused:
         mend = "`plaint topics --print` has the right for tools-look; `plaint doctor` names all that lack"
         yield warn(stage.name, f"its consumer group may not be looked at: {stage.refused}", mend)
+    if stage.trouble:
+        mend = "the broker that keeps its group is down, or its disk full: `plaint doctor brokers broker-disks`, and its log"
+        yield fail(stage.name, f"its consumer group can't be looked at: {stage.trouble}", mend)
     for why in stage.starting:
         yield warn(stage.name, f"is starting, {why}", "wait: joining a group takes up to kafka.session_timeout_s")
     for why in stage.unwell:

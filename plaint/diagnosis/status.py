@@ -56,6 +56,7 @@ class StageStatus(BaseModel):
     processes: int | None = None
     group: str = ""
     refused: str = ""
+    trouble: str = ""
     stopped: tuple[int, ...] = ()
     silent: tuple[str, ...] = ()
     unwell: tuple[str, ...] = ()
@@ -245,6 +246,7 @@ def _stage(
         processes=_processes(group, child, states),
         group=group.state if group else "",
         refused=group.refused if group else "",
+        trouble=group.trouble if group else "",
         stopped=tuple(stopped),
         silent=_silent(child),
         unwell=_unwell(states),
@@ -272,7 +274,7 @@ def _error(state: StageState) -> LastError | None:
 
 
 def _processes(group: GroupState | None, child: ChildState | None, states: Sequence[StageState]) -> int | None:
-    if group is not None and not group.refused:
+    if group is not None and not (group.refused or group.trouble):
         return len(group.members)
     if child is not None:
         return int(child.pid is not None)

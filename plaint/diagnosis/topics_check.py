@@ -21,6 +21,7 @@ VISIT_S = 8.0
 DISK_WARN, DISK_FAIL = 0.10, 0.02
 """Shares of a broker's disk that should be free, and must be."""
 MB = 1_000_000
+COORDINATOR = "the broker that keeps it is down, or its disk is full: look at its log"
 
 
 @dataclass(frozen=True)
@@ -162,6 +163,13 @@ def _lack(right: Right, names: Sequence[str], user: str, bootstrap: str) -> Find
 
 def check_groups(seen: Visit) -> Check:
     """Whether a stage that was away finds where it was: its offsets must outlive what lies in its topic."""
+    lost = [
+        fail(group.name, f"can't be looked at: {group.trouble}", COORDINATOR)
+        for group in seen.groups.values()
+        if group.trouble
+    ]
+    if lost:
+        return checked("groups", "the brokers that keep the groups", lost)
     if seen.offsets_kept_s is None:
         return skipped("groups", "the broker does not tell how long it keeps the offsets of groups")
     kept = seen.offsets_kept_s

@@ -1,6 +1,7 @@
 """Consumer groups as their coordinators describe them."""
 
 import struct
+import time
 from collections.abc import Iterable
 from typing import Any
 
@@ -10,7 +11,7 @@ from kafka.protocol.admin import DescribeGroupsRequest
 from kafka.protocol.consumer.metadata import ConsumerProtocolAssignment
 from pydantic import BaseModel, ConfigDict
 
-ASSIGNED = "Stable"
+TRIES, WAIT_S = 8, 0.25
 _BITS = {3: "Read", 6: "Delete", 8: "Describe"}
 """Operations on groups, by the bit that stands for them (ACLOperation)."""
 _SIGN = 31
@@ -31,7 +32,8 @@ class Member(BaseModel):
 class GroupState(BaseModel):
     """One group. ``state`` is Kafka's: Stable, Empty, Dead, PreparingRebalance, CompletingRebalance.
 
-    ``refused`` names why it can't be looked at; ``committed`` is where it goes on, by topic and partition.
+    ``refused`` names the right that is missing to look at it, ``trouble`` why it can't be looked at now. ``committed`` is
+    where it goes on, by topic and partition.
     ``operations`` is what this user may do with it, None where the broker does not say.
     """
 
@@ -43,6 +45,7 @@ class GroupState(BaseModel):
     committed: dict[str, dict[int, int]] = {}
     operations: frozenset[str] | None = None
     refused: str = ""
+    trouble: str = ""
 
     @property
     def is_rebalancing(self) -> bool:
@@ -51,8 +54,12 @@ class GroupState(BaseModel):
 
 
 def group_states(admin: KafkaAdminClient, names: Iterable[str]) -> dict[str, GroupState]:
-    """Each group; one that may not be looked at is told as such. Raises kafka.errors.KafkaError for what else fails."""
-    return {name: _group(admin, name) for name in names}
+    """Each group; one that can't be looked at is told as such. Raises kafka.errors.KafkaError for what else fails.
+
+    A new cluster makes its topic of groups when it is first asked for one: that is waited for, for two seconds in all.
+    """
+    patience = Patience(TRIES)
+    return {name: _waited(admin, name, patience) for name in names}
 
 
 def committed_offsets(admin: KafkaAdminClient, name: str) -> dict[str, dict[int, int]]:
@@ -62,6 +69,29 @@ def committed_offsets(admin: KafkaAdminClient, name: str) -> dict[str, dict[int,
         if offset.offset >= 0:
             found.setdefault(where.topic, {})[where.partition] = offset.offset
     return found
+
+
+class Patience:
+    """A number of waits that is shared by several questions."""
+
+    def __init__(self, waits: int) -> None:
+        self._left = waits
+
+    def wait(self) -> bool:
+        """Wait a little, if any wait is left."""
+        self._left -= 1
+        if self._left >= 0:
+            time.sleep(WAIT_S)
+        return self._left >= 0
+
+
+def _waited(admin: KafkaAdminClient, name: str, patience: Patience) -> GroupState:
+    while True:
+        try:
+            return _group(admin, name)
+        except (errors.CoordinatorNotAvailableError, errors.CoordinatorLoadInProgressError) as error:
+            if not patience.wait():
+                return GroupState(name=name, trouble=type(error).__name__)
 
 
 def _group(admin: KafkaAdminClient, name: str) -> GroupState:

@@ -76,7 +76,7 @@ class KafkaProcess:
     """One broker on a port of its own; ``bootstrap`` stays the same for its life, whatever is done to it.
 
     ``properties`` are further server properties; ``protocols`` are spoken on further ports: ``more["SASL_SSL"]`` is such
-    an address. Data and log stand under ``folder``.
+    an address. Data and log stand under ``folder``. ``prefix`` are words before each command, such as nsenter's.
     """
 
     def __init__(
@@ -85,6 +85,7 @@ class KafkaProcess:
         properties: Mapping[str, str] | None = None,
         protocols: Sequence[str] = (),
         heap: str = "512m",
+        prefix: Sequence[str] = (),
     ) -> None:
         self.folder = folder
         self.port, self._controller_port = free_ports(2)
@@ -94,6 +95,7 @@ class KafkaProcess:
         }
         self._properties = dict(properties or {})
         self._heap = heap
+        self._prefix = list(prefix)
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self, timeout_s: float = 60) -> Self:
@@ -132,6 +134,11 @@ class KafkaProcess:
         """Process id of the running broker."""
         assert self._process is not None, "not started"
         return self._process.pid
+
+    @property
+    def exited(self) -> bool:
+        """Whether it has ended, by itself or not."""
+        return self._process is not None and self._process.poll() is not None
 
     def pause(self) -> None:
         """SIGSTOP: connections stay open and nothing answers."""
@@ -176,7 +183,7 @@ class KafkaProcess:
     def _java(self, *arguments: str) -> list[str]:
         options = [f"-Xmx{self._heap}", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto"]
         options.append(f"-Dlog4j2.configurationFile={self.folder / 'log4j2.xml'}")
-        return ["java", *options, "-cp", str(kafka_home() / "libs" / "*"), *arguments]
+        return [*self._prefix, "java", *options, "-cp", str(kafka_home() / "libs" / "*"), *arguments]
 
     def _configure(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
