@@ -10,7 +10,7 @@ from models.session import Session
 from models.tokens import Tokens
 
 SHIPPED = Path(__file__).parent / "weights" / "minilm-2"
-TOKEN_BUDGET = 1024
+TOKEN_BUDGET = 512
 """Tokens in a batch, padding counted."""
 REMEMBERED = 4096
 """Posts whose scores are kept: a post that is passed on comes again within minutes. About 2 KB each at the most."""
