@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from hashlib import sha256
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -117,12 +118,15 @@ class _Reading:
         self.schedule: Schedule | None = None
         self.rule: Rule | None = None
         self.inside: list[_Reading] = []
+        self.is_sound = False  # whether its conditions and those around it could be read
         self.file = file
         name = self.raw.get("name")
         self.name = name if isinstance(name, str) else ""
         number = f"{index + 1} in {parent.label}" if parent else f"{index + 1}"
         self.label: str = f"rule {shown(self.name)}" if self.name else f"rule {number}"
         self.around: tuple[_Reading, ...] = (*(parent.around if parent else ()), self)
+        self.goes_on = self.raw.get("continue") is True
+        self.may_go_on: bool = self.goes_on or (parent is not None and parent.may_go_on)
         if not self.is_mapping:
             self.fault((), f"is {shown(raw)}", "write a rule: name, why, match, destinations")
 
@@ -131,19 +135,9 @@ class _Reading:
         self.file.fault((*self.path, *keys), what, mend, self.label, len(self.path))
 
     @property
-    def goes_on(self) -> bool:
-        """Whether the rules behind it are tried although it takes a post."""
-        return self.raw.get("continue") is True
-
-    @property
     def limits(self) -> bool:
         """Whether it asks for anything: a match or hours."""
         return bool(self.raw.get("match") or self.raw.get("active") or self.raw.get("quiet"))
-
-    @property
-    def is_sound(self) -> bool:
-        """Whether its conditions and those around it could be read."""
-        return all(reading.conditions is not None for reading in self.around)
 
     def region(self) -> Region:
         """The posts that it takes if no other rule has them first."""
@@ -163,14 +157,14 @@ class _Reading:
 
         It does if neither this rule nor one around it, up to the first one that is also around ``other``, goes on.
         """
-        apart = [reading for reading in self.around if reading not in other.around]
-        return not any(reading.goes_on for reading in apart)
+        return not self.may_go_on or not any(r.goes_on and r not in other.around for r in self.around)
 
     def check_spec(self, destinations: Collection[str]) -> None:
         """Keys, types, conditions, hours and destinations; ``conditions`` and ``rule`` are set where they are sound."""
         if not self.is_mapping:
             return
         self._compile(self.raw.get("match"))
+        self.is_sound = all(reading.conditions is not None for reading in self.around)
         self._check_destinations(self.raw.get("destinations"), destinations)
         if self.parent is None and "destinations" not in self.raw:
             self.fault(("destinations",), "is missing", f"add it: {_about('destinations', RuleSpec)}")
@@ -250,12 +244,7 @@ class _Reading:
     def _loses(self, triage: Triage, is_timed: bool, other: "_Reading") -> bool:
         """Whether ``other`` takes the post away from this rule."""
         has_hours = any(reading.schedule for reading in other.around if reading not in self.around)
-        return (
-            other.is_sound
-            and other.keeps_from(self)
-            and other.takes(triage, at_any_time=not is_timed)
-            and (is_timed or not has_hours)
-        )
+        return other.takes(triage, at_any_time=not is_timed) and (is_timed or not has_hours)
 
     def _why_not(self, triage: Triage, is_timed: bool) -> str:
         unmet = [
@@ -274,12 +263,12 @@ class _Reading:
 
 def _read_rules(file: _File, given: list[Any], destinations: Collection[str]) -> list[_Reading]:
     """All rules in the order in which they are tried, those inside before what their parent keeps for itself."""
-    readings = list(_readings(file, given, ("rules",), None))
+    readings = list(islice(_readings(file, given, ("rules",), None), MAX_RULES + 1))
     if len(readings) > MAX_RULES:
-        fault = Fault(
-            file.name, f"has {len(readings):,} rules", f"keep it under {MAX_RULES + 1:,}, with lists of values"
+        what = f"has over {MAX_RULES:,} rules"
+        raise FileInvalid(
+            [Fault(file.name, what, "put those that send posts the same way into one, with lists of values")]
         )
-        raise FileInvalid([fault])
     for reading in readings:
         reading.check_spec(destinations)
     for reading in reversed(readings):  # the innermost first
@@ -290,7 +279,8 @@ def _read_rules(file: _File, given: list[Any], destinations: Collection[str]) ->
     _check_last(readings)
     _check_reach(readings)
     for number, reading in enumerate(readings):
-        reading.check_examples(_before(readings, number))
+        if reading.raw.get("examples") or reading.raw.get("not_examples"):
+            reading.check_examples(_before(readings, number))
     return readings
 
 
@@ -308,8 +298,12 @@ def _readings(file: _File, given: list[Any], path: KeyPath, parent: _Reading | N
 
 
 def _before(readings: Sequence[_Reading], number: int) -> list[_Reading]:
-    """The rules that are tried before this one and those inside it: not the ones around it."""
-    return [reading for reading in readings[:number] if reading not in readings[number].around]
+    """The sound rules that are tried before this one and keep what they take from it: not the ones around it."""
+    this = readings[number]
+    around = set(map(id, this.around))
+    return [
+        other for other in readings[:number] if other.is_sound and id(other) not in around and other.keeps_from(this)
+    ]
 
 
 def _check_names(readings: Sequence[_Reading]) -> None:
@@ -350,9 +344,11 @@ def _check_reach(readings: Sequence[_Reading]) -> None:
     """No rule asks for what no post has, and none stands behind others that take all of its posts."""
     hiding = Hiding()
     lost: set[int] = set()
-    regions = {number: reading.region() for number, reading in enumerate(readings) if reading.is_sound}
-    for number, inner in regions.items():
-        reading = readings[number]
+    regions = {id(reading): reading.region() for reading in readings if reading.is_sound}
+    for number, reading in enumerate(readings):
+        inner = regions.get(id(reading))
+        if inner is None:
+            continue
         if lost & set(map(id, reading.around)):  # a rule around it has been told of
             continue
         if field := inner.contradiction():
@@ -362,18 +358,11 @@ def _check_reach(readings: Sequence[_Reading]) -> None:
                 what += ", the rules around it included"
             reading.fault((), what, "mend the conditions")
             continue
-        before = [
-            other
-            for other in range(number)
-            if other in regions
-            and readings[other] not in reading.around
-            and readings[other].keeps_from(reading)
-            and any(outer.limits for outer in readings[other].around)
-        ]
-        found = hiding.hidden_by(inner, [regions[other] for other in before])
+        before = [other for other in _before(readings, number) if any(outer.limits for outer in other.around)]
+        found = hiding.hidden_by(inner, [regions[id(other)] for other in before])
         if found:
             lost.add(id(reading))
-            _tell_hidden(reading, [readings[before[place]] for place in found])
+            _tell_hidden(reading, [before[place] for place in found])
 
 
 def _tell_hidden(reading: _Reading, by: Sequence[_Reading]) -> None:
