@@ -7,8 +7,10 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+import click
 import orjson
 
+from plaint.cli import COMMANDS, cli
 from plaint.failures import CODES
 from plaint.monitoring.metrics import METRICS, PROCESS_HELP, Metric
 from plaint.settings import OWN_VARIABLES, PREFIX, Settings
@@ -40,7 +42,42 @@ OTHER = {
 
 def pages() -> dict[str, str]:
     """File name and content of each page."""
-    return {"configuration.md": configuration(), "metrics.md": metrics_page(), "reasons.md": reason_page()}
+    return {
+        "commands.md": commands_page(),
+        "configuration.md": configuration(),
+        "metrics.md": metrics_page(),
+        "reasons.md": reason_page(),
+    }
+
+
+HELP_WIDTH = 100
+"""Columns of the commands' help on its page, whatever terminal the page is written in."""
+
+
+def commands_page() -> str:
+    """The help of every command, in the order of ``plaint --help``."""
+    intro = (
+        "What `plaint COMMAND --help` says. `plaint --config FILE COMMAND` reads the settings of FILE; without it those of "
+        "`plaint.yaml` in the working directory, if there is one. With `kafka.brokers` in the settings a command asks these "
+        "brokers, else those of the `plaint up` that this user runs on this machine. Exit codes: "
+        "[configuration](configuration.md#exit-codes)."
+    )
+    root = click.Context(cli, info_name="plaint", terminal_width=HELP_WIDTH, **cli.context_settings)
+    listed = "\n".join(f"| [{name}](#plaint-{name}) | {about} |" for name, (_, about) in COMMANDS.items())
+    told = "".join(_command(cli.get_command(root, name), name, root) for name in COMMANDS)
+    return f"# Commands\n\n{WRITTEN}{intro}\n\n| command | does |\n|---|---|\n{listed}\n{told}"
+
+
+def _command(command: click.Command | None, name: str, parent: click.Context) -> str:
+    """The help of a command, and of those in it."""
+    assert command is not None, "the table names it"
+    context = click.Context(command, info_name=name, parent=parent, terminal_width=HELP_WIDTH)
+    depth = "##" if parent.parent is None else "###"
+    told = f"\n{depth} {context.command_path}\n\n```text\n{command.get_help(context)}\n```\n"
+    if isinstance(command, click.Group):
+        names = command.list_commands(context)
+        told += "".join(_command(command.get_command(context, one), one, context) for one in names)
+    return told
 
 
 def configuration() -> str:
