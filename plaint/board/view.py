@@ -19,10 +19,13 @@ GOOD, WAIT, BAD = Style(color="green"), Style(color="yellow"), Style(color="red"
 COLOURS = {"complaint": "red", "question": "cyan", "praise": "green", "marketing": "magenta", "other": "white"}
 URGENCY_WORDS = ("no", "low", "normal", "high", "critical")
 SPARKS = "▁▂▃▄▅▆▇█"
-LEFT = 32
+LEFT = 30
 """Columns of the intents; the stages have the rest."""
 WIDE = 70
 """From here on intents and stages stand side by side."""
+WIDER = 110
+"""From here on what there is to say of a stage stands behind it, else below all of them."""
+MAX_NOTES = 3
 MAX_SHOWN_CHARS = 500
 _MARKS = re.compile(
     "([\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f]{2})[\u0300-\u036f\u0483-\u0489"
@@ -47,9 +50,12 @@ class Shown:
 def lines(shown: Shown, width: int, height: int) -> list[Text]:
     """At most ``height`` lines, each at most ``width`` cells."""
     top = [_head(shown), _pulse(shown), Text()]
-    stages = [_title("Stages", "lag"), *(_stage(child) for child in (shown.run.children if shown.run else ()))]
+    children = shown.run.children if shown.run else ()
+    stages = [_title("Stages", "lag"), *(_stage(child, with_note=width >= WIDER) for child in children)]
     intents = [_title("Posts by intent"), *_intents(shown.history.newest, shown.ascii_only)]
     top += _side_by_side(intents, stages, width) if width >= WIDE else [*stages, *intents]
+    if width < WIDER:
+        top += _notes(children)
     left = height - len(top)
     log_lines = [] if shown.log is None else list(shown.log)[-max(0, min(6, left - 8)) :] if left > 9 else []
     rows = left - 2 - (len(log_lines) + 2 if log_lines else 0)
@@ -65,7 +71,7 @@ def lines(shown: Shown, width: int, height: int) -> list[Text]:
 
 def plain(text: str) -> str:
     """``text`` on one line, without what a terminal would obey and with at most two marks over a letter."""
-    return _MARKS.sub(r"\1", one_line(" ".join(text.split()), MAX_SHOWN_CHARS))
+    return one_line(_MARKS.sub(r"\1", " ".join(text.split())), MAX_SHOWN_CHARS)
 
 
 def one_row(shown: Shown) -> str:
@@ -135,12 +141,20 @@ def _intents(look: Numbers | None, ascii_only: bool) -> Iterator[Text]:
         yield Text(f" {intent:<10}{count:>8,} ").append(bar, Style(color=COLOURS[intent]))
 
 
-def _stage(child: ChildState) -> Text:
+def _stage(child: ChildState, with_note: bool) -> Text:
     word, style = _health(child)
     lag = child.state.lag if child.state else None
     found = Text(f" {child.name[:18]:<18} ").append(f"{word[:12]:<12}", style)
     found.append(f"{lag:>7,}" if lag is not None else f"{'':>7}")
-    return found.append(f"  {plain(_note(child))}", SOFT)
+    return found.append(f"  {plain(_note(child))}" if with_note else "", SOFT)
+
+
+def _notes(children: Sequence[ChildState]) -> list[Text]:
+    """What there is to say of the stages, those first that are not well."""
+    told = [(child, _note(child)) for child in sorted(children, key=lambda child: _health(child)[1] is not BAD)]
+    return [
+        Text(" ").append(f"{child.name}: ", _health(child)[1]).append(plain(note), SOFT) for child, note in told if note
+    ][:MAX_NOTES]
 
 
 def _health(child: ChildState) -> tuple[str, Style]:
