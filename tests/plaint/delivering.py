@@ -67,9 +67,9 @@ class Receiver:
 
 
 @asynccontextmanager
-async def receiving(**options: Any) -> AsyncIterator[Receiver]:
+async def receiving(kind: type[Receiver] = Receiver, **options: Any) -> AsyncIterator[Receiver]:
     """A receiver on a free port."""
-    receiver = Receiver(**options)
+    receiver = kind(**options)
     app = web.Application()
     app.router.add_post("/hook", receiver.take)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)

@@ -129,8 +129,6 @@ def test_a_destination_is_turned_off_and_on_and_nothing_that_is_said_holds_a_sec
         desk.status = 200
         assert run("destination", "enable", "helpdesk").returncode == 0
         until(lambda: len(set(desk.requests)) > 30, log)
-        assert state("helpdesk") == {"destination": "helpdesk", "enabled": True}
-
         assert run("destination", "disable", "helpdesk", "--why", "until\x1b[31m noon").returncode == 0
         listed = run("destination", "list")
         assert b"by a person, until\\x1b[31m noon" in listed.stdout
@@ -139,8 +137,6 @@ def test_a_destination_is_turned_off_and_on_and_nothing_that_is_said_holds_a_sec
         wrong = run("destination", "enable", "helpdsek")
         assert wrong.returncode == 2
         assert b'did you mean "helpdesk"?' in wrong.stderr
-        assert run("destination", "disable", "helpdesk", "--why", " ").returncode == 2
-
         until(lambda: "no connection" in log() and "TLS failed" in log(), log)
         words = [" ".join(one.cmdline()) for one in psutil.Process(up.pid).children(recursive=True)]
         assert any("run deliver" in line for line in words)

@@ -1,5 +1,7 @@
 """A destination with limits: who goes first, who waits, and that waiting costs nothing."""
 
+from typing import Any
+
 import pytest
 
 from route.delivery.limits import HOUR_S
@@ -9,7 +11,7 @@ from schemas.ticket import Ticket
 from tests.route.delivery.doubles import Stage, ticket
 
 
-def many(count: int, first: int = 0, **fields: object) -> list[Ticket]:
+def many(count: int, first: int = 0, **fields: Any) -> list[Ticket]:
     return [ticket(f"post-{n}", **fields) for n in range(first, first + count)]
 
 

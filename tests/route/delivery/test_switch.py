@@ -15,6 +15,10 @@ def many(count: int, first: int = 0) -> list[Ticket]:
     return [ticket(f"post-{n}") for n in range(first, first + count)]
 
 
+def is_off(stage: Stage) -> bool:
+    return stage.switch.disabled is not None
+
+
 def gone(_: Parcel) -> Outcome:
     return NeverAgain("410 this hook was removed", 410)
 
@@ -71,13 +75,13 @@ async def test_what_a_person_turned_off_stays_so_with_another_secret() -> None:
 async def test_only_the_log_of_ones_own_partitions_counts() -> None:
     stage = Stage()
     stage.switch.learn(3, Disabled("maintenance", START))
-    assert stage.switch.disabled is None
+    assert not is_off(stage)
     stage.switch.own([0, 3])
     assert stage.switch.disabled == Disabled("maintenance", START)
     stage.switch.learn(0, None)
-    assert stage.switch.disabled is not None
+    assert is_off(stage)
     stage.switch.learn(3, None)
-    assert stage.switch.disabled is None
+    assert not is_off(stage)
 
 
 async def test_many_refusals_for_good_in_a_row_turn_it_off_and_the_rest_waits() -> None:
@@ -99,14 +103,14 @@ async def test_a_ticket_taken_between_breaks_the_row() -> None:
     await stage.take(*many(200))
     await stage.clock.advance(10)
     assert len(stage.dead) == 180
-    assert stage.switch.disabled is None
+    assert not is_off(stage)
 
 
 async def test_one_ticket_refused_again_and_again_is_one() -> None:
     stage = Stage(unauthorized, disable_after=3, disable_after_s=0.0, tries=100, max_wait_s=5.0)
     await stage.take(ticket("a"), ticket("b"))
     await stage.clock.advance(3600)
-    assert stage.switch.disabled is None
+    assert not is_off(stage)
 
 
 @pytest.mark.parametrize("status", [301, 308, 401, 403, 404, 405, 407, 421])
@@ -120,10 +124,10 @@ async def test_answers_about_address_or_credentials_turn_it_off_only_if_they_go_
     )
     await stage.take(*many(100))
     await stage.clock.advance(599)
-    assert stage.switch.disabled is None  # a deployment, say
+    assert not is_off(stage)  # a deployment, say
     assert stage.breaker.is_open
     await stage.clock.advance(5)
-    assert stage.switch.disabled is not None
+    assert is_off(stage)
     asked = len(stage.destination.asked)
     await stage.clock.advance(86_400)
     assert len(stage.destination.asked) == asked
@@ -139,7 +143,7 @@ async def test_a_deployment_of_five_minutes_turns_nothing_off() -> None:
     stage.destination.answer = unauthorized
     await stage.take(*many(100, first=100))
     await stage.clock.advance(400)
-    assert stage.switch.disabled is None
+    assert not is_off(stage)
     assert not stage.dead
 
 
@@ -148,7 +152,7 @@ async def test_a_destination_that_is_down_or_busy_is_not_turned_off(status: int)
     stage = Stage(lambda _: NotNow("later", status), disable_after=1, disable_after_s=0.0, breaker_failures=5)
     await stage.take(*many(50))
     await stage.clock.advance(3600)
-    assert stage.switch.disabled is None
+    assert not is_off(stage)
 
 
 async def test_with_0_only_410_turns_it_off() -> None:
@@ -159,7 +163,7 @@ async def test_with_0_only_410_turns_it_off() -> None:
     stage.destination.answer = gone
     await stage.take(*many(5, first=500))
     await stage.clock.advance(10)
-    assert stage.switch.disabled is not None
+    assert is_off(stage)
     assert len(stage.dead) == 500
 
 
