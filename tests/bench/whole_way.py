@@ -7,6 +7,9 @@ into signed webhooks. Both take turns, and the ratio is that of posts a second, 
 CPU is what the kernel counted for each process from the first post to the last ticket; start-up is left out. Outside the
 model is everything but the model's own work, which the bare engine tells. The posts are ``$PLAINT_DATA``'s airline posts,
 which no model was trained on; without them the shipped samples, again and again.
+
+At the end posts come at half of the rate that the whole way reached, one by one, and each ticket's time is measured: from the
+post being handed to ingest to the receiver having taken the webhook.
 """
 
 import argparse
@@ -24,7 +27,7 @@ import time
 import urllib.error
 import urllib.request
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count, islice
@@ -35,9 +38,10 @@ import psutil
 
 from plaint.census import Census
 from plaint.kafka.settings import KafkaSettings
-from plaint.settle import Follower, settle
+from plaint.settle import Follower, receipts, settle
 from plaint.up import INBOX_QUEUES
 from route.rules import RouteTable
+from schemas.ticket import ticket_key
 
 PLAINT = (sys.executable, "-P", "-m", "plaint")
 ROOT = Path(__file__).parents[2]
@@ -117,18 +121,8 @@ def _wait_for(log: Path, words: str, process: "subprocess.Popen[bytes]") -> str:
 def whole_way(file: Path, wanted: int, folder: Path) -> Measured:
     """The same posts through ``plaint up``. Raises SystemExit if one of them was lost."""
     with plaint_up(folder / "up.log") as (parent, broker, inbox):
-        port = broker.rpartition(":")[2]
-        env = os.environ | {
-            "PLAINT_KAFKA": json.dumps({"brokers": [f"127.0.0.1:{port}"], "idempotent_producer": False})
-        }
-        with _reading_stdin(env) as ingest:
-            assert ingest.stdin is not None
-            for n in range(WARM):
-                ingest.stdin.write(
-                    json.dumps({"id": f"w:{n}", "text": f"flight {n} cancelled, no help"}).encode() + b"\n"
-                )
-            ingest.stdin.flush()
-            last_ticket(inbox, time.perf_counter(), 400)
+        with _reading_stdin(broker) as ingest:
+            _warm_up(ingest, inbox)
             before, read, started = _cpu(parent), sum(ingest.cpu_times()[:2]), time.perf_counter()
             ingest.stdin.write(file.read_bytes())
             ingest.stdin.close()
@@ -144,8 +138,9 @@ def whole_way(file: Path, wanted: int, folder: Path) -> Measured:
 
 
 @contextmanager
-def _reading_stdin(env: Mapping[str, str]) -> Iterator["psutil.Popen"]:
+def _reading_stdin(broker: str) -> Iterator["psutil.Popen"]:
     """An ingest worker that publishes what is written to it, started before anything is measured."""
+    env = os.environ | {"PLAINT_KAFKA": json.dumps({"brokers": [broker], "idempotent_producer": False})}
     ingest = psutil.Popen(
         [*PLAINT, "run", "ingest", "--source", "stdin"], env=env, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL
     )
@@ -155,6 +150,34 @@ def _reading_stdin(env: Mapping[str, str]) -> Iterator["psutil.Popen"]:
         if ingest.returncode is None and ingest.is_running():
             ingest.terminate()
             ingest.wait(60)
+
+
+def _warm_up(ingest: "psutil.Popen", inbox: str) -> None:
+    for n in range(WARM):
+        _hand_over(ingest, {"id": f"w:{n}", "text": f"flight {n} cancelled, no help"})
+    ingest.stdin.flush()
+    last_ticket(inbox, time.perf_counter(), 400)
+
+
+def _hand_over(ingest: "psutil.Popen", post: Mapping[str, str]) -> None:
+    ingest.stdin.write(json.dumps(post).encode() + b"\n")
+
+
+def latencies(found: Sequence[Mapping[str, str]], per_second: float, folder: Path) -> list[float]:
+    """Seconds from handing each post over to its ticket being taken, of those that gave one, sorted."""
+    handed: dict[str, float] = {}
+    with plaint_up(folder / "up.log") as (_, broker, inbox), _reading_stdin(broker) as ingest:
+        _warm_up(ingest, inbox)
+        started = time.time()
+        for n, post in enumerate(found):
+            time.sleep(max(0.0, started + n / per_second - time.time()))
+            handed[post["id"]] = time.time()
+            _hand_over(ingest, post)
+            ingest.stdin.flush()
+        last_ticket(inbox, time.perf_counter(), len(found) // 2)
+        taken = {receipt["key"]: receipt["taken_at"] for receipt in asyncio.run(receipts(inbox, 10.0))}
+    keys = {ticket_key(id_, queue): at for id_, at in handed.items() for queue in INBOX_QUEUES}
+    return sorted(taken[key] - at for key, at in keys.items() if key in taken)
 
 
 def _cpu_until_its_end(ingest: "psutil.Popen") -> float:
@@ -232,6 +255,7 @@ def main() -> None:
     parser.add_argument("--posts", type=int, default=8000)
     parser.add_argument("--pairs", type=int, default=3)
     parser.add_argument("--chunk", type=int, default=4096, help="texts a call of the bare engine")
+    parser.add_argument("--latency-s", type=float, default=30, help="how long posts come at half load; 0 leaves it out")
     options = parser.parse_args()
     pairs: list[tuple[Measured, Measured]] = []
     with tempfile.TemporaryDirectory(prefix="plaint-bench-") as name:
@@ -243,7 +267,19 @@ def main() -> None:
             pairs.append(pair)
             bare, whole = (options.posts / measured.wall for measured in pair)
             print(f"pair {number + 1}: bare {bare:.0f} posts/s, whole way {whole:.0f} posts/s")
-    print(json.dumps(_result(pairs, options.posts)))
+        result = _result(pairs, options.posts)
+        if options.latency_s:
+            result |= _at_half_load(result["whole_posts_per_s"] / 2, options.latency_s, folder)
+    print(json.dumps(result))
+
+
+def _at_half_load(per_second: float, seconds: float, folder: Path) -> dict[str, float]:
+    found = latencies(list(posts(int(per_second * seconds))), per_second, folder)
+    p50, p99 = (found[int(len(found) * share)] for share in (0.5, 0.99))
+    print(
+        f"at {per_second:.0f} posts/s: ticket taken after {p50:.2f} s (p50), {p99:.2f} s (p99), {found[-1]:.2f} s (slowest)"
+    )
+    return {"latency_p50_s": round(p50, 3), "latency_p99_s": round(p99, 3)}
 
 
 def _result(pairs: list[tuple[Measured, Measured]], n: int) -> dict[str, Any]:
