@@ -1,6 +1,7 @@
 """JSON or table cells as people write them → a post, or why not.
 
-One leniency beyond the schema: where it wants an id as text, a whole number is taken as its digits.
+One leniency beyond the schema: where it wants an id as text, a whole number is taken as its digits. JSON knows one kind of
+number, so 7.0 is a whole number too, wherever one is wanted.
 """
 
 from collections.abc import Mapping
@@ -8,21 +9,30 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, ConfigDict, FailFast, Field, ValidationError
 
-from schemas.post import Author, Conversation, Name, Post
+from schemas.post import Author, Conversation, Count, Engagement, Name, Post
 from schemas.reasons import DeadReason
 from schemas.record import RecordDropped, RecordInvalid, faults
 
 MAX_DIGITS_BITS = 128
+MAX_EXACT = 2**53
+"""From here on a float stands for many whole numbers."""
+
+
+def _whole(value: Any) -> Any:
+    return int(value) if type(value) is float and value.is_integer() and abs(value) < MAX_EXACT else value
 
 
 def _digits(value: Any) -> Any:
     # No fractions: an id that some tool wrote as 1.2345678901234568e+18 has lost digits and stands for many posts.
+    value = _whole(value)
     return str(value) if type(value) is int and 0 <= value < 2**MAX_DIGITS_BITS else value
 
 
 WholeNumber = Annotated[int, Field(ge=0, lt=2**MAX_DIGITS_BITS)]
 PostId = Annotated[str, Field(min_length=1, max_length=512)]
 AsDigits = BeforeValidator(_digits, json_schema_input_type=Name | WholeNumber)
+AsWhole = BeforeValidator(_whole, json_schema_input_type=Count)
+GivenCount = Annotated[Count, AsWhole]
 
 
 class GivenAuthor(Author):
@@ -31,6 +41,17 @@ class GivenAuthor(Author):
     model_config = ConfigDict(title="Author")
 
     id: Annotated[Name, AsDigits] = ""
+    followers: GivenCount | None = None
+
+
+class GivenEngagement(Engagement):
+    """An engagement as people write one."""
+
+    model_config = ConfigDict(title="Engagement")
+
+    likes: GivenCount = 0
+    replies: GivenCount = 0
+    reposts: GivenCount = 0
 
 
 class GivenConversation(Conversation):
@@ -48,10 +69,12 @@ class GivenPost(Post):
     model_config = ConfigDict(title="Post")
 
     id: Annotated[PostId, BeforeValidator(_digits, json_schema_input_type=PostId | WholeNumber)]
+    revision: GivenCount = 0
     # One fault is enough of a list that may hold half a million of them.
     brands: Annotated[tuple[Name, ...], Field(max_length=100), FailFast()] = ()
     author: GivenAuthor = GivenAuthor()
     conversation: GivenConversation = GivenConversation()
+    engagement: GivenEngagement = GivenEngagement()
 
 
 def post_from_json(line: bytes) -> Post:

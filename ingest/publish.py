@@ -9,7 +9,7 @@ from threading import Lock
 from typing import Any
 
 from kafka import KafkaProducer
-from kafka.errors import KafkaError, MessageSizeTooLargeError, RecordListTooLargeError
+from kafka.errors import KafkaError
 from kafka.net.compat import KafkaNetClient
 from kafka.producer.future import FutureRecordMetadata
 
@@ -36,9 +36,6 @@ CLOSE_S = 10.0
 
 class PublishFailed(Exception):
     """The broker will not take a record, or none answered: what was read is not all written."""
-
-
-TOO_LARGE_FOR_BROKER = (MessageSizeTooLargeError, RecordListTooLargeError)
 
 
 class Busy(Exception):
@@ -167,13 +164,9 @@ class PostPublisher:
         return self._offers.age_s()
 
     def settle(self) -> None:
-        """Look at what was acknowledged since. Raises PublishFailed if the broker refused a record for good.
-
-        An offered post that is too large for the broker is its sender's affair, who is told.
-        """
+        """Look at what was acknowledged since. Raises PublishFailed if the broker refused a record for good."""
         with self._lock:
-            refusals = self._waiting.settle()
-            refusals += [error for error in self._offers.settle() if not isinstance(error, TOO_LARGE_FOR_BROKER)]
+            refusals = [*self._waiting.settle(), *self._offers.settle()]
             if refusals and self._broken is None:
                 self._broken = PublishFailed(f"the broker refused a record for good: {refusals[0]!r}")
             if self._broken is not None:

@@ -15,7 +15,7 @@ from ingest.http.keys import Keys, Unauthorized
 from ingest.http.openapi import description
 from ingest.http.page import STYLE, page
 from ingest.http.settings import DoorSettings
-from ingest.publish import TOO_LARGE_FOR_BROKER, Busy, PostTooLarge, PublishFailed
+from ingest.publish import Busy, PostTooLarge, PublishFailed
 from schemas.post import Post
 
 log = logging.getLogger(__name__)
@@ -163,8 +163,6 @@ class Handlers:
         except TimeoutError:
             what = "Kafka has not acknowledged in time. The posts may still be written: send the request again."
             raise Problem(503, what, headers={"Retry-After": AWAY_S}) from None
-        if isinstance(error, TOO_LARGE_FOR_BROKER):
-            raise Problem(413, "A post is larger than this Kafka takes; others of the request may have been written.")
         if error is not None:
             self._failed(PublishFailed(f"the broker refused a record for good: {error!r}"))
             raise _broken()

@@ -120,7 +120,7 @@ def _operation(settings: DoorSettings) -> Json:
             "content": {
                 JSON: {"schema": {"oneOf": [post, posts]}, "example": EXAMPLE},
                 JSON_LINES: {
-                    "schema": {"type": "string", "description": "One post, as above, on each line."},
+                    "schema": posts | {"description": "One post on each line."},
                     "example": '{"id":"1","text":"My router is dead."}\n{"id":"2","text":"Thanks, it works."}\n',
                 },
             },
