@@ -1,0 +1,138 @@
+"""A status out of Kafka alone, on both brokers: who is in a group, what waits for how long, what is open, what died."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from plaint.diagnosis import status as looking
+from plaint.diagnosis.judgement import judged
+from plaint.diagnosis.status import StageStatus, look
+from plaint.kafka.backlog import backlogs
+from plaint.kafka.publisher import OutRecord, Publisher
+from plaint.kafka.settings import KafkaSettings
+from plaint.kafka.topics import ensure_topics
+from route.delivery.entry import final_record, open_record
+from schemas import topics
+from schemas.deadletter import DeadLetter
+from schemas.reasons import DeadReason
+from schemas.ticket import Ticket, ticket_key
+
+
+def settings(bootstrap: str) -> KafkaSettings:
+    return KafkaSettings(brokers=(bootstrap,), idempotent_producer=False, session_timeout_s=6, heartbeat_s=1)
+
+
+async def write(kafka: KafkaSettings, *written: OutRecord) -> None:
+    publisher = Publisher(kafka)
+    await publisher.start()
+    await publisher.publish(written)
+    await publisher.stop()
+
+
+@asynccontextmanager
+async def member(kafka: KafkaSettings, name: str) -> AsyncIterator[AIOKafkaConsumer]:
+    """Somebody in the group of a destination's deliver stage who acknowledges only what the test says."""
+    consumer = AIOKafkaConsumer(
+        topics.tickets(name),
+        **kafka.connection(),
+        group_id=topics.group(f"deliver-{name}"),
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        fetch_max_wait_ms=500,
+        session_timeout_ms=6000,
+        heartbeat_interval_ms=1000,
+    )
+    await consumer.start()
+    try:
+        while not consumer.assignment():
+            await consumer.getmany(timeout_ms=200)
+        yield consumer
+    finally:
+        await consumer.stop()
+
+
+def log_record(number: int, received: datetime, *, done: bool = False) -> tuple[bytes, bytes]:
+    key = ticket_key(f"post:{number}", "any")
+    if done:
+        return final_record(key, "done", epoch=0, revision=0, op="create", created=True, at=time.time())
+    body = Ticket(key=key, op="create", revision=0, destination="any", post_id="p", received_at=received).to_bytes()
+    now = time.time()
+    return open_record(
+        key, "accepted", epoch=0, revision=0, op="create", attempt=1, due=now, created=False, at=now, body=body
+    )
+
+
+async def seen(kafka: KafkaSettings, name: str) -> StageStatus:
+    found = await look(kafka, [name], [])
+    [one] = [stage for stage in found.stages if stage.destination == name]
+    return one
+
+
+async def test_lag_is_told_by_partition_with_the_age_of_what_waits(broker: str, fresh: str) -> None:
+    kafka = settings(broker)
+    ensure_topics(kafka, [fresh])
+    topic = topics.tickets(fresh)
+    await write(kafka, *(OutRecord(topic, number % 2, b"k", b"{}") for number in range(6)))
+    async with member(kafka, fresh) as consumer:
+        await consumer.commit({TopicPartition(topic, 0): 1, TopicPartition(topic, 1): 3})
+        found = await backlogs(kafka, {(topic, 0): 1, (topic, 1): 3, (topic, 2): None}, 10)
+        assert {place[1]: (part.lag, part.oldest_at is None) for place, part in found.items()} == {
+            0: (2, False),
+            1: (0, True),
+            2: (0, True),
+        }
+
+
+async def test_a_member_that_acknowledges_nothing_is_told_from_one_that_works(
+    broker: str, fresh: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(looking, "WATCH_S", 1.0)
+    kafka = settings(broker)
+    ensure_topics(kafka, [fresh])
+    topic = topics.tickets(fresh)
+    await write(kafka, *(OutRecord(topic, 0, b"k", b"{}") for _ in range(3)))
+    async with member(kafka, fresh) as consumer:
+        stuck = await seen(kafka, fresh)
+        assert (stuck.processes, stuck.lag, stuck.moves) == (1, 3, False)
+        committing = asyncio.create_task(_commit_soon(consumer, TopicPartition(topic, 0)))
+        monkeypatch.setattr(looking, "WATCH_S", 5.0)
+        assert (await seen(kafka, fresh)).moves is True
+        await committing
+
+
+async def _commit_soon(consumer: AIOKafkaConsumer, tp: TopicPartition) -> None:
+    for offset in (1, 2):
+        await asyncio.sleep(2.0)
+        await consumer.commit({tp: offset})
+
+
+async def test_open_tickets_and_late_dead_letters_are_counted_and_nobody_is_there(broker: str, fresh: str) -> None:
+    kafka = settings(broker)
+    ensure_topics(kafka, [fresh])
+    log = topics.deliveries(fresh)
+    received = datetime.now(UTC) - timedelta(minutes=10)
+    steps = [log_record(1, received), log_record(2, received), log_record(2, received, done=True)]
+    letter = DeadLetter.of(DeadReason.REFUSED, "deliver", f"{log}[0]@3", "410 gone", b"{}", b"k")
+    dead = OutRecord(topics.DEAD_LETTERS, 0, letter.key, letter.value, letter.headers())
+    await write(kafka, *(OutRecord(log, 0, key, value) for key, value in steps), dead)
+    found = judged(await look(kafka, [fresh], []))
+    [one] = [stage for stage in found.stages if stage.destination == fresh]
+    assert (one.processes, one.open_tickets) == (0, 1)
+    assert one.oldest_undelivered_s == pytest.approx(600, abs=60)
+    assert [(tally.reason, tally.count, tally.newest) for tally in one.dead] == [("refused", 1, "410 gone")]
+    mine = [finding.what for finding in found.findings if finding.place == one.name]
+    assert any("no process does its work" in what for what in mine)
+    assert any("410 gone" in what for what in mine)
+
+
+async def test_a_broker_that_is_away_is_a_finding_and_no_failure() -> None:
+    found = await look(settings("127.0.0.1:1"), ["helpdesk"], ["http://127.0.0.1:1"])
+    assert [finding.place for finding in found.findings] == ["kafka", "http://127.0.0.1:1"]
+    assert "refused" in found.findings[0].what
+    assert "`plaint doctor`" in found.findings[0].mend
+    assert [stage.processes for stage in found.stages] == [None, None, None]
