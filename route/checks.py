@@ -98,7 +98,7 @@ class _File:
         found = [fault for _, fault in sorted(self._found, key=lambda found: found[0])]
         if len(found) > MAX_FAULTS:
             more = len(found) - MAX_FAULTS
-            found[MAX_FAULTS:] = [Fault(self.name, f"has {more} faults more", f"mend these {MAX_FAULTS} first")]
+            found[MAX_FAULTS:] = [Fault(self.name, f"has {more:,} faults more", f"mend these {MAX_FAULTS} first")]
         return found
 
 

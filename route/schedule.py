@@ -43,7 +43,9 @@ class Window:
         """Whether ``moment``, which knows its zone, lies in it."""
         local = _local(moment, self.zone)
         today = local.date()
-        return any(self._has_day(today + timedelta(days)) for days in self._begun(local.hour * 60 + local.minute))
+        yesterday = today - timedelta(1) if today > date.min else today
+        begun = self._begun(local.hour * 60 + local.minute)
+        return any(self._has_day(today if days == 0 else yesterday) for days in begun)
 
     def at(self, weekday: int, minute: int) -> bool:
         """The same for a time of the week, of a window without dates."""
