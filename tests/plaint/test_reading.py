@@ -4,7 +4,9 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from aiokafka import TopicPartition
 
+from plaint.kafka import reading
 from plaint.kafka.publisher import OutRecord
 from plaint.kafka.reading import NOW, Start, Stored, TopicReader, partition_of
 from plaint.kafka.settings import KafkaSettings
@@ -107,6 +109,25 @@ async def test_the_newest_few_are_counted_over_all_partitions(broker: str, topic
     assert len(found) == 5
     assert {record.value for record in found[-2:]} == {b"v200", b"v201"}
     assert len(await read(kafka, topic, Start(newest=1000))) == 92
+
+
+async def test_a_reader_that_is_left_right_after_it_turned_to_other_partitions_ends_all_the_same(
+    broker: str, topic: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The client's own end hangs now and then if it comes while it takes up an assignment."""
+    monkeypatch.setattr(reading, "STOP_S", 0.2)
+    kafka = kafka_settings(broker)
+    async with asyncio.timeout(20):
+        for pause in (0, 1, 2, 5):
+            async with TopicReader(kafka) as reader:
+                await read_all(reader, topic, [0])
+                reader._consumer.assign([TopicPartition(topic, 1)])
+                for _ in range(pause):
+                    await asyncio.sleep(0)
+
+
+async def read_all(reader: TopicReader, topic: str, numbers: list[int]) -> list[Stored]:
+    return [record async for record in reader.scan({topic: numbers})]
 
 
 async def test_following_begins_at_the_present_end(broker: str, topic: str) -> None:
