@@ -121,7 +121,7 @@ async def test_a_destination_that_is_gone_stays_off_over_a_restart_until_it_is_e
         async with delivering(kafka, name, receiver.url, tries=1) as worker:
             await until(lambda: len(worker.lanes) == PARTITIONS)
             await send(kafka, ticket(20, name))
-            await until(lambda: worker.counters.read == 1)
+            await until(lambda: worker.counters.read >= 1)
             assert worker.disabled is not None
             assert len(receiver.requests) == asked
             await turn(settings, name, None)

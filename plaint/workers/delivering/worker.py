@@ -72,6 +72,7 @@ class DeliverWorker:
         self._switch = Switch(
             settings.disable_after, settings.disable_after_s, lambda: destination.mark, self._turned_off
         )
+        self._told: Disabled | None = None
         self._telling: set[asyncio.Task[None]] = set()
         self._lease = Lease(kafka, clock.steady)
         self._publisher = Publisher(kafka)
@@ -217,8 +218,6 @@ class DeliverWorker:
 
     def _opened(self, tp: TopicPartition, lane: Lane) -> None:
         self._share()
-        if (disabled := self._switch.disabled) is not None:
-            log.error("the destination is disabled: %s; %s", disabled.reason, self._mend)
         if not self._window.is_full:
             self._consumer.resume(tp)
         self._dispatcher.pump()
@@ -228,15 +227,26 @@ class DeliverWorker:
         numbers = [tp.partition for tp in self.lanes]
         self._limits.own(numbers)
         self._switch.own(numbers)
+        if numbers:
+            self._tell_switch()
 
     # -- it is turned off ----------------------------------------------------------------------------------------
 
-    @property
-    def _mend(self) -> str:
-        return f"nothing is sent until `plaint destination enable {self._name}`, or with another address or secret"
+    def _tell_switch(self) -> None:
+        """Say it in the log when it has been turned off or on, by whomever."""
+        disabled = self._switch.disabled
+        if (disabled is None) == (self._told is None):
+            return
+        self._told = disabled
+        if disabled is None:
+            log.warning("the destination is enabled again")
+            return
+        mend = f"nothing is sent until `plaint destination enable {self._name}`"
+        or_else = ", or with another address or secret" if disabled.settings else ""
+        log.error("the destination is disabled: %s; %s%s", disabled.reason, mend, or_else)
 
     def _turned_off(self, disabled: Disabled) -> None:
-        log.error("the destination is disabled: %s; %s", disabled.reason, self._mend)
+        self._tell_switch()
         task = asyncio.create_task(self._tell(disabled))
         self._telling.add(task)
         task.add_done_callback(self._telling.discard)
