@@ -46,10 +46,13 @@ class RunMonitor:
     A child writes its address to the file that ``address_file`` names.
     """
 
-    def __init__(self, settings: MonitoringSettings, folder: Path, broker: Broker | None) -> None:
+    def __init__(
+        self, settings: MonitoringSettings, folder: Path, broker: Broker | None, answer_s: float = ANSWER_S
+    ) -> None:
         self._settings = settings
         self._folder = folder
         self._broker = broker
+        self._answer_s = answer_s
         self._errors = ErrorMemory()
         self._started_at = datetime.now(UTC)
         self._pool = ThreadPoolExecutor(8, thread_name_prefix="gather")
@@ -91,11 +94,13 @@ class RunMonitor:
         own.put(metrics.ERRORS, self._errors.count)
         if self._broker is not None:
             own.put(metrics.BROKER_UP, self._broker.returncode is None)
+        told: list[Any] = []
         for one in heard:
+            found = _parsed(one.body)
+            told += found
             own.put(metrics.RESTARTS, one.look.restarts, one.look.name)
-            own.put(metrics.CHILD_UP, one.body is not None or one.look.done, one.look.name)
-        bodies = [one.body for one in heard if one.body is not None]
-        return merged([*own.families(), *process_families(own.common)], bodies)
+            own.put(metrics.CHILD_UP, bool(found) or one.look.done, one.look.name)
+        return merged([*own.families(), *process_families(own.common), *told])
 
     def state(self) -> RunState:
         """All that is known now."""
@@ -148,11 +153,11 @@ class RunMonitor:
             return _Heard(look, None, f"is not running{ended}")
         try:
             address = _address_file(self._folder, look.name).read_text()
-            return _Heard(look, fetch(address, path, kind))
+            return _Heard(look, fetch(address, path, kind, self._answer_s))
         except FileNotFoundError:
             return _Heard(look, None, STARTING)
         except TimeoutError:
-            return _Heard(look, None, f"does not answer within {ANSWER_S:g} s: it is stopped, or has no CPU")
+            return _Heard(look, None, f"does not answer within {self._answer_s:g} s: it is stopped, or has no CPU")
         except (OSError, http.client.HTTPException) as error:
             return _Heard(look, None, f"{STARTING}, or does not answer: {type(error).__name__}")
 
@@ -167,7 +172,7 @@ def _address_file(folder: Path, child: str) -> Path:
     return folder / f"{child}.address"
 
 
-def fetch(address: str, path: str, kind: str, timeout_s: float = ANSWER_S) -> bytes:
+def fetch(address: str, path: str, kind: str, timeout_s: float) -> bytes:
     """The body of 200. Raises OSError (TimeoutError among them) or http.client.HTTPException."""
     place = urlsplit(address)
     connection = http.client.HTTPConnection(place.hostname or "", place.port, timeout=timeout_s)
@@ -182,11 +187,10 @@ def fetch(address: str, path: str, kind: str, timeout_s: float = ANSWER_S) -> by
         connection.close()
 
 
-def merged(own: Iterable[Any], bodies: Iterable[bytes]) -> list[Any]:
-    """One family a name out of ``own`` and what processes told in OpenMetrics; the samples differ by their labels."""
+def merged(families: Iterable[Any]) -> list[Any]:
+    """One family a name; the samples of each differ by their labels."""
     found: dict[str, Any] = {}
-    told = [family for body in bodies for family in _parsed(body)]
-    for family in [*own, *told]:
+    for family in families:
         if family.name in found:
             found[family.name].samples += family.samples
         else:
@@ -194,11 +198,14 @@ def merged(own: Iterable[Any], bodies: Iterable[bytes]) -> list[Any]:
     return list(found.values())
 
 
-def _parsed(body: bytes) -> Iterable[Any]:
+def _parsed(body: bytes | None) -> list[Any]:
+    """The families of a process that told them in OpenMetrics; none if it told something else."""
     from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
-    found: Iterable[Any] = text_string_to_metric_families(body.decode())  # type: ignore[no-untyped-call]
-    return found
+    try:
+        return list(text_string_to_metric_families((body or b"").decode())) if body else []  # type: ignore[no-untyped-call]
+    except ValueError:
+        return []
 
 
 def _child_state(heard: _Heard) -> ChildState:

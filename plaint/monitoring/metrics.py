@@ -231,6 +231,13 @@ MODEL = Metric(
     ("classify",),
     {"version": "one", "engine": "one"},
 )
+ROUTES = Metric(
+    "plaint_routes",
+    "info",
+    "The version of the routes in use: the beginning of the SHA-256 of their file.",
+    ("route",),
+    {"version": "one"},
+)
 CHILD_UP = Metric(
     "plaint_child_up",
     "gauge",
@@ -281,6 +288,7 @@ METRICS: tuple[Metric, ...] = (
     ERRORS,
     BUILD,
     MODEL,
+    ROUTES,
     CHILD_UP,
     RESTARTS,
     BROKER_UP,

@@ -1,25 +1,34 @@
 """What route tells beside its batches: tickets by destination, and what no rule takes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from plaint.monitoring import metrics
 from plaint.monitoring.readings import Readings
+from plaint.monitoring.state import RoutesState
 
 
 class RouteSight:
     """Tells of the router's counts, which are counted elsewhere."""
 
-    def __init__(self, destinations: Sequence[str], tickets: Mapping[str, int], unrouted: Mapping[str, int]) -> None:
+    def __init__(
+        self,
+        destinations: Sequence[str],
+        tickets: Mapping[str, int],
+        unrouted: Mapping[str, int],
+        routes: Callable[[], RoutesState],
+    ) -> None:
         self._tickets = dict.fromkeys(destinations, 0)
         self._counted = tickets
         self._unrouted = unrouted
+        self._routes = routes
 
     def read(self, into: Readings) -> None:
         """See Sight."""
         into.put_all(metrics.TICKETS, self._tickets | dict(self._counted))
         into.put_all(metrics.UNROUTED, self._unrouted)
+        into.put(metrics.ROUTES, 1, self._routes().version)
 
     def state(self) -> dict[str, Any]:
         """See Sight."""
-        return {}
+        return {"routes": self._routes()}

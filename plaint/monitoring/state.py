@@ -45,6 +45,14 @@ class ModelState(_Shown):
     engine: str
 
 
+class RoutesState(_Shown):
+    """What routes: the version of the file, in use ``since`` then. ``refused``: why the last try to read it again failed."""
+
+    version: str
+    since: datetime
+    refused: tuple[str, ...] = ()
+
+
 class StageState(_Shown):
     """One process of one stage. Times are in UTC, ages in seconds, lags in records."""
 
@@ -83,6 +91,7 @@ class StageState(_Shown):
     disabled: Disabled | None = None
     last_error: LastError | None = None
     model: ModelState | None = None
+    routes: RoutesState | None = None
 
     @property
     def name(self) -> str:
