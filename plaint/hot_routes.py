@@ -17,6 +17,7 @@ from queue import SimpleQueue
 from plaint.kafka.admin import BrokerAway
 from plaint.kafka.settings import KafkaSettings
 from plaint.kafka.topics import ensure_topics
+from plaint.monitoring.state import RoutesState
 from plaint.routes_in_use import RoutesInUse, routes_of
 from route.rules import SHIPPED, RouteTable
 from route.yamlfile import FileInvalid, read_bytes
@@ -49,6 +50,10 @@ class WorkerRoutes:
     def retract(self) -> None:
         """This process routes no more."""
         self._told.retract()
+
+    def state(self) -> RoutesState:
+        """For those who ask this process how it is."""
+        return RoutesState(version=self._told.version, since=self._told.since, refused=self._told.faults)
 
     def reload(self, use: Callable[[RouteTable], None]) -> bool:
         """Read the file again, and use it if it has no fault; whether that went well. Blocks.

@@ -126,7 +126,7 @@ def route(
     stage = RouteStage(routes.table, kafka.partitions, settings.remember)
     if monitor is not None:
         monitor.needs.met("routes")
-        monitor.show(RouteSight(destinations, stage.tickets, stage.unrouted))
+        monitor.show(RouteSight(destinations, stage.tickets, stage.unrouted, routes.state))
 
     def hung_up() -> None:
         if hangup.means_end():
