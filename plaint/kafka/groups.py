@@ -12,6 +12,11 @@ from kafka.protocol.consumer.metadata import ConsumerProtocolAssignment
 from pydantic import BaseModel, ConfigDict
 
 TRIES, WAIT_S = 8, 0.25
+PASSING = (
+    errors.CoordinatorNotAvailableError,
+    errors.CoordinatorLoadInProgressError,
+    errors.NotCoordinatorError,
+)
 _BITS = {3: "Read", 6: "Delete", 8: "Describe"}
 """Operations on groups, by the bit that stands for them (ACLOperation)."""
 _SIGN = 31
@@ -89,9 +94,10 @@ def _waited(admin: KafkaAdminClient, name: str, patience: Patience) -> GroupStat
     while True:
         try:
             return _group(admin, name)
-        except (errors.CoordinatorNotAvailableError, errors.CoordinatorLoadInProgressError) as error:
+        except PASSING as error:
             if not patience.wait():
                 return GroupState(name=name, trouble=type(error).__name__)
+            admin._manager.cluster._coordinators.clear()  # else the client goes on asking the same broker
 
 
 def _group(admin: KafkaAdminClient, name: str) -> GroupState:
