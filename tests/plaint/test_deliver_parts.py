@@ -19,8 +19,8 @@ from route.delivery.dispatch import Dispatcher
 from route.delivery.entry import LogRecord, final_record, open_record, owner_record
 from route.delivery.fold import Fold, Item
 from route.delivery.lane import Lane
-from route.delivery.limits import Limits
-from route.delivery.switch import Switch
+from route.delivery.limits import HOUR_S, Limits
+from route.delivery.switch import SWITCH, Disabled, Switch, switch_record
 from tests.route.delivery.doubles import START, FakeClock, settle, ticket
 
 
@@ -250,8 +250,8 @@ def done(post: str, epoch: int) -> LogRecord:
     return final_record(ticket(post).key, "done", epoch=epoch, revision=0, op="create", created=True, at=0.0)
 
 
-def sending(post: str, epoch: int) -> LogRecord:
-    one = ticket(post)
+def sending(post: str, epoch: int, **fields: Any) -> LogRecord:
+    one = ticket(post, **fields)
     return open_record(
         one.key,
         "sending",
@@ -279,6 +279,33 @@ async def test_a_partition_is_ours_once_the_log_is_read_up_to_our_owner_record()
     assert lane.offsets.acknowledged == 7
     assert [item.due for item in lane.fold.open.values()] == [taken.clock.wall() + 15.0]
     assert len(lane.fold.settled) == 1
+
+
+async def test_requests_of_the_owner_before_us_count_for_the_limits() -> None:
+    records = [sending(post, 0, author={"id": "loud"}) for post in ("a", "b")]
+    taken = Taken(owner_record("before", 0.0), *records)
+    await taken.opened()
+    now = taken.clock.steady()
+    wait = taken.limits.author_wait_s(b"\0loud", "c" * 32, now)
+    assert wait == HOUR_S  # it may have two
+    assert taken.limits.author_wait_s(b"\0loud", ticket("a").key, now) == 0
+    for _ in range(58):
+        assert taken.limits.request_wait_s(True, now) == 0
+        taken.limits.began(b"", "", now)
+    assert taken.limits.request_wait_s(True, now) > 0  # it may have sixty
+
+
+async def test_the_switch_is_read_with_the_log_and_counts_while_the_partition_is_ours() -> None:
+    off = Disabled("maintenance", START)
+    taken = Taken(owner_record("before", 0.0), switch_record(off, START))
+    await taken.opened()
+    assert taken.switch.disabled == off
+    taken.records.append(switch_record(None, START + 1))
+    taken.feed()
+    assert [taken.switch.disabled, taken.counters.unreadable] == [None, 0]
+    taken.records.append(LogRecord(SWITCH, b'{"state":"off"}'))
+    taken.feed()
+    assert taken.counters.unreadable == 1
 
 
 async def test_what_we_wrote_ourselves_is_not_read_again() -> None:
