@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from plaint.diagnosis import brokers
 from plaint.kafka.admin import BrokerAway
 from plaint.kafka.publisher import OutRecord, Publisher
 from plaint.kafka.settings import KafkaSettings
@@ -124,3 +125,18 @@ def test_a_hanging_kafka_is_given_up_in_time_and_used_once_it_answers(
     assert time.monotonic() - began < 8
     node.resume()
     assert POSTS in ensure_topics(secure(), []).existing
+
+
+def test_the_doctor_tells_password_and_certificate_apart(
+    secure: Callable[..., KafkaSettings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(brokers, "KAFKA_S", 2.0)
+    _, login = brokers.check(secure(password="other")).findings
+    assert login.place == "kafka.sasl_password"
+    assert "the login of plaint (PLAIN) fails" in login.what
+    assert "other" not in login.what
+    [certificate] = brokers.check(secure(ca=False)).findings
+    assert "its certificate is not accepted" in certificate.what
+    assert "kafka.ssl_cafile" in certificate.mend
+    [ends] = brokers.check(secure()).findings
+    assert (ends.severity, "valid for 1 more days" in ends.what) == ("warn", True)
