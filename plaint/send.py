@@ -20,6 +20,7 @@ from plaint.running import find_running
 from schemas.faults import Fault, FaultsFound
 
 if TYPE_CHECKING:
+    from ingest.publish import PostPublisher
     from plaint.kafka.settings import KafkaSettings
     from plaint.settings import Settings
 
@@ -47,6 +48,10 @@ class Target(Protocol):
 
     def send(self, posts: Sequence[Json]) -> None:
         """Return once Kafka has them all. Raises Refused, Unavailable or PublishFailed."""
+        ...
+
+    def close(self) -> None:
+        """Disconnect."""
         ...
 
 
@@ -98,21 +103,20 @@ def _settings(config: Path | None) -> "Settings":
 class Door:
     """An HTTP door. ``settings`` are asked for only if it wants a proof of who sends."""
 
-    def __init__(self, address: str, settings: Callable[[], "Settings"], patience_s: float = PATIENCE_S) -> None:
+    def __init__(self, address: str, settings: Callable[[], "Settings"]) -> None:
         """Raises FaultsFound if the address is none."""
         self._parts = urlsplit(address)
         if self._parts.scheme not in ("http", "https") or not self._parts.hostname:
             raise FaultsFound([Fault("--to", f"{address} is no address", "write http://HOST:PORT or https://HOST")])
         self._address = address.rstrip("/").removesuffix(POSTS_PATH)
         self._settings = settings
-        self._patience_s = patience_s
         self._line: http.client.HTTPConnection | None = None
         self._must_prove = False
 
     def send(self, posts: Sequence[Json]) -> None:
         """Send them in one request, again and again while it has no room. Raises Refused or Unavailable."""
         body = json.dumps(posts[0] if len(posts) == 1 else posts, ensure_ascii=False).encode(errors="replace")
-        deadline, wait_s = time.monotonic() + self._patience_s, FIRST_WAIT_S
+        deadline, wait_s = time.monotonic() + PATIENCE_S, FIRST_WAIT_S
         while True:
             why, after_s = self._try(body)
             if not why:
@@ -122,12 +126,18 @@ class Door:
             time.sleep(after_s or wait_s)
             wait_s = min(2.0, wait_s * 2)
 
+    def close(self) -> None:
+        """Disconnect."""
+        if self._line is not None:
+            self._line.close()
+            self._line = None
+
     def _try(self, body: bytes) -> tuple[str, float]:
         """Why it did not take them now, nothing if it did, and when to come back. Raises Refused."""
         try:
             status, retry_after, answer = self._post(body)
         except (OSError, http.client.HTTPException) as error:
-            self._line = None
+            self.close()
             return str(error) or type(error).__name__, 0.0
         if status == 401 and not self._must_prove:
             self._must_prove = True
@@ -176,11 +186,10 @@ class KafkaTopic:
 
     def __init__(self, kafka: "KafkaSettings") -> None:
         self._kafka = kafka
+        self._publisher: PostPublisher | None = None
 
     def send(self, posts: Sequence[Json]) -> None:
         """Raises Refused for a post that is none, PublishFailed."""
-        from contextlib import closing
-
         from pydantic import ValidationError
 
         from ingest.publish import PostPublisher
@@ -192,12 +201,19 @@ class KafkaTopic:
             found = [Post.model_validate(post) for post in posts]
         except ValidationError as error:
             raise Refused(faults(error)) from None
-        with closing(PostPublisher(self._kafka.connection(), self._kafka.idempotent_producer)) as publisher:
-            for post in found:
-                publisher.put(FoundPost(post, post.id, b""), SOURCE)
-            publisher.drain()
-            if publisher.dead:
-                raise Refused("a post is too large; it is a dead letter now")
+        if self._publisher is None:
+            self._publisher = PostPublisher(self._kafka.connection(), self._kafka.idempotent_producer)
+        dead = self._publisher.dead.total()
+        for post in found:
+            self._publisher.put(FoundPost(post, post.id, post.text.encode(errors="replace")), SOURCE)
+        self._publisher.drain()
+        if self._publisher.dead.total() > dead:
+            raise Refused("a post is too large: it is a dead letter now")
+
+    def close(self) -> None:
+        """Disconnect."""
+        if self._publisher is not None:
+            self._publisher.close()
 
 
 def posts_in(lines: Iterable[bytes], complain: Callable[[int, str], None]) -> Iterator[Json]:

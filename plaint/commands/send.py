@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Iterable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -66,12 +67,13 @@ def send(
         posts = [_post(_text(text, event), post_id, event, author, network, language)]
     found = sending.find_target(config, to)
     ids: list[str] = []
-    for batch in sending.batches(posts):
-        try:
-            found.target.send(batch)
-            ids += [post["id"] for post in batch]
-        except sending.Refused as refusal:
-            _complain(faults, str(refusal))
+    with closing(found.target):
+        for batch in sending.batches(posts):
+            try:
+                found.target.send(batch)
+                ids += [post["id"] for post in batch]
+            except sending.Refused as refusal:
+                _complain(faults, str(refusal))
     tickets = _tickets(found, ids) if wait else None
     _tell(ids, found.inbox, tickets, as_json)
     sys.exit(1 if faults else 0)

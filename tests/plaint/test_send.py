@@ -1,0 +1,263 @@
+"""``plaint send``: which door or Kafka it finds, what it says, and what it does where it is refused."""
+
+import json
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from ingest.publish import Busy
+from plaint import send as sending
+from plaint.commands.send import send
+from plaint.failures import EXIT_UNAVAILABLE, EXIT_USAGE, tell
+from plaint.kafka.settings import KafkaSettings
+from plaint.kafka.topics import ensure_topics
+from plaint.running import announced
+from schemas.post import Post
+from tests.ingest.http_door import SECRETS, TOKENS, Door, Shelf, open_door
+from tests.support.kafka_process import free_ports
+from tests.support.topic_reading import posts
+
+TEXT = "my router is dead for the third time, nobody answers"
+
+
+@pytest.fixture(autouse=True)
+def nothing_runs_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No settings, and no ``plaint up`` but the test's own."""
+    monkeypatch.setenv("PLAINT_RUNTIME_DIR", str(tmp_path / "running"))
+    monkeypatch.chdir(tmp_path)
+    for name in ("PLAINT_DOOR__TOKEN", "PLAINT_KAFKA__BROKERS", "PLAINT_CONFIG"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(sending, "PATIENCE_S", 0.5)
+
+
+@pytest.fixture
+def shelf() -> Shelf:
+    return Shelf()
+
+
+@pytest.fixture
+def door(shelf: Shelf) -> Iterator[Door]:
+    """That of the ``plaint up`` that runs here."""
+    with open_door(shelf) as door, announced(KafkaSettings(), door=f"http://127.0.0.1:{door.port}"):
+        yield door
+
+
+def run(*arguments: str, stdin: str = "", config: Path | None = None) -> Result:
+    return CliRunner().invoke(send, arguments, input=stdin, obj=config)
+
+
+def failure(result: Result) -> tuple[int, str]:
+    """The exit code and what the person is told."""
+    assert isinstance(result.exception, Exception), result.output
+    code, lines = tell(result.exception)
+    return code, "\n".join(lines)
+
+
+@pytest.mark.usefixtures("door")
+def test_words_become_a_post_at_the_door_of_the_plaint_that_runs_here(shelf: Shelf) -> None:
+    done = run(*TEXT.split())
+    assert done.exit_code == 0, done.output
+    [post] = shelf.posts
+    assert (post.text, post.source, post.event) == (TEXT, "send", "create")
+    assert done.output == f"sent {post.id}\nwhat becomes of it: plaint explain {post.id}\n"
+    assert run(TEXT).exit_code == 0
+    assert shelf.posts[0].id != shelf.posts[1].id
+
+
+@pytest.mark.usefixtures("door")
+def test_everything_about_a_post_can_be_said(shelf: Shelf) -> None:
+    done = run(
+        "--id", "17", "--author", "@ann", "--network", "x", "--language", "en", "--event", "edit", "--json", TEXT
+    )
+    assert json.loads(done.output) == {"accepted": 1, "ids": ["17"], "inbox": None}
+    [post] = shelf.posts
+    assert (post.id, post.author.handle, post.network, post.language, post.event) == ("17", "@ann", "x", "en", "edit")
+    assert run("--id", "17", "--event", "delete").exit_code == 0
+    assert (shelf.posts[1].event, shelf.posts[1].text) == ("delete", "")
+
+
+@pytest.mark.usefixtures("door")
+def test_text_comes_from_standard_input_too(shelf: Shelf) -> None:
+    assert run("-", stdin="two\nlines\n").exit_code == 0
+    assert shelf.posts[0].text == "two\nlines"
+
+
+@pytest.mark.usefixtures("door")
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        ([], "there is no text"),
+        (["  "], "there is no text"),
+        (["--event", "delete"], "needs the --id"),
+        (["--event", "edit", "x"], "needs the --id"),
+        (["--file", "posts.jsonl", "text"], "stands in its line"),
+    ],
+)
+def test_what_makes_no_post_is_wrong_usage(shelf: Shelf, tmp_path: Path, arguments: list[str], why: str) -> None:
+    (tmp_path / "posts.jsonl").write_text("{}")
+    done = run(*arguments)
+    assert done.exit_code == EXIT_USAGE
+    assert why in done.output
+    assert shelf.posts == []
+
+
+@pytest.mark.usefixtures("door")
+def test_of_a_file_each_sound_line_is_sent_and_each_other_named(
+    shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sending, "BATCH_POSTS", 2)
+    lines = [
+        '{"id": 1, "text": "a", "created_at": 0}',
+        "nope",
+        '{"text": "b"}',
+        "",
+        '{"id": "3"}',
+        '{"id": "4", "text": "d"}',
+    ]
+    (tmp_path / "posts.jsonl").write_text("\n".join(lines))
+    done = run("--file", "posts.jsonl")
+    assert done.exit_code == 1
+    assert "line 2: " in done.stderr
+    assert "line 5: " in done.stderr
+    assert [post.text for post in shelf.posts] == ["a", "b", "d"]
+    run("--file", "posts.jsonl")
+    assert [post.id for post in shelf.posts[3:]] == [post.id for post in shelf.posts[:3]], "a repeat is known as one"
+
+
+def test_many_posts_go_in_requests_that_a_door_takes() -> None:
+    large = [{"id": str(number), "text": "ü" * 50_000} for number in range(20)]
+    found = list(sending.batches(large))
+    assert [post for batch in found for post in batch] == large
+    assert all(len(json.dumps(batch, ensure_ascii=False).encode()) < 1024 * 1024 for batch in found)
+    assert [len(batch) for batch in sending.batches({"id": str(n)} for n in range(1001))] == [500, 500, 1]
+
+
+def test_without_a_plaint_that_runs_it_says_how_to_get_one() -> None:
+    code, told = failure(run(TEXT))
+    assert code == EXIT_USAGE
+    assert "no `plaint up` of this user is running" in told
+    assert "start `plaint up` in another terminal, or give --to URL" in told
+
+
+def test_a_plaint_without_a_door_is_told_apart() -> None:
+    with announced(KafkaSettings()):
+        code, told = failure(run(TEXT))
+    assert code == EXIT_USAGE
+    assert "has no door" in told
+
+
+def test_a_door_elsewhere_is_asked_with_the_token_of_the_settings(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with open_door(shelf, token=TOKENS[0]) as door:
+        to = f"http://127.0.0.1:{door.port}/"
+        code, told = failure(run("--to", to, TEXT))
+        assert code == EXIT_USAGE
+        assert "PLAINT_DOOR__TOKEN" in told
+        monkeypatch.setenv("PLAINT_DOOR__TOKEN", TOKENS[1])
+        wrong = run("--to", to, TEXT)
+        assert (wrong.exit_code, shelf.posts) == (1, [])
+        assert "answered 401: Nothing was taken: the bearer token is not known here." in wrong.stderr
+        monkeypatch.setenv("PLAINT_DOOR__TOKEN", TOKENS[0])
+        assert run("--to", to, TEXT).exit_code == 0
+    assert [post.text for post in shelf.posts] == [TEXT]
+
+
+def test_a_secret_of_the_settings_signs(shelf: Shelf, tmp_path: Path) -> None:
+    (tmp_path / "keys").write_text(SECRETS[1])
+    (tmp_path / "own.yaml").write_text(f"door:\n  secret_file: {tmp_path / 'keys'}\n")
+    with open_door(shelf, secret=SECRETS[1]) as door:
+        done = run("--to", f"http://127.0.0.1:{door.port}/v1/posts", TEXT, config=tmp_path / "own.yaml")
+    assert done.exit_code == 0, done.output
+    assert len(shelf.posts) == 1
+
+
+@pytest.mark.parametrize("address", ["nonsense", "ftp://127.0.0.1", "http://"])
+def test_an_address_that_is_none_is_told(address: str) -> None:
+    assert "write http://HOST:PORT" in failure(run("--to", address, TEXT))[1]
+
+
+def test_a_door_that_does_not_answer_is_tried_for_a_while() -> None:
+    code, told = failure(run("--to", f"http://127.0.0.1:{free_ports(1)[0]}", TEXT))
+    assert code == EXIT_UNAVAILABLE
+    assert "does not take posts: [Errno" in told
+
+
+@pytest.mark.usefixtures("door")
+def test_a_door_under_pressure_is_waited_for(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sending, "PATIENCE_S", 20)
+    shelf.raises = Busy()
+    threading.Timer(0.3, lambda: setattr(shelf, "raises", None)).start()
+    began = time.monotonic()
+    assert run(TEXT).exit_code == 0
+    assert time.monotonic() - began >= 1, "the door said when to come back"
+    assert len(shelf.posts) == 1
+
+
+@pytest.mark.usefixtures("door")
+def test_pressure_that_does_not_end_is_unavailable(shelf: Shelf) -> None:
+    shelf.wait_s = 99
+    code, told = failure(run(TEXT))
+    assert code == EXIT_UNAVAILABLE
+    assert "Kafka does not acknowledge" in told
+
+
+@pytest.mark.usefixtures("door")
+def test_a_refusal_is_told_field_by_field_and_moves_no_terminal() -> None:
+    done = run("--id", "x" * 600, TEXT)
+    assert done.exit_code == 1
+    assert "#/id: String should have at most 512 characters" in done.stderr
+    assert "\x1b" not in run("--id", "\x1b[31mred", TEXT).output
+
+
+def test_with_brokers_in_the_settings_and_no_door_it_writes_to_kafka_itself(
+    new_tansu: str, monkeypatch: pytest.MonkeyPatch, shelf: Shelf
+) -> None:
+    ensure_topics(KafkaSettings(brokers=(new_tansu,)), [])
+    monkeypatch.setenv("PLAINT_KAFKA__BROKERS", json.dumps([new_tansu]))
+    monkeypatch.setenv("PLAINT_KAFKA__IDEMPOTENT_PRODUCER", "false")
+    with open_door(shelf) as door, announced(KafkaSettings(), door=f"http://127.0.0.1:{door.port}"):
+        done = run("--id", "own", TEXT)  # the up that runs here has another Kafka
+    assert done.exit_code == 0, done.output
+    assert shelf.posts == []
+    [record] = posts(new_tansu, 1)
+    post = Post.from_bytes(record.value)
+    assert (post.id, post.text, post.source, record.key) == ("own", TEXT, "send", b"own")
+    assert post.received_at
+    assert run("--id", "x" * 600, TEXT).exit_code == 1
+
+
+def test_an_up_on_the_brokers_of_the_settings_takes_it_by_its_door(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PLAINT_KAFKA__BROKERS", '["127.0.0.1:1"]')
+    with open_door(shelf) as door, announced(None, door=f"http://127.0.0.1:{door.port}"):
+        assert run(TEXT).exit_code == 0
+    assert len(shelf.posts) == 1
+
+
+@pytest.mark.usefixtures("door")
+def test_waiting_for_tickets_needs_an_inbox() -> None:
+    done = run("--wait", TEXT)
+    assert done.exit_code == EXIT_USAGE
+    assert "needs the inbox" in done.output
+
+
+@pytest.mark.usefixtures("door")
+def test_the_help_has_an_example(shelf: Shelf) -> None:
+    help_ = run("--help").output
+    assert 'plaint send "my router is dead for the third time, nobody answers"' in help_
+    assert shelf.posts == []
+
+
+def test_it_costs_little_to_start() -> None:
+    code = "import sys, plaint.commands.send; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert "plaint.send" in loaded
+    assert not {"aiohttp", "kafka", "faust", "onnxruntime", "plaint.settings"} & set(loaded)
