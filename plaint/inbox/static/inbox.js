@@ -147,6 +147,7 @@ async function keepUp() {
 // Follows a typed post to its end; a newer one takes the place over.
 async function follow(place, id) {
   place.dataset.post = id;
+  place.dataset.state = "waiting";
   for (let tries = 0; place.dataset.post === id; tries += 1) {
     try {
       const outcome = await load(`/api/posts/${encodeURIComponent(id)}`);
