@@ -11,16 +11,20 @@ from typing import Any
 import aiohttp
 import orjson
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
+from kafka.errors import KafkaError
 from pydantic import BaseModel, ValidationError
 
 from plaint.census import Census
+from plaint.kafka.admin import BrokerAway, open_admin
+from plaint.kafka.groups import committed_offsets
 from plaint.kafka.header_names import read_any_header_name
 from plaint.kafka.settings import KafkaSettings
 from schemas import topics
 from schemas.deadletter import DeadLetter
 
 log = logging.getLogger(__name__)
+
+ADMIN_S = 5.0
 
 
 LOOK_S = 2.0
@@ -74,7 +78,6 @@ class Follower:
         self._remember = remember
         self._kafka = kafka
         self._consumer: AIOKafkaConsumer
-        self._admin: AIOKafkaAdminClient | None = None
         self._again = False
 
     def triages_again(self) -> None:
@@ -105,7 +108,7 @@ class Follower:
             self._again = False
             await self._rewind()
         if self._census.undecided():
-            self._census.routed = await self._acknowledged()
+            self._census.routed = await asyncio.to_thread(self._acknowledged)
         count = 0
         for tp, records in (await self._consumer.getmany(timeout_ms=500, max_records=5000)).items():
             for record in records:
@@ -117,8 +120,6 @@ class Follower:
     async def end(self) -> None:
         """Disconnect."""
         await self._consumer.stop()
-        if self._admin is not None:
-            await self._admin.close()
 
     async def _rewind(self) -> None:
         found = [tp for tp in self._consumer.assignment() if tp.topic == topics.TRIAGED]
@@ -126,13 +127,11 @@ class Follower:
         for tp in found if not self._fresh else ():
             self._consumer.seek(tp, max(0, self._earlier[tp] - self._remember))
 
-    async def _acknowledged(self) -> dict[int, int]:
-        """The offset before which the router has acknowledged all, by partition."""
-        if self._admin is None:
-            self._admin = AIOKafkaAdminClient(**self._kafka.connection())
-            await self._admin.start()
-        found = await self._admin.list_consumer_group_offsets(topics.group("route"))
-        return {tp.partition: at.offset for tp, at in found.items() if tp.topic == topics.TRIAGED}
+    def _acknowledged(self) -> dict[int, int]:
+        """The offset before which the router has acknowledged all, by partition; nothing while the broker is away."""
+        with suppress(BrokerAway, KafkaError), open_admin(self._kafka, ADMIN_S) as admin:
+            return committed_offsets(admin, topics.group("route")).get(topics.TRIAGED, {})
+        return {}
 
     def _fold(self, tp: TopicPartition, record: Any) -> None:
         topic = tp.topic
