@@ -34,7 +34,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("up")
     posts = [{"id": f"{number}", "text": f"{HOSTILE} {number}"} for number in range(30)]
     (folder / "posts.jsonl").write_text("\n".join(map(json.dumps, posts)))
-    arguments = [PLAINT, "up", "--source", f"file:{folder / 'posts.jsonl'}"]
+    arguments: list[str | Path] = [PLAINT, "up", "--source", f"file:{folder / 'posts.jsonl'}"]
     with (folder / "log").open("wb") as out:
         process = subprocess.Popen(arguments, stdout=out, stderr=out, cwd=folder, env=settings(folder))
     try:
@@ -55,7 +55,7 @@ def look(folder: Path) -> Iterator[Callable[..., Terminal]]:
     opened: list[Terminal] = []
 
     def start(*arguments: str, columns: int = 80, rows: int = 24, **env: str) -> Terminal:
-        argv = [PLAINT, "board", *arguments]
+        argv: list[str | Path] = [PLAINT, "board", *arguments]
         opened.append(Terminal(argv, {**settings(folder), **env}, folder, columns, rows))
         return opened[-1]
 
@@ -132,7 +132,7 @@ def test_it_costs_less_than_two_hundredths_of_a_core(
     terminal = look()
     terminal.until(is_whole)
     process = psutil.Process(terminal.pid)
-    shares = []
+    shares: list[float] = []
     while len(shares) < 4 and min(shares, default=1.0) >= 0.02:  # a busy machine makes the same work dearer
         before, began = sum(process.cpu_times()[:2]), time.monotonic()
         terminal.until(lambda t, began=began: time.monotonic() - began > 5)  # type: ignore[misc]

@@ -19,7 +19,7 @@ from tests.support.browser import Watched
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 COMPLAINT = "my router is dead for the third time and nobody answers"
-PHONE = {"viewport": {"width": 360, "height": 740}, "has_touch": True, "is_mobile": True}
+PHONE: dict[str, Any] = {"viewport": {"width": 360, "height": 740}, "has_touch": True, "is_mobile": True}
 HOSTILE = (
     "<script>alert(1)</script><img src=//evil.example/x onerror=alert(2)>\"'><svg/onload=alert(3)>"
     "<a href='javascript:alert(4)'>x</a><style>*{display:none}</style><iframe src=//evil.example></iframe>"
@@ -195,7 +195,7 @@ async def test_without_script_the_form_leads_to_the_ticket(browser: Any, start: 
 @pytest.mark.parametrize("kind", ["hostile", "zalgo", "wide", "arabic"])
 async def test_whatever_a_post_holds_is_text_and_breaks_no_page(browser: Any, start: Start, kind: str) -> None:
     text = {"hostile": HOSTILE, "zalgo": ZALGO, "wide": WIDE, "arabic": "لا أحد يرد على هاتفي abc 123 منذ أسبوع"}[kind]
-    fields = dict.fromkeys(("network", "team", "why"), text[:500]) | {"author": {"handle": text[:300]}}
+    fields: dict[str, Any] = dict.fromkeys(("network", "team", "why"), text[:500]) | {"author": {"handle": text[:300]}}
     ticket = hostile() if kind == "hostile" else a_ticket(text=text, **fields)
     async with start() as inbox:
         await inbox.send(a_ticket("below", key=ticket_key("below", "x"), text="below"))
@@ -259,7 +259,11 @@ async def test_axe_finds_nothing_on_any_page(browser: Any, start: Start, scheme:
     async with a_way() as way, start(door=way.door()) as inbox:
         for number, priority in enumerate(("urgent", "high", "normal", "low")):
             post = f"post-{number}"
-            fields = {"team": "first-response", "why": "Somebody is blocked.", "author": {"handle": "ann"}}
+            fields: dict[str, Any] = {
+                "team": "first-response",
+                "why": "Somebody is blocked.",
+                "author": {"handle": "ann"},
+            }
             ticket = a_ticket(post, key=ticket_key(post, "x"), priority=priority, urgency_parts=parts, **fields)
             await inbox.send(ticket, webhook_id=f"axe_{number}")
             await inbox.send(ticket, webhook_id=f"axe_{number}")

@@ -16,6 +16,7 @@ from plaint.explanation import (
     TicketLife,
 )
 from plaint.inbox.story import story
+from schemas.labels import Intent
 from schemas.ticket import ticket_key
 from schemas.triage import UrgencyPart
 from tests.plaint.inbox.peer import Start, a_ticket
@@ -43,7 +44,7 @@ def an_explanation(why: str = "Somebody is blocked.", **fields: Any) -> Explanat
         counts=True,
         event="create",
         revision=0,
-        intent="complaint",  # type: ignore[arg-type]
+        intent=Intent.COMPLAINT,
         confidence=0.98,
         intents={},
         sentiment=None,
@@ -81,7 +82,14 @@ def an_explanation(why: str = "Somebody is blocked.", **fields: Any) -> Explanat
         a_step(5.1, "done", 2, status=201, remote_id="12"),
     )
     life = TicketLife(
-        destination="helpdesk", key=KEY, webhook_id="msg_1", state="done", asked=(asked,), steps=steps, requests=2
+        destination="helpdesk",
+        post_id="post-1",
+        key=KEY,
+        webhook_id="msg_1",
+        state="done",
+        asked=(asked,),
+        steps=steps,
+        requests=2,
     )
     whole: dict[str, Any] = {
         "post_id": "post-1",
