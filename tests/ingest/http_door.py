@@ -117,13 +117,13 @@ class Running:
         self._stop: asyncio.Event
         self._loop: asyncio.AbstractEventLoop
         self._ready = threading.Event()
-        self._error: BaseException | None = None
+        self._errors: list[BaseException] = []
         self._thread = threading.Thread(target=self._run, args=(settings, listener, publisher), daemon=True)
         self._thread.start()
         assert self._ready.wait(10)
-        if self._error:
+        for error in self._errors:
             listener.close()
-            raise self._error
+            raise error
 
     def _run(self, settings: DoorSettings, listener: socket.socket, publisher: Publisher) -> None:
         async def serve() -> None:
@@ -136,7 +136,7 @@ class Running:
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
                 runner.run(serve())
         except BaseException as error:
-            self._error = error
+            self._errors.append(error)
         self._ready.set()
 
     def close(self, wait_s: float = 30) -> None:

@@ -3,6 +3,7 @@
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -53,7 +54,7 @@ def test_a_port_that_is_named_is_taken(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("given", [{"ends": True}, {"ends": True, "open": True}, {"open": False}], ids=str)
-def test_a_run_that_ends_and_one_that_wants_none_have_no_door(tmp_path: Path, given: dict[str, bool]) -> None:
+def test_a_run_that_ends_and_one_that_wants_none_have_no_door(tmp_path: Path, given: dict[str, Any]) -> None:
     made = planned(tmp_path, **given)
     assert (made.door, made.settings.door.open, ingest_of(made)) == ("", False, None)
     child = ingest_of(planned(tmp_path, sources=("file:posts.jsonl",), **given))

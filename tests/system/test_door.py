@@ -165,8 +165,10 @@ def test_the_stage_alone_takes_posts_until_it_is_told_to_end(tansu: str, here: H
         "PLAINT_KAFKA__IDEMPOTENT_PRODUCER": "false",
         "PLAINT_MONITORING__PORT": "0",
     }
-    argv = [PLAINT, "run", "ingest", "--door"]
-    with subprocess.Popen(argv, cwd=tmp_path, env=environment(settings), stderr=subprocess.PIPE) as worker:
+    command = ["run", "ingest", "--door"]
+    with subprocess.Popen(
+        [PLAINT, *command], cwd=tmp_path, env=environment(settings), stderr=subprocess.PIPE
+    ) as worker:
         try:
             deadline = time.monotonic() + 60
             while not here.is_open():
@@ -174,7 +176,7 @@ def test_the_stage_alone_takes_posts_until_it_is_told_to_end(tansu: str, here: H
                 assert time.monotonic() < deadline
                 time.sleep(0.05)
             assert here.status([{"id": str(number), "text": "x"} for number in range(50)]) == 202
-            second = plaint(*argv[1:], cwd=tmp_path, settings=settings)
+            second = plaint(*command, cwd=tmp_path, settings=settings)
             assert second.returncode == 69
             assert "another program listens there, set door.port" in shown(second)
             worker.terminate()
