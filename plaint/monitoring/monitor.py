@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from plaint.kafka.settings import KafkaSettings
 from plaint.monitoring import metrics
@@ -17,7 +17,9 @@ from plaint.monitoring.needs import Needs
 from plaint.monitoring.readings import Readings
 from plaint.monitoring.settings import MonitoringSettings
 from plaint.monitoring.state import StageName, StageState
-from plaint.monitoring.watchdog import Watchdog, Watched
+
+if TYPE_CHECKING:
+    from plaint.monitoring.watchdog import Watchdog, Watched
 
 log = logging.getLogger(__name__)
 
@@ -64,9 +66,11 @@ class Monitor:
         """From now on this part is told of as well."""
         self._sights.append(sight)
 
-    def watch(self, kafka: KafkaSettings, watched: Watched) -> None:
+    def watch(self, kafka: KafkaSettings, watched: "Watched") -> None:
         """Start the watchdog over this stage, unless the settings want none."""
         if self._settings.on_stall != "ignore" and self._watchdog is None:
+            from plaint.monitoring.watchdog import Watchdog  # ingest and the inbox get by without its Kafka client
+
             self._watchdog = Watchdog(kafka, watched, self._settings)
             self._watchdog.start()
 

@@ -154,6 +154,8 @@ class Watchdog:
         self._now = now
         self._probe = probe
         self._clock = StallClock()
+        self._looked = now()
+        self._passed = 0.0
         self._known: dict[int, int | None] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._main: asyncio.Task[None] | None = None
@@ -200,16 +202,22 @@ class Watchdog:
             self._judge({})
             return
         self.broker_away = ""
-        self.ends |= {number: one.end for number, one in found.items() if one.end is not None}
+        self.ends |= {number: end for number in still if (end := found[number].end) is not None}
         waiting: dict[int | None, int] = {number: found[number].committed for number in still if found[number].waits}
         if not in_group:
             waiting = {None: 0}
         self._judge({} if excuse else waiting)
 
-    def _judge(self, waiting: Mapping[int | None, int]) -> None:
+    def _pass_time(self) -> None:
+        """Count the time since the last look, but not much of it: who was stopped meanwhile could not move either."""
         now = self._now()
-        self._clock.see(waiting, now)
-        worst = self._clock.longest(now)
+        self._passed += min(now - self._looked, self._stall_s / 2)
+        self._looked = now
+
+    def _judge(self, waiting: Mapping[int | None, int]) -> None:
+        self._pass_time()
+        self._clock.see(waiting, self._passed)
+        worst = self._clock.longest(self._passed)
         limit = self._join_s if worst is not None and worst[0] is None else self._stall_s
         if worst is None or worst[2] < limit:
             if self.why:
