@@ -149,7 +149,7 @@ class Replay(Shape):
 
 
 class Letter(Shape):
-    """One dead letter, without the bytes. ``id`` names it for ``plaint dead show`` and ``replay``.
+    """One dead letter, without the bytes. ``id`` names it for ``plaint dead show`` and ``replay``; ``key`` is the record's.
 
     ``size`` and ``sha256`` are those of the original record, of which ``kept`` bytes are left. ``certain`` is false where
     it only looks as though it concerned the post: bytes that can't be read hold its id.
@@ -160,6 +160,7 @@ class Letter(Shape):
     reason: str
     stage: str
     place: str
+    key: str
     detail: str
     size: int
     kept: int

@@ -26,6 +26,8 @@ from schemas.faults import Fault, FaultsFound
 
 WAIT_MS = 500
 """What a fetch waits at the broker at most: the embedded one can't be read with shorter waits."""
+LOOK_MS = 50
+"""How long to wait here for what the broker may send: an empty answer wakes nobody, and is all that tells of an end."""
 MAX_RECORDS = 2000
 PATIENCE_S = 30.0
 """No answer from any partition for so long: the brokers are away."""
@@ -288,7 +290,7 @@ class TopicReader:
     async def _look(self, among: Collection[TopicPartition], most: int = MAX_RECORDS) -> list[Stored]:
         """What has come of these partitions (of all without them), in the order of time where several have something."""
         try:
-            found = await self._consumer.getmany(*among, timeout_ms=WAIT_MS, max_records=most)
+            found = await self._consumer.getmany(*among, timeout_ms=LOOK_MS, max_records=most)
         except KafkaError as error:
             raise _told(error, self._kafka) from error
         if len(found) == 1:

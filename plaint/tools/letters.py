@@ -34,6 +34,7 @@ class HeldLetter:
             reason=letter.reason,
             stage=letter.stage,
             place=letter.place,
+            key=letter.key.decode("utf-8", "backslashreplace"),
             detail=letter.detail,
             size=letter.size,
             kept=len(letter.value),
