@@ -152,7 +152,11 @@ class TopicReader:
             auto_offset_reset="earliest",
             fetch_max_wait_ms=WAIT_MS,
         )
-        await self._consumer.start()
+        try:
+            await self._consumer.start()
+        except BaseException:
+            await self.__aexit__(None, None, None)
+            raise
         return self
 
     async def __aexit__(
