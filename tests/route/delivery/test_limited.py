@@ -56,6 +56,18 @@ async def test_an_urgent_ticket_behind_a_backlog_goes_at_once() -> None:
     assert times(stage)[-1] == 100
 
 
+async def test_what_is_kept_for_urgent_tickets_goes_to_no_other() -> None:
+    stage = Stage(per_minute=600, concurrency=100)
+    await stage.take(*many(2000, priority="low"))
+    await stage.clock.advance(59.5)
+    lows = len(stage.destination.asked)
+    assert lows == 540
+    await stage.take(*many(60, first=2000, priority="urgent"))
+    await stage.clock.advance(0.1)
+    assert len(stage.destination.asked) == lows + 60
+    assert {parcel.ticket().priority for _, parcel in stage.destination.asked[lows:]} == {"urgent"}
+
+
 async def test_a_low_ticket_does_not_wait_for_ever_behind_urgent_ones() -> None:
     stage = Stage(per_minute=60)
     await stage.take(ticket("patient", priority="low"))

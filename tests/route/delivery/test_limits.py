@@ -139,6 +139,7 @@ def test_what_an_earlier_owner_sent_within_the_minute_counts() -> None:
         limits.remember(b"", "", 1000.0 - ago, 1000.0)
     assert limits._requests is not None
     assert len(sent(limits._requests, 1000.0, 1000.001, urgent=True)) == 6
+    assert len(sent(limits._requests, 1060.0, 1060.001, urgent=True)) == 10
 
 
 def test_without_limits_nothing_waits() -> None:
