@@ -87,11 +87,14 @@ class KafkaInsight:
             await asyncio.wait([self._reading])
 
     async def _read(self, since: datetime) -> None:
+        said = ""
         while time.monotonic() < self._wanted_until:
             try:
                 await self._follow(since)
             except (Unavailable, ReadRefused, KafkaError) as error:
-                log.warning("what classify says of typed posts can't be read: %s", error)
+                if str(error) != said:
+                    log.warning("what classify says of typed posts can't be read: %s", error)
+                said = str(error)
                 since = datetime.now(UTC) - BACK
                 await asyncio.sleep(RETRY_S)
 

@@ -10,6 +10,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from schemas.post import Moment
 from schemas.ticket import Op, Ticket
 
+TEST_TYPE = "plaint.test"
+"""Type of the event by which ``plaint doctor --send-test`` tries a secret: no ticket."""
+TEST_BEGINS = b'{"type":"%b"' % TEST_TYPE.encode()
+
 
 class Head(BaseModel):
     """What of a ticket decides whether it is applied; as in schemas.ticket.Ticket."""

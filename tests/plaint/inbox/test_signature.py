@@ -124,3 +124,10 @@ def raw_signed(webhook_id: str, body: bytes) -> dict[str, str]:
 async def test_an_unknown_method_is_refused(inbox: Peer) -> None:
     async with aiohttp.ClientSession() as session, session.get(f"{inbox.url}/hooks/helpdesk") as answer:
         assert answer.status == 405
+
+
+async def test_a_signed_test_event_is_answered_and_makes_no_ticket(inbox: Peer) -> None:
+    body = b'{"type":"plaint.test","timestamp":"2026-11-20T10:00:00Z","data":{"test":true}}'
+    assert await inbox.post(body, signed("test-1", body)) == (200, {"test": True})
+    assert (await inbox.post(body, signed("test-2", body, OTHER_SECRET)))[0] == 401
+    assert (await inbox.get("/api/stats"))["refused"]["signature"] == 1

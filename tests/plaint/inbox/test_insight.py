@@ -1,0 +1,144 @@
+"""What the inbox reads from Kafka for whoever types: verdicts while the form is shown, nothing before; on each broker."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from plaint.board.urgent import UrgentPosts
+from plaint.failures import Unavailable
+from plaint.inbox import insight as module
+from plaint.inbox.insight import KafkaInsight
+from plaint.inbox.outcome import TYPED, Verdict
+from plaint.kafka.publisher import OutRecord
+from plaint.kafka.reading import partition_of
+from route.rules import RouteTable
+from schemas.post import Post
+from schemas.topics import POSTS, TRIAGED
+from schemas.triage import Triage
+from tests.plaint.delivering import kafka_settings, make_topics, write
+from tests.plaint.inbox.peer import until
+from tests.plaint.inbox.way import QUEUES
+
+PARTITIONS = 4
+
+
+@pytest.fixture
+async def kafka_insight(broker: str, fresh: str) -> AsyncIterator[KafkaInsight]:
+    await make_topics(broker, fresh)
+    made = KafkaInsight(kafka_settings(broker), RouteTable.load(None, QUEUES))
+    yield made
+    await made.close()
+
+
+async def triage(broker: str, post_id: str, **fields: Any) -> None:
+    """Have classify say this of a post."""
+    whole = {"intent": "complaint", "confidence": 0.9, "triaged_at": datetime.now(UTC), **fields}
+    said = Triage.model_validate({"post": Post(id=post_id, text=f"text of {post_id}"), **whole})
+    key = post_id.encode()
+    await write(broker, [OutRecord(TRIAGED, partition_of(key, PARTITIONS), key, said.to_bytes())])
+
+
+async def verdict_of(insight: KafkaInsight, post_id: str) -> Verdict:
+    async def is_told() -> bool:
+        return insight.verdict(post_id) is not None
+
+    await until(is_told, timeout=40)
+    found = insight.verdict(post_id)
+    assert found is not None
+    return found
+
+
+async def test_a_verdict_is_told_of_what_is_typed_while_the_form_is_looked_at(
+    kafka_insight: KafkaInsight, broker: str, fresh: str
+) -> None:
+    kafka_insight.expect()
+    key = f"{TYPED}{fresh}".encode()
+    await write(broker, [OutRecord(TRIAGED, 0, key, b"no triage"), OutRecord(TRIAGED, 0, key, None)])
+    await triage(broker, f"other:{fresh}")
+    await triage(broker, f"{TYPED}{fresh}-1", intent="other")
+    await triage(broker, f"{TYPED}{fresh}-2", urgent=True, urgency=4)
+    found = await verdict_of(kafka_insight, f"{TYPED}{fresh}-2")
+    assert (found.triage.urgent, found.match.rule, found.match.destinations) == (
+        True,
+        "urgent-complaints",
+        ("helpdesk",),
+    )
+    found = await verdict_of(kafka_insight, f"{TYPED}{fresh}-1")
+    assert (found.match.rule, found.match.destinations) == ("rest", ())
+    assert kafka_insight.verdict(f"other:{fresh}") is None
+
+
+async def test_nothing_is_read_unless_somebody_looks_and_not_for_long_after(
+    kafka_insight: KafkaInsight, broker: str, fresh: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "IDLE_S", 0.5)
+    assert kafka_insight._reading is None
+    kafka_insight.expect()
+    assert kafka_insight._reading is not None
+    await asyncio.wait_for(kafka_insight._reading, 20)
+    monkeypatch.setattr(module, "IDLE_S", 60)
+    await triage(broker, f"{TYPED}{fresh}-3")
+    assert kafka_insight.verdict(f"{TYPED}{fresh}-3") is None
+    kafka_insight.expect()  # and what came a moment before is found
+    assert (await verdict_of(kafka_insight, f"{TYPED}{fresh}-3")).triage.post.text == f"text of {TYPED}{fresh}-3"
+
+
+async def test_a_story_is_told_of_any_post(kafka_insight: KafkaInsight, broker: str, fresh: str) -> None:
+    key = f"at://{fresh}".encode()
+    post = Post(id=key.decode(), text="my router is dead")
+    await write(broker, [OutRecord(POSTS, partition_of(key, PARTITIONS), key, post.to_bytes())])
+    found = await kafka_insight.explain(key.decode())
+    assert [seen.text for seen in found.posts] == ["my router is dead"]
+    assert not (await kafka_insight.explain(f"nobody-{fresh}")).found
+
+
+async def test_brokers_that_are_away_are_said_to_be_once_and_asked_again(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "RETRY_S", 0.05)
+    asked = 0
+    follow = KafkaInsight._follow
+
+    async def counted(self: KafkaInsight, since: datetime) -> None:
+        nonlocal asked
+        asked += 1
+        await follow(self, since)
+
+    monkeypatch.setattr(KafkaInsight, "_follow", counted)
+    away = KafkaInsight(kafka_settings("127.0.0.1:9"), RouteTable.load(None, QUEUES))
+    away.expect()
+
+    async def is_asked_again() -> bool:
+        return asked >= 3
+
+    await until(is_asked_again, timeout=30)
+    with pytest.raises(Unavailable):
+        await away.explain("post-1")
+    await away.close()
+    assert caplog.text.count("what classify says of typed posts can't be read") == 1
+
+
+async def test_the_board_follows_what_is_urgent_and_nothing_else(broker: str, fresh: str) -> None:
+    await make_topics(broker, fresh)
+    await triage(broker, f"before-{fresh}", urgent=True, urgency=4)
+    urgent = UrgentPosts(kafka_settings(broker))
+    following = asyncio.create_task(urgent.follow())
+
+    async def has_both() -> bool:
+        return {f"text of before-{fresh}", f"text of after-{fresh}"} <= {post.text for post in urgent.newest}
+
+    async def has_first() -> bool:
+        return any(post.text == f"text of before-{fresh}" for post in urgent.newest)
+
+    await until(has_first, timeout=40)
+    await triage(broker, f"calm-{fresh}", urgent=False)
+    await triage(broker, f"after-{fresh}", urgent=True, urgency=3)
+    await until(has_both, timeout=40)
+    assert urgent.newest[0].text == f"text of after-{fresh}"
+    assert not any("calm" in post.text for post in urgent.newest)
+    assert urgent.trouble == ""
+    following.cancel()
+    await asyncio.wait([following])
