@@ -69,7 +69,7 @@ class Handlers:
         yield web.get("/door.css", self.style)
 
     def close(self) -> None:
-        """Let no request begin any more, and hurry those that are under way."""
+        """Hurry the requests that are under way; the server lets no more begin."""
         self._closing = True
         now = asyncio.get_running_loop().time()
         for wait, at_end_s in self._waits.items():
@@ -89,8 +89,6 @@ class Handlers:
 
     async def posts(self, request: web.Request) -> web.Response:
         """Take one post or several, or say why not. Raises Problem."""
-        if self._closing:
-            raise Problem(503, "The door is closing.", headers={"Retry-After": AWAY_S}, closes=True)
         body = await self._body(request)
         posts = read_posts(body, request.content_type, self._settings.max_posts)
         await self._publish([post.model_copy(update={"received_at": None}) for post in posts])

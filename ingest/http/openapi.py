@@ -146,7 +146,10 @@ def _responses() -> Iterator[tuple[str, Json]]:
     yield "415", _refusal("It is neither JSON nor JSON Lines, or compressed.", "Accept-Post", "What is taken.")
     yield "421", _refusal("The host in the request is none of this machine.")
     yield "429", _refusal("Too much is not yet acknowledged by Kafka. Nothing was taken.", "Retry-After", "In seconds.")
-    late = "Kafka does not acknowledge, or the door is closing. What was sent may have been written: send it again."
+    late = (
+        "Kafka does not acknowledge. Where the detail doesn't say that nothing was taken, what was sent may have been "
+    )
+    late += "written. Send it again."
     yield "503", _refusal(late, "Retry-After", "In seconds.")
 
 

@@ -8,10 +8,11 @@ from hashlib import sha256
 from typing import Any
 
 import pytest
+from kafka.future import Future
 from kafka.partitioner import murmur2
 
 from ingest import publish
-from ingest.publish import PostPublisher, PublishFailed
+from ingest.publish import PostPublisher, PostTooLarge, PublishFailed
 from ingest.source import Extent, Found, Refused
 from plaint.broker.process import free_port
 from plaint.kafka.settings import KafkaSettings
@@ -118,6 +119,47 @@ def test_no_more_than_a_bounded_number_waits(publisher: PostPublisher, monkeypat
     assert most <= 50
     publisher.drain()
     assert not publisher._waiting
+
+
+def test_an_offer_has_ended_once_the_last_of_it_is_acknowledged(
+    publisher: PostPublisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    futures = [Future() for _ in range(3)]
+    handed = iter(futures)
+    monkeypatch.setattr(publisher, "_hand_over", lambda *_: next(handed))
+    ended: list[Exception | None] = []
+    publisher.offer([Post(id=str(number), text="Hello") for number in range(3)], "test", ended.append)
+    for future in (futures[2], futures[0]):
+        future.success(None)
+        assert ended == []
+    assert publisher.offers_wait_s() > 0
+    futures[1].success(None)
+    assert ended == [None]
+    assert publisher.offers_wait_s() == 0
+
+
+def test_an_offer_of_which_one_record_is_refused_has_failed_and_so_has_the_publisher(
+    publisher: PostPublisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    futures = [Future() for _ in range(2)]
+    handed = iter(futures)
+    monkeypatch.setattr(publisher, "_hand_over", lambda *_: next(handed))
+    ended: list[Exception | None] = []
+    publisher.offer([Post(id=str(number), text="Hello") for number in range(2)], "test", ended.append)
+    futures[0].failure(error := ValueError("never"))
+    futures[1].success(None)
+    assert ended == [error]
+    for use in (publisher.settle, publisher.offers_wait_s, publisher.drain):
+        with pytest.raises(PublishFailed, match="refused a record for good"):
+            use()
+
+
+def test_of_an_offer_with_a_post_that_is_too_large_nothing_is_sent(publisher: PostPublisher) -> None:
+    posts_ = [Post(id="1", text="Hello"), Post(id="2", text="x" * MAX_RECORD_BYTES)]
+    with pytest.raises(PostTooLarge) as error:
+        publisher.offer(posts_, "test", lambda _: None)
+    assert error.value.index == 1
+    assert (publisher.offered, publisher.unacknowledged) == (0, 0)
 
 
 @pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
