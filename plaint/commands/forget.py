@@ -113,7 +113,9 @@ def _told(done: Forgotten) -> list[str]:
     deleted = f"{count(len(done.held.posts), 'delete')} published; the stages withdraw the tickets as they come to it"
     lines = [deleted if done.published else "dry run: nothing was published"]
     lines += ["", "stays in Kafka:" if done.remains else "nothing stays in Kafka"]
+    alike: dict[str, list[str]] = {}
     for one in done.remains:
         most = "" if one.at_most_s is None else f"; gone after {ago(one.at_most_s)} at most"
-        lines.append(f"  {one.topic}: {count(one.records, 'record')} {one.until}{most}")
+        alike.setdefault(f"{one.until}{most}", []).append(f"{one.topic} {one.records:,}")
+    lines += [f"  {', '.join(where)}: {until}" for until, where in alike.items()]
     return [*lines, "", "not plaint's to erase:", *(f"  {line}" for line in OUTSIDE)]

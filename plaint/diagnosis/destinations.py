@@ -18,6 +18,7 @@ from plaint.diagnosis.brokers import expiring
 from plaint.diagnosis.check import Check, checked
 from plaint.diagnosis.finding import Finding, fail, warn
 from plaint.diagnosis.sockets import Unreached, addresses, connected, secured
+from plaint.inbox.message import TEST_TYPE
 from plaint.kafka.settings import KafkaSettings
 from plaint.preflight import check_destination
 from route.destinations.settings import DestinationSettings, is_own_address
@@ -25,7 +26,6 @@ from route.destinations.signing import signatures
 
 ANSWER_S = 6.0
 MAX_BYTES = 4096
-TEST_TYPE = "plaint.test"
 MENDS = {
     "dns": "correct the host in destinations.{name}.url, or mend this machine's DNS",
     "tcp": "look whether the receiver runs, at the port in destinations.{name}.url and at the firewall between",

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 from aiokafka.errors import KafkaError as ReadFailed
 from kafka.errors import KafkaError
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, computed_field
 
 from plaint.diagnosis.finding import Finding, fail
 from plaint.diagnosis.processes import Address, stopped_workers
@@ -76,11 +76,12 @@ class StageStatus(BaseModel):
     dead: tuple[DeadTally, ...] = ()
     versions: tuple[str, ...] = ()
 
+    @computed_field  # type: ignore[prop-decorator]
     @property
     def alive(self) -> bool | None:
-        """Whether somebody does its work."""
-        if self.done:
-            return True
+        """Whether somebody does its work, or it is done; None where that is not known."""
+        if self.done or self.stopped:
+            return self.done
         return None if self.processes is None else self.processes > 0
 
 

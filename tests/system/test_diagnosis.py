@@ -1,6 +1,7 @@
 """What goes wrong in a running plaint is named by ``status`` or ``doctor``, with what mends it; seen from outside, on a Kafka
 that grants each stage what ``plaint topics --print`` prints and no more."""
 
+import json
 import signal
 from collections.abc import Iterator
 from typing import Any
@@ -46,7 +47,9 @@ def named(found: dict[str, Any], place: str) -> str:
 
 
 def test_stages_run_with_the_printed_rights_alone_and_all_is_well(ward: Ward) -> None:
-    found = eventually(lambda: (seen := ward.status()) and not seen["findings"] and seen)
+    eventually(ward.is_ready)
+    found = ward.status()
+    assert found["findings"] == []
     assert {stage["name"]: (stage["processes"], stage["lag"]) for stage in found["stages"]} == {
         "classify": (1, 0),
         "route": (1, 0),
@@ -57,10 +60,20 @@ def test_stages_run_with_the_printed_rights_alone_and_all_is_well(ward: Ward) ->
     assert "User:plaint-classify lacks Write and Describe" in lacks
 
 
+def test_a_post_that_is_forgotten_is_withdrawn_and_what_stays_is_told(ward: Ward) -> None:
+    done = ward.run("forget", "first:1", "--yes", "--json", role="tools-act")
+    assert done.returncode == 0, done.stderr.decode()
+    told = json.loads(done.stdout)
+    assert [post["id"] for post in told["held"]["posts"]] == ["first:1"]
+    aged = {one["topic"]: one["at_most_s"] for one in told["remains"]}
+    assert aged["plaint.tickets.helpdesk"] == (14 + 1) * 86_400
+    eventually(lambda: any(receipt["op"] == "withdraw" for receipt in ward.receiver.receipts()))
+
+
 def test_a_stopped_worker_is_named(ward: Ward) -> None:
     worker = ward.stages["classify"]
     worker.signal(signal.SIGSTOP, "stopped")
-    ward.feed("stopped:1")
+    ward.write("stopped:1")
     said = named(ward.status(), "classify")
     assert f"process {worker.pid} is stopped by a signal" in said
     assert f"`kill -CONT {worker.pid}`" in said
@@ -90,8 +103,9 @@ def test_a_revoked_right_is_named_with_the_command_that_grants_it(ward: Ward) ->
 
 def test_a_wrong_secret_is_named(ward: Ward) -> None:
     ward.secret.write_text(OTHER_SECRET)
-    ward.feed("secret:1", "secret:2", "secret:3")
-    said = eventually(lambda: _says(ward, "deliver-helpdesk", "401"))
+    ward.write("secret:1", "secret:2", "secret:3")
+    eventually(lambda: ward.failures() > 2)
+    said = eventually(lambda: _says(ward, "deliver-helpdesk", "401"), pause_s=1)
     assert "the secret is not the one that it knows" in said
     sent = ward.doctor("destinations", "--send-test")["destination helpdesk"]
     assert "answered 401" in named(sent, "destinations.helpdesk")
@@ -99,8 +113,10 @@ def test_a_wrong_secret_is_named(ward: Ward) -> None:
 
 def test_a_destination_that_is_gone_for_good_is_named(ward: Ward) -> None:
     ward.receiver.fail({"do": "answer", "status": 410})
-    ward.feed("gone:1")
-    said = eventually(lambda: _says(ward, "deliver-helpdesk", "410"))
+    before = ward.failures()
+    ward.write("gone:1")
+    eventually(lambda: ward.failures() > before)
+    said = eventually(lambda: _says(ward, "deliver-helpdesk", "410"), pause_s=1)
     assert "set destinations.helpdesk.url" in said
 
 

@@ -5,10 +5,13 @@ Topics and rights are made beforehand by Kafka's own tools out of that script. I
 
 import json
 import time
+import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from kafka import KafkaProducer
 
 from tests.support.command import plaint
 from tests.support.kafka_process import KafkaProcess, free_ports
@@ -18,6 +21,7 @@ from tests.system.stack import SECRET, TINY_MODELS, Plaint
 
 ROLES = ("ingest", "classify", "route", "deliver-helpdesk", "tools-look", "tools-act")
 PASSWORD = "s3same"
+TEXT = "My router is dead for the third time, nobody answers!"
 STAGES: Mapping[str, list[str]] = {
     "classify": ["run", "classify"],
     "route": ["run", "route"],
@@ -112,17 +116,38 @@ class Ward:
         """A command of plaint's to its end, as this role's user."""
         return plaint(*arguments, cwd=self.folder, settings=self.settings(role) | dict(more or {}))
 
+    def write(self, *ids: str) -> None:
+        """Put complaints with these ids into Kafka, as a producer of somebody's own."""
+        producer = KafkaProducer(bootstrap_servers=self.node.bootstrap)
+        for id_ in ids:
+            producer.send("plaint.posts", key=id_.encode(), value=json.dumps({"id": id_, "text": TEXT}).encode())
+        producer.flush()
+        producer.close()
+
     def feed(self, *ids: str) -> None:
-        """Publish complaints with these ids."""
+        """Publish complaints with these ids by ``plaint run ingest``."""
         posts = self.folder / f"{ids[0].replace(':', '-')}.jsonl"
-        text = "My router is dead for the third time, nobody answers!"
-        posts.write_text("".join(json.dumps({"id": id_, "text": text}) + "\n" for id_ in ids))
+        posts.write_text("".join(json.dumps({"id": id_, "text": TEXT}) + "\n" for id_ in ids))
         done = self.run("run", "ingest", "--source", f"file:{posts}", role="ingest")
         assert done.returncode == 0, done.stderr.decode()
 
     def tickets(self) -> int:
-        """How many tickets the receiver has."""
-        return len(self.receiver.receipts())
+        """How many tickets the receiver was given."""
+        return sum(receipt["op"] == "create" for receipt in self.receiver.receipts())
+
+    def is_ready(self) -> bool:
+        """Whether every stage says so."""
+        try:
+            for port in self.monitoring.values():
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5).close()
+        except OSError:
+            return False
+        return True
+
+    def failures(self) -> int:
+        """How many requests the receiver refused or was told to fail."""
+        stats = self.receiver.stats()
+        return sum(stats["refused"].values()) + sum(stats["failed"].values())
 
     def status(self, *, ask: bool = True) -> dict[str, Any]:
         """What ``plaint status`` finds."""
