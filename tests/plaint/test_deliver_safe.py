@@ -1,6 +1,7 @@
 """Delivery made safe, on real brokers: limits that workers share, destinations that are off, secrets that change."""
 
 import asyncio
+import signal
 import time
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from tests.plaint.delivering import (
     SECRET,
     Receiver,
     delivering,
+    destination,
     histories,
     kafka_settings,
     make_topics,
@@ -27,6 +29,7 @@ from tests.plaint.delivering import (
     ticket,
     until,
 )
+from tests.support.deliver_process import DeliverProcess
 
 OTHER_SECRET = "whsec_" + "B" * 32
 
@@ -246,3 +249,24 @@ async def test_what_was_sent_before_a_restart_counts_for_the_minute_and_the_hour
         record for record in await read_topic(kafka, topics.deliveries(name), 8) if record.key == OWNER_KEY.encode()
     ]
     assert len(owners) == 2 * PARTITIONS
+
+
+@pytest.mark.kafka
+async def test_sighup_reads_the_secret_again_and_ends_nothing(kafka: str, name: str, tmp_path: Path) -> None:
+    await make_topics(kafka, name)
+    file = tmp_path / "secret"
+    file.write_text(SECRET)
+    brokers = {"brokers": [kafka], "session_timeout_s": 6, "heartbeat_s": 1, "rebalance_timeout_s": 20}
+    async with receiving() as receiver:
+        settings = destination(receiver.url, secret=None, secret_file=str(file))
+        worker = DeliverProcess(tmp_path / "log", name, brokers, settings)
+        try:
+            await send(kafka, ticket(1, name))
+            await until(lambda: len(receiver.taken) == 1)
+            file.write_text(f"{OTHER_SECRET}\n{SECRET}")
+            worker.process.send_signal(signal.SIGHUP)
+            await until(lambda: "each request is signed with 2" in worker.log.read_text())
+            await send(kafka, ticket(2, name))
+            await until(lambda: len(receiver.taken) == 2)
+        finally:
+            assert await asyncio.to_thread(worker.end) == 0
