@@ -129,6 +129,8 @@ def _resolved(schema: Json, defs: Json) -> Json:
 def _takes(field: Json, defs: Json) -> str:
     """What a setting takes, in a few words."""
     options = [option for option in field.get("anyOf", [field]) if option.get("type") != "null"]
+    if len(options) > 1:
+        return " or ".join(_takes(option, defs) for option in options)
     field = _resolved(options[0], defs)
     if "enum" in field or "const" in field:
         return ", ".join(f"`{value}`" for value in field.get("enum", [field.get("const")]))
