@@ -216,7 +216,7 @@ class Sum:
         self.destinations.update(found.destinations)
         self.kinds[found.kind] += 1
         if found.kind == "unrouted":
-            self.unrouted[trial.line.triage.intent or "unknown"] += 1
+            self.unrouted[str(trial.line.triage.intent or "unknown")] += 1
 
     def json(self) -> dict[str, Any]:
         """For scripts."""
