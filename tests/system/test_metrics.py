@@ -221,3 +221,35 @@ def send(up: Up, post_id: str) -> None:
     asked = urllib.request.Request(f"{up.door}/v1/posts", data=body, headers={"Content-Type": "application/json"})
     with urllib.request.urlopen(asked, timeout=30) as answer:
         assert answer.status == 202
+
+
+def test_a_stage_without_a_broker_is_alive_and_says_what_it_waits_for(tmp_path: Path) -> None:
+    port, nobody = free_ports(2)
+    settings = {
+        "PLAINT_KAFKA__BROKERS": json.dumps([f"127.0.0.1:{nobody}"]),
+        "PLAINT_MONITORING__PORT": str(port),
+        "PLAINT_DESTINATIONS": json.dumps(
+            {"helpdesk": {"url": "https://desk.example.com", "secret": "whsec_" + "A" * 32}}
+        ),
+    }
+    process = subprocess.Popen(
+        [PLAINT, "run", "route"], cwd=tmp_path, env=environment(settings), stderr=subprocess.DEVNULL
+    )
+    try:
+        one = Up(tmp_path, process, f"http://127.0.0.1:{port}", "")
+        (tmp_path / "out").touch()
+        (tmp_path / "err").touch()
+        status, said = one.wait(lambda: get(f"{one.monitoring}/readyz"), "its answer")
+        assert status == 503
+        assert said.splitlines() == [
+            "kafka: no broker has answered yet",
+            "topics: were not looked at yet",
+            "routes: are being read",
+            "group: waits for its place in its group",
+        ]
+        assert get(f"{one.monitoring}/healthz") == (200, "alive\n")
+        assert 'plaint_ready{stage="route"} 0.0' in get(f"{one.monitoring}/metrics")[1]
+        assert one.state()["missing"] == said.splitlines()
+    finally:
+        process.kill()
+        process.wait()
