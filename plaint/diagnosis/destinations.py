@@ -1,7 +1,6 @@
 """Whether a destination can be reached and would know our signature. Nothing is sent to its hook unless asked for."""
 
 import http.client
-import ipaddress
 import ssl
 import time
 import uuid
@@ -21,7 +20,8 @@ from plaint.diagnosis.sockets import Unreached, addresses, connected, secured
 from plaint.inbox.message import TEST_TYPE
 from plaint.kafka.settings import KafkaSettings
 from plaint.preflight import check_destination
-from route.destinations.settings import DestinationSettings, is_own_address
+from route.destinations.public import may_ask
+from route.destinations.settings import DestinationSettings
 from route.destinations.signing import signatures
 
 ANSWER_S = 6.0
@@ -82,13 +82,14 @@ def check(
 def _allowed(target: _Target) -> list[str]:
     """Its addresses that a request may go to. Raises Unreached."""
     found = addresses(target.host, target.port)
-    if target.settings.allow_private or is_own_address(target.settings.url):
+    networks = target.settings.private_networks()
+    if networks is None:
         return found
-    public = [one for one in found if ipaddress.ip_address(one.partition("%")[0]).is_global]
-    if not public:
+    passed = [one for one in found if may_ask(one, networks)]
+    if not passed:
         what = f"{target.host} stands for {', '.join(found)}, of a private network: tickets are not sent there"
         raise Unreached("private", what)
-    return public
+    return passed
 
 
 def _reach(target: _Target, dates: list[Date]) -> Iterator[Finding]:

@@ -64,6 +64,12 @@ def parsed(host: str) -> Address | None:
         return None
 
 
+def may_ask(host: str, allowed: Sequence[Network]) -> bool:
+    """Whether a request may go to ``host``, an address: it is public, or lies in a network of ``allowed``."""
+    address = parsed(host)
+    return address is not None and (is_public(address) or any(address in network for network in allowed))
+
+
 class PublicResolver(AbstractResolver):
     """The system's resolver without addresses that are not public, but for those of ``allowed`` networks.
 
@@ -79,15 +85,10 @@ class PublicResolver(AbstractResolver):
     ) -> list[ResolveResult]:
         """The addresses of ``host`` that may be asked. Raises AddressRefused if it has others only, OSError if none."""
         found = await self._resolver.resolve(host, port, family)
-        passed = [one for one in found if self._may_ask(parsed(one["host"]))]
+        passed = [one for one in found if may_ask(one["host"], self._allowed)]
         if found and not passed:
             raise AddressRefused(f"{host} is an address of a private network; allow_private lets it pass")
         return passed
-
-    def _may_ask(self, address: Address | None) -> bool:
-        if address is None:
-            return False
-        return is_public(address) or any(address in network for network in self._allowed)
 
     async def close(self) -> None:
         """Let go of the system's resolver."""
