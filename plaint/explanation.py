@@ -160,11 +160,11 @@ class Letter(Shape):
     reason: str
     stage: str
     place: str
-    key: str
     detail: str
     size: int
     kept: int
     sha256: str
+    key: str = ""
     certain: bool = True
     replays: tuple[Replay, ...] = ()
 

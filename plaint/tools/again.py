@@ -5,12 +5,21 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from plaint.kafka.publisher import OutRecord, Publisher
+from aiokafka.errors import TopicAuthorizationFailedError
+
+from plaint.failures import Unavailable
+from plaint.kafka.publisher import OutRecord, Publisher, PublishFailed
+from plaint.kafka.settings import KafkaSettings
 from plaint.tools.letters import HeldLetter
 from plaint.tools.tickets import TicketRow
 from schemas import topics
 from schemas.deadletter import Replayed
+from schemas.faults import Fault, FaultsFound
 from schemas.ticket import Ticket, ticket_partition
+
+
+class WriteRefused(FaultsFound):
+    """The brokers don't let this user write to a topic."""
 
 
 @dataclass(frozen=True)
@@ -57,11 +66,27 @@ def ticket_again(
     return Plan(name, record, "", letter)
 
 
+def publisher_for(kafka: KafkaSettings) -> Publisher:
+    """A publisher that needs no right but Write: what a lost answer makes it write twice is dropped as repeated."""
+    return Publisher(kafka.model_copy(update={"idempotent_producer": False}))
+
+
 async def send(publisher: Publisher, plans: Sequence[Plan]) -> list[Done]:
-    """Write the records of ``plans`` and then a mark beside each letter. Raises PublishFailed.
+    """Write the records of ``plans`` and then a mark beside each letter. Raises WriteRefused, or Unavailable.
 
     One that was written and not marked, since the broker went away in between, is dropped as repeated if it goes again.
     """
+    try:
+        return await _sent(publisher, plans)
+    except PublishFailed as error:
+        if not isinstance(error.__cause__, TopicAuthorizationFailedError):
+            raise Unavailable(f"not all was sent: {error}; say it again, nothing is sent twice") from error
+        topic = str(error).partition("[")[0]
+        fault = Fault("kafka.sasl_username", f"may not write to {topic}", f"grant it Write on {topic}")
+        raise WriteRefused([fault]) from error
+
+
+async def _sent(publisher: Publisher, plans: Sequence[Plan]) -> list[Done]:
     places = await _written(publisher, [plan for plan in plans if plan.record is not None])
     now = datetime.now(UTC)
     marks = [

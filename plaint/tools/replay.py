@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 from hashlib import sha256
 
 from ingest.decode import post_from_json
-from plaint.kafka.publisher import OutRecord, Publisher
+from plaint.kafka.publisher import OutRecord
 from plaint.kafka.reading import Progress, TopicReader, Where, partition_of
 from plaint.kafka.settings import KafkaSettings
-from plaint.tools.again import Done, Plan, send, ticket_again
+from plaint.tools.again import Done, Plan, publisher_for, send, ticket_again
 from plaint.tools.letters import HeldLetter, LetterBook
 from plaint.tools.tickets import TicketBook, TicketRow
 from route.delivery.entry import is_key
@@ -190,11 +190,11 @@ async def stand_of(
 async def replay(
     kafka: KafkaSettings, reader: TopicReader, letters: Sequence[HeldLetter], stand: Stand, dry_run: bool
 ) -> AsyncGenerator[Done, None]:
-    """Send these letters again, a few at a time; what was done with each. Raises as TopicReader does, and PublishFailed.
+    """Send these letters again, a few at a time; what was done with each. Raises as TopicReader and ``send`` do.
 
     Their bytes are read now: there may be more of them than memory.
     """
-    publisher = Publisher(kafka)
+    publisher = publisher_for(kafka)
     if not dry_run:
         await publisher.start()
     try:

@@ -3,10 +3,9 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from plaint.kafka.publisher import Publisher
 from plaint.kafka.reading import Progress, Stored, TopicReader
 from plaint.kafka.settings import KafkaSettings
-from plaint.tools.again import Done, Plan, send, ticket_again
+from plaint.tools.again import Done, Plan, publisher_for, send, ticket_again
 from plaint.tools.letters import LetterBook, read_letters
 from plaint.tools.lives import logged_ticket, ticket_in
 from plaint.tools.tickets import TicketBook, TicketRow
@@ -81,8 +80,8 @@ def _plan(key: str, name: str, row: TicketRow | None, bodies: _Bodies, counts: M
 
 
 async def retry(kafka: KafkaSettings, plans: Sequence[Plan]) -> list[Done]:
-    """Do what is planned. Raises PublishFailed, or KafkaConnectionError if no broker answers."""
-    publisher = Publisher(kafka)
+    """Do what is planned. Raises as ``send`` does, or KafkaConnectionError if no broker answers."""
+    publisher = publisher_for(kafka)
     await publisher.start()
     try:
         return await send(publisher, plans)

@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterable
 from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import click
 import pytest
@@ -73,7 +74,7 @@ def test_a_record_that_cannot_be_read_is_a_line_too() -> None:
 def hostile_records() -> Iterable[OutRecord]:
     for name, text in TEXTS.items():
         said = hostile_post("1", name)
-        rest = {key: value for key, value in said.items() if key != "id"}
+        rest: dict[str, Any] = {key: value for key, value in said.items() if key != "id"}
         yield post(said["id"], 0, **rest)
         yield triage(said["id"], 0, post=rest)
         one = ticket_of(said["id"], "helpdesk", rule=text, team=text, network=text, author={"handle": text[:500]})
@@ -128,7 +129,7 @@ async def test_a_tail_shows_what_is_there_since_a_time_and_then_what_comes(broke
         while len(found) < count:
             found.append(await anext(lines))
 
-    texts = {"text": f"{fresh} burns"}
+    texts: dict[str, Any] = {"text": f"{fresh} burns"}
     async with aclosing(lines), asyncio.timeout(30):
         reading = asyncio.create_task(read(2))
         await asyncio.sleep(0.1)
