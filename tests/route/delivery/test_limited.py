@@ -47,13 +47,15 @@ async def test_the_order_is_priority_then_time() -> None:
 
 
 async def test_an_urgent_ticket_behind_a_backlog_goes_at_once() -> None:
-    stage = Stage(per_minute=60)
+    stage = Stage(per_minute=60, bodies=20)
     await stage.take(*many(500, priority="low"))
     await stage.clock.advance(100)
+    reads = stage.log.reads
     await stage.take(ticket("help", priority="urgent"))
     await stage.clock.advance(0.1)
     assert went(stage)[-1] == "help"
     assert times(stage)[-1] == 100
+    assert stage.log.reads == reads  # its body need not be fetched
 
 
 async def test_what_is_kept_for_urgent_tickets_goes_to_no_other() -> None:
