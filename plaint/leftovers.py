@@ -132,9 +132,9 @@ def judge(found: Iterable[Leftover], settings: Settings) -> tuple[list[Fault], l
     ]
     notes = []
     for one in found:
-        tickets = f"{one.open:,} ticket{'s' * (one.open != 1)}"
+        tickets = "1 ticket of it is" if one.open == 1 else f"{one.open:,} tickets of it are"
         if one.open and one.destination not in abandoned:
-            what = f"is not in the settings, but {tickets} of it are not delivered"
+            what = f"is not in the settings, but {tickets} not delivered"
             mend = (
                 "put it back and take it out of the routes only, until they are; or give them up by adding it to "
                 "route.abandoned"
@@ -142,7 +142,7 @@ def judge(found: Iterable[Leftover], settings: Settings) -> tuple[list[Fault], l
             faults.append(Fault(f"destinations.{one.destination}", what, mend))
         elif one.open:
             notes.append(
-                Fault(f"destinations.{one.destination}", f"{tickets} of it are given up", "nothing is to be done")
+                Fault(f"destinations.{one.destination}", f"{tickets} given up", "nothing is to be done")
             )
         else:
             mend = f"delete {topics.tickets(one.destination)} and {topics.deliveries(one.destination)} if it won't come back"

@@ -86,7 +86,7 @@ def test_only_topics_of_destinations_count() -> None:
     ("open_", "abandoned", "faults", "notes"),
     [
         (2, [], ["is not in the settings, but 2 tickets of it are not delivered"], []),
-        (1, [], ["is not in the settings, but 1 ticket of it are not delivered"], []),
+        (1, [], ["is not in the settings, but 1 ticket of it is not delivered"], []),
         (2, ["old"], [], ["2 tickets of it are given up"]),
         (0, [], [], ["is not in the settings, all of it is delivered"]),
         (0, ["desk"], ['"desk" is a destination'], ["is not in the settings, all of it is delivered"]),

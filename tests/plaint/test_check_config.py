@@ -1,0 +1,128 @@
+"""``plaint check-config``: faults and notes of the routes, and what removed destinations left at the brokers."""
+
+import asyncio
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from plaint.cli import cli
+from plaint.failures import Unavailable
+from plaint.kafka.publisher import OutRecord, Publisher
+from plaint.kafka.settings import KafkaSettings
+from plaint.kafka.topics import ensure_topics
+from schemas import topics
+from schemas.delivery import Delivery
+from schemas.ticket import Ticket, ticket_key
+from tests.support.kafka_process import free_ports
+
+HOOK = {"url": "https://desk.example.com/", "secret": "whsec_" + "A" * 32}
+ROUTES = """\
+rules:
+  - {name: complaints, why: A complaint., match: {intent: complaint}, destinations: [desk]}
+  - {name: rest, why: The rest., destinations: []}
+"""
+EXPIRED = "silences:\n  - {match: {intent: praise}, until: 2020-01-01, by: mara, why: Known.}\n"
+Check = Callable[..., Result]
+
+
+@pytest.fixture
+def check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Check:
+    """Runs it on these routes, with a desk and these settings."""
+    monkeypatch.chdir(tmp_path)
+
+    def go(routes: str = ROUTES, *options: str, **settings: object) -> Result:
+        Path("routes.yaml").write_text(routes)
+        written = {"destinations": {"desk": HOOK}, **settings}
+        written["route"] = {"routes": "routes.yaml", **written.get("route", {})}  # type: ignore[dict-item]
+        Path("plaint.yaml").write_text(json.dumps(written))
+        return CliRunner().invoke(cli, ["check-config", *options])
+
+    return go
+
+
+def test_sound_routes_can_be_used(check: Check) -> None:
+    found = check()
+    assert (found.exit_code, found.stdout, found.stderr) == (0, "settings and routes can be used\n", "")
+
+
+def test_what_is_stale_is_noted_and_a_fault_only_if_one_is_strict(check: Check) -> None:
+    notes = [
+        'note: routes.yaml:5, silence by "mara": expired at 2020-01-01 00:00 UTC; take it out, or set a later until',
+        "note: destinations.annex: no rule in routes.yaml sends anything there; "
+        "name it in a rule, or remove it once its tickets are delivered",
+    ]
+    both = {"desk": HOOK, "annex": HOOK}
+    found = check(ROUTES + EXPIRED, destinations=both)
+    assert found.exit_code == 0
+    assert found.stderr.splitlines() == notes
+    found = check(ROUTES + EXPIRED, "--strict", destinations=both)
+    assert found.exit_code == 1
+    assert found.stderr.splitlines() == [*notes, "2 faults"]
+
+
+def test_a_rule_that_never_matches_and_a_destination_that_does_not_exist_are_faults(check: Check) -> None:
+    never = "  - {name: never, why: w, match: {intent: complaint, urgent: true}, destinations: [desc]}\n  - {name: rest"
+    found = check(ROUTES.replace("  - {name: rest", never))
+    assert found.exit_code == 1
+    assert found.stderr.splitlines() == [
+        'routes.yaml:3, rule "never", destinations.0: undefined destination "desc" used in rule "never"; '
+        'did you mean "desk"?',
+        'routes.yaml:3, rule "never": never matches: rule "complaints" takes all of its posts first; '
+        "put it before that rule, or narrow that one",
+        "2 faults",
+    ]
+
+
+async def leave_open(kafka: KafkaSettings, destination: str) -> None:
+    """A ticket there that nobody delivered, and one that somebody did."""
+    await asyncio.to_thread(ensure_topics, kafka, [destination])
+    publisher = Publisher(kafka)
+    await publisher.start()
+    for post in ("open", "done"):
+        key = ticket_key(post, destination)
+        ticket = Ticket(key=key, op="create", revision=0, destination=destination, post_id=post, text="hello")
+        out = [OutRecord(topics.tickets(destination), 0, key.encode(), ticket.to_bytes())]
+        if post == "done":
+            step = Delivery(state="done", at=datetime.now(UTC))
+            out.append(OutRecord(topics.deliveries(destination), 0, key.encode(), step.to_bytes()))
+        await publisher.publish(out)
+    await publisher.stop()
+
+
+def test_a_removed_destination_with_open_tickets_is_refused_unless_it_is_said_twice(
+    check: Check, new_tansu: str
+) -> None:
+    asyncio.run(leave_open(KafkaSettings(brokers=(new_tansu,), idempotent_producer=False), "old-desk"))
+    kafka = {"brokers": [new_tansu], "idempotent_producer": False}
+    for options in ((), ("--broker",)):
+        found = check(ROUTES, *options, kafka=kafka)
+        assert found.exit_code == 2
+        assert found.stderr.splitlines() == [
+            "destinations.old-desk: is not in the settings, but 1 ticket of it is not delivered; put it back and take it "
+            "out of the routes only, until they are; or give them up by adding it to route.abandoned",
+            "1 fault",
+        ]
+    found = check(ROUTES, kafka=kafka, route={"abandoned": ["old-desk"]})
+    assert found.exit_code == 0
+    assert found.stderr == "note: destinations.old-desk: 1 ticket of it is given up; nothing is to be done\n"
+    found = check(ROUTES, "--no-broker", kafka=kafka)
+    assert (found.exit_code, found.stderr) == (0, "")
+
+
+def test_brokers_that_are_away_are_noted_and_refused_only_if_they_are_wanted(check: Check) -> None:
+    kafka = {"brokers": [f"127.0.0.1:{free_ports(1)[0]}"]}
+    found = check(ROUTES, kafka=kafka)
+    assert found.exit_code == 0
+    assert found.stderr.startswith("note: kafka.brokers: can't be asked for tickets of removed destinations: no broker")
+    assert isinstance(check(ROUTES, "--broker", kafka=kafka).exception, Unavailable)
+    assert isinstance(check(ROUTES, "--broker").exception, Unavailable)
+
+
+def test_a_destination_that_is_given_up_and_still_there_is_a_fault(check: Check) -> None:
+    found = check(ROUTES, route={"abandoned": ["desk"]})
+    assert found.exit_code == 2
+    assert found.stderr.startswith('route.abandoned: "desk" is a destination; take it out here, or there')
