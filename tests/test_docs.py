@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -122,6 +123,21 @@ def test_every_command_parses(line: str) -> None:
 @pytest.mark.parametrize("line", EXAMPLES)
 def test_every_example_in_the_help_parses(line: str) -> None:
     parsed(shlex.split(line))
+
+
+ADVISED = sorted(
+    {
+        re.sub(r"\{.*?\}", "x", line)
+        for file in (REPOSITORY / "plaint" / "diagnosis").glob("*.py")
+        for line in re.findall(r"`plaint ([a-z-]+ [^`\n]+)`", file.read_text())
+    }
+)
+
+
+@pytest.mark.parametrize("line", ADVISED)
+def test_what_status_and_doctor_advise_can_be_typed(line: str) -> None:
+    with suppress(click.MissingParameter):
+        parsed(shlex.split(line))
 
 
 def test_a_command_that_is_none_is_noticed() -> None:

@@ -10,7 +10,7 @@ _BY_STATUS = {
     403: "the receiver knows the caller and forbids the call: look at its rules for this address and secret",
     404: "there is no such address: compare destinations.{name}.url with what the receiver gives out",
     410: "its owner took this address away for good: ask for the new one, set destinations.{name}.url and restart its deliver "
-    "workers, then `plaint dead replay --reason refused` sends what was refused",
+    "workers, then `plaint dead replay --reason refused --force` sends what was refused",
     413: "it takes smaller bodies only: let it take 20 kB",
     429: "it wants fewer requests: set destinations.{name}.concurrency or max_per_minute to what it allows",
 }

@@ -16,9 +16,11 @@ ERROR_IS_OLD = timedelta(minutes=10)
 WAITING = {"classify": "post", "route": "labelled post"}
 DEAD_MENDS = {
     "refused": "",
-    "retries_exhausted": "mend what its answer names, then `plaint dead replay --reason retries_exhausted`",
-    "unknown_outcome": "look at the destination whether it has them; `plaint dead replay --reason unknown_outcome` sends again",
-    "stage_error": "it is a fault of plaint's: its log has the traceback; after an upgrade `plaint dead replay`",
+    "retries_exhausted": "mend what its answer names, then `plaint dead replay --reason retries_exhausted --force`",
+    "unknown_outcome": "look at the destination whether it has them; "
+    "`plaint dead replay --reason unknown_outcome --force` sends again",
+    "stage_error": "it is a fault of plaint's: its log has the traceback; after an upgrade "
+    "`plaint dead replay --reason stage_error`",
 }
 READ_DEAD = "`plaint dead show` has the record and what is wrong with it; whoever writes it has to mend it"
 
