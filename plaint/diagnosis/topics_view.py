@@ -3,12 +3,14 @@
 import asyncio
 from collections import Counter
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import datetime
 
 import orjson
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from plaint.kafka.reading import Start, TopicReader
+from plaint.tools.letters import LetterBook, read_letters
 from route.delivery.entry import OWNER, is_key, read_entry
 from route.delivery.fold import Fold
 from schemas import topics
@@ -81,23 +83,22 @@ def _received(body: bytes | None) -> float | None:
 async def dead_letters(
     reader: TopicReader, since: datetime, stages: Iterable[str], limit_s: float
 ) -> dict[str, list[DeadTally]]:
-    """Dead letters written since then by stage, ``deliver-helpdesk`` for a destination's; what fits into ``limit_s``."""
+    """Dead letters written since then by stage, ``deliver-helpdesk`` for a destination's; what fits into ``limit_s``.
+
+    Those that were sent again count no more.
+    """
+    book = LetterBook(lambda letter, record: True)
+    with suppress(TimeoutError):
+        async with asyncio.timeout(limit_s):
+            await read_letters(reader, book, Start(since=since))
     counts: Counter[tuple[str, str]] = Counter()
     newest: dict[tuple[str, str], str] = {}
     known = set(stages)
-    where = await reader.partitions([topics.DEAD_LETTERS])
-    try:
-        async with asyncio.timeout(limit_s):
-            async for record in reader.scan(where, Start(since=since)):
-                try:
-                    letter = DeadLetter.from_kafka(record.key, record.value, record.headers)
-                except ValidationError:
-                    continue
-                key = _stage(letter, known), letter.reason.value
-                counts[key] += 1
-                newest[key] = letter.detail
-    except TimeoutError:
-        pass
+    for held in book.letters.values():
+        if not held.replays:
+            key = _stage(held.letter, known), held.letter.reason.value
+            counts[key] += 1
+            newest[key] = held.letter.detail
     found: dict[str, list[DeadTally]] = {}
     for (stage, reason), count in counts.most_common():
         found.setdefault(stage, []).append(DeadTally(reason=reason, count=count, newest=newest[stage, reason]))

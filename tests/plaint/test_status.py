@@ -18,7 +18,7 @@ from plaint.kafka.settings import KafkaSettings
 from plaint.kafka.topics import ensure_topics
 from route.delivery.entry import final_record, open_record
 from schemas import topics
-from schemas.deadletter import DeadLetter
+from schemas.deadletter import DeadLetter, Replayed
 from schemas.reasons import DeadReason
 from schemas.ticket import Ticket, ticket_key
 
@@ -128,6 +128,21 @@ async def test_open_tickets_and_late_dead_letters_are_counted_and_nobody_is_ther
     mine = [finding.what for finding in found.findings if finding.place == one.name]
     assert any("no process does its work" in what for what in mine)
     assert any("410 gone" in what for what in mine)
+
+
+async def test_a_dead_letter_that_was_sent_again_counts_no_more(tansu: str, fresh: str) -> None:
+    kafka = settings(tansu)
+    ensure_topics(kafka, [fresh])
+    place = f"{topics.deliveries(fresh)}[0]@3"
+    letters = [DeadLetter.of(DeadReason.REFUSED, "deliver", place, "410 gone", b"{}", b"k") for _ in range(2)]
+    written = [OutRecord(topics.DEAD_LETTERS, 1, one.key, one.value, one.headers()) for one in letters]
+    publisher = Publisher(kafka)
+    await publisher.start()
+    first, _ = await publisher.append(topics.DEAD_LETTERS, 1, written)
+    mark = Replayed(letter=f"1@{first}", place="plaint.posts[0]@9", at=datetime.now(UTC))
+    await publisher.append(topics.DEAD_LETTERS, 1, [OutRecord(topics.DEAD_LETTERS, 1, b"k", b"", mark.headers())])
+    await publisher.stop()
+    assert [tally.count for tally in (await seen(kafka, fresh)).dead] == [1]
 
 
 async def test_a_broker_that_is_away_is_a_finding_and_no_failure() -> None:
