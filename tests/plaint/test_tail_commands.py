@@ -67,7 +67,7 @@ def test_wrong_usage_is_told_with_what_is_right(command: Command, arguments: lis
         (["tail", "tickets", "--destination", "helpdes"], 'did you mean "helpdesk"?'),
         (["dead", "show", "9@9"], '"9@9": is no dead letter; plaint dead list shows them'),
         (["dead", "show", "\x1b[2J"], '"\\x1b[2J": is no dead letter'),
-        (["dead", "replay", "9@9", "a.jsonl:1"], '"a.jsonl:1": is no dead letter'),
+        (["dead", "replay", "9@9", "no-such-file.jsonl:1"], '"no-such-file.jsonl:1": is no dead letter'),
         (["tickets", "show", "x:nobody"], '"x:nobody": is no ticket that is known'),
         (["tickets", "retry", "x:nobody", "0" * 32], f'"{"0" * 32}": is no ticket that is known'),
         (["tickets", "list", "--destination", "servic"], 'did you mean "service"?'),
