@@ -118,7 +118,8 @@ def _with_inbox(settings: Settings, folder: Path) -> Plan:
         for name in queues
     }
     # With a journal an inbox that is restarted in this run knows what it took.
-    kept = {"port": port, "secret": inbox.secret, "journal": inbox.journal or folder / "inbox.journal"}
+    shown = inbox.queues if "queues" in inbox.model_fields_set else queues
+    kept = {"port": port, "secret": inbox.secret, "journal": inbox.journal or folder / "inbox.journal", "queues": shown}
     changes = {"inbox": inbox.model_copy(update=kept), "destinations": {**stand_ins, **settings.destinations}}
     return Plan(settings.model_copy(update=changes), folder, address, queues)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import deque
+from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -49,8 +50,9 @@ class UrgentPosts:
                 async with TopicReader(self._kafka) as reader:
                     where = await reader.partitions([TRIAGED])
                     self.trouble = ""
-                    async for record in reader.follow(where, start):
-                        self._add(record)
+                    async with aclosing(reader.follow(where, start)) as records:
+                        async for record in records:
+                            self._add(record)
             except (Unavailable, FaultsFound, KafkaError) as error:
                 self.trouble = str(error)
                 start = Start(since=datetime.now(UTC))

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import time
 from collections import OrderedDict
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
@@ -95,15 +95,18 @@ class KafkaInsight:
                 if str(error) != said:
                     log.warning("what classify says of typed posts can't be read: %s", error)
                 said = str(error)
-                since = datetime.now(UTC) - BACK
                 await asyncio.sleep(RETRY_S)
+            since = datetime.now(UTC) - BACK
 
     async def _follow(self, since: datetime) -> None:
         async with TopicReader(self._kafka) as reader:
             where = await reader.partitions([TRIAGED])
             with suppress(TimeoutError):
-                async with asyncio.timeout(IDLE_S) as limit:
-                    async for record in reader.follow(where, Start(since=since)):
+                async with (
+                    asyncio.timeout(IDLE_S) as limit,
+                    aclosing(reader.follow(where, Start(since=since))) as records,
+                ):
+                    async for record in records:
                         self._note(record)
                         limit.reschedule(asyncio.get_running_loop().time() + self._wanted_until - time.monotonic())
 
