@@ -37,6 +37,10 @@ def tell(error: Exception) -> tuple[int, list[str]]:
         return EXIT_USAGE, [f"plaint: {count} fault{'s' * (count > 1)}", *(f"  {fault}" for fault in error.faults)]
     if isinstance(error, _never_again()):
         return EXIT_USAGE, [f"plaint: {error}"]
+    if isinstance(error, _refused()):
+        return EXIT_USAGE, [
+            f"plaint: Kafka refuses it: {error}; `plaint doctor rights` names the right that is missing"
+        ]
     if isinstance(error, _not_now()):
         return EXIT_UNAVAILABLE, [f"plaint: {error}"]
     log.critical("plaint failed", exc_info=error)
@@ -49,6 +53,16 @@ def _never_again() -> tuple[type[Exception], ...]:
     from plaint.inbox.journal import JournalDamaged
 
     return WeightsError, JournalDamaged
+
+
+def _refused() -> tuple[type[Exception], ...]:
+    from aiokafka import errors
+
+    return (
+        errors.TopicAuthorizationFailedError,
+        errors.GroupAuthorizationFailedError,
+        errors.ClusterAuthorizationFailedError,
+    )
 
 
 def _not_now() -> tuple[type[Exception], ...]:

@@ -117,7 +117,10 @@ def _destination(stage: StageStatus, now: datetime) -> Iterator[Finding]:
 
 
 def _enable(stage: StageStatus) -> str:
-    return f"{mend_of(stage.disabled, stage.destination)}; `plaint destination enable {stage.destination}` sends again"
+    enable = f"`plaint destination enable {stage.destination}` sends again"
+    if status_of(stage.disabled) is None:  # a person turned it off, who said why
+        return f"once that is over {enable}"
+    return f"{mend_of(stage.disabled, stage.destination)}; {enable}"
 
 
 def _open(stage: StageStatus) -> str:

@@ -94,6 +94,8 @@ def test_a_disabled_destination_is_named_with_how_to_enable_it() -> None:
     assert (severity, what) == ("fail", "helpdesk is disabled and gets nothing: it answered 410")
     assert "destinations.helpdesk.url" in mend
     assert "`plaint destination enable helpdesk`" in mend
+    by_hand = only(stage("deliver-helpdesk", disabled="they are moving house"))
+    assert by_hand[2] == "once that is over `plaint destination enable helpdesk` sends again"
 
 
 def test_refused_tickets_are_told_by_the_answer() -> None:

@@ -60,6 +60,13 @@ def test_stages_run_with_the_printed_rights_alone_and_all_is_well(ward: Ward) ->
     assert "User:plaint-classify lacks Write and Describe" in lacks
 
 
+def test_a_tool_without_the_right_to_write_says_so(ward: Ward) -> None:
+    done = ward.run("destination", "disable", "helpdesk", "--why", "a test", role="tools-look")
+    said = done.stderr.decode()
+    assert (done.returncode, "Traceback" in said) == (2, False), said
+    assert "`plaint doctor rights` names the right that is missing" in said
+
+
 def test_a_post_that_is_forgotten_is_withdrawn_and_what_stays_is_told(ward: Ward) -> None:
     done = ward.run("forget", "first:1", "--yes", "--json", role="tools-act")
     assert done.returncode == 0, done.stderr.decode()
