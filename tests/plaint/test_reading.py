@@ -173,3 +173,17 @@ def test_a_key_is_looked_for_where_plaint_puts_it() -> None:
     for number in range(200):
         key = f"at://did:plc:{number}/post/ü".encode()
         assert partition_of(key, 7) == (murmur2(key) & 0x7FFFFFFF) % 7
+
+
+def test_a_partition_whose_end_was_compacted_away_is_read_to_its_end_all_the_same() -> None:
+    """Nothing is left between the last record and the end that the broker tells: answers without a record say so."""
+    reach = reading._Reach(start=0, position=0, end=100)
+    reach.passed(90, answered_ms=1)
+    for answered_ms in (1, 1, 2, 3):
+        reach.passed(90, answered_ms)
+        assert not reach.is_at_end, "an answer counts once, and a few may be slow"
+    reach.passed(95, answered_ms=4)
+    for answered_ms in (5, 6, 7):
+        assert not reach.is_at_end
+        reach.passed(95, answered_ms)
+    assert reach.is_at_end
