@@ -36,7 +36,10 @@ from route.destinations.settings import DestinationSettings
 from route.destinations.signing import signatures, signing_key
 from route.destinations.webhook_body import webhook_body
 from route.rules import check_routes
+from schemas.post import Post
 from schemas.reasons import DeadReason, DropReason
+from schemas.record import RecordDropped, RecordInvalid
+from schemas.triage import Triage
 from tests.support.command import plaint
 from tests.support.pages import PAGES, REPOSITORY, Block, Command, blocks, commands, headings, links
 
@@ -463,6 +466,29 @@ def test_the_runbook_knows_what_status_says() -> None:
         [what] = found
         assert words in what
         assert f"`{words}" in RUNBOOK
+
+
+# -- what versions read of each other: docs/upgrade.md -----------------------------------------------------------------
+
+
+def refusal(kind: type[Post | Triage], fields: dict[str, Any]) -> str:
+    """Why a record of another version gives nothing here; empty if it can be read."""
+    try:
+        kind.from_bytes(json.dumps(fields).encode())
+    except (RecordInvalid, RecordDropped) as error:
+        return error.reason.value
+    return ""
+
+
+def test_a_record_of_another_version_is_read_or_ends_as_the_page_about_upgrades_says() -> None:
+    post: dict[str, Any] = {"id": "1", "text": "My router is dead"}
+    triage = {"post": post, "triaged_at": "2026-05-04T12:00:00Z"}
+    assert refusal(Post, post) == ""
+    assert refusal(Post, post | {"mood": "new here"}) == ""
+    assert refusal(Triage, triage | {"intent": "complaint", "mood": 3}) == ""
+    assert refusal(Post, post | {"v": 2}) == "invalid_record"
+    assert refusal(Triage, triage | {"intent": "threat"}) == "invalid_record"
+    assert refusal(Post, post | {"event": "hide"}) == "unknown_event"
 
 
 # -- numbers on the pages ----------------------------------------------------------------------------------------------

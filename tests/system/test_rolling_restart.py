@@ -2,16 +2,15 @@
 
 import time
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
-from tests.system.kills import STAGES
+from tests.system.kills import STAGES, was_in_flight
 from tests.system.posts import write_posts
-from tests.system.receiver import TAKES_LONG
-from tests.system.stack import DESTINATIONS, TIMEOUT_S, Plaint, Stack
-from tests.system.verdict import settle
-from tests.system.wiretap import Request
+from tests.system.stack import DESTINATIONS, Plaint, Stack
+from tests.system.verdict import repeated, settle
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
 
@@ -19,28 +18,34 @@ POSTS, RATE = 150, 50.0
 """Posts that come, and how many a second, while the two workers of a stage are restarted."""
 GRACE_S = 60
 """What docs/kafka.md tells an orchestrator to wait before it kills."""
+IN_FLIGHT_WAIT_S = 5.0
+TAKES_LONG = {"do": "wait", "seconds": 0.3}
+"""So that a request is under way when its worker is told to end."""
 AGAINST_THE_WAY = (*DESTINATIONS, "route", "classify")
 
 
-def test_a_rolling_restart_amid_a_stream_loses_nothing_and_cuts_no_request_off(stack: Stack, tmp_path: Path) -> None:
+def test_a_rolling_restart_amid_a_stream_loses_nothing_and_repeats_no_request(stack: Stack, tmp_path: Path) -> None:
     assert set(AGAINST_THE_WAY) == set(STAGES)
     stack.receiver.fail(TAKES_LONG)
+    begun = time.time()
     ids: list[str] = []
-    cut_off: list[Request] = []
     for stage in AGAINST_THE_WAY:
         file = tmp_path / f"{stage}.jsonl"
         fresh = write_posts(file, f"rolling-{stage}:", POSTS)
         ingest = stack.feed(file, RATE)
         _until_they_come(stack, fresh)
         for number in range(2):
-            cut_off += _ended(stack, stack.workers[f"{stage}-{number}"])
+            _end(stack, stack.workers[f"{stage}-{number}"])
         assert ingest.wait(60) == 0, ingest.said()
         ids += fresh
     verdict = settle(stack, ids, None, 200)
     assert verdict.faults == {}
     assert verdict.triaged == len(ids)
     assert verdict.tickets == verdict.expected
-    assert cut_off == []
+    ends = stack.incidents("told to end", begun)
+    assert len(ends) == 2 * len(AGAINST_THE_WAY)
+    again = [request for sent in repeated(stack.wiretap.sent(begun)).values() for request, _ in pairwise(sent)]
+    assert [request for request in again if was_in_flight(request, ends)] == []
 
 
 def _until_they_come(stack: Stack, ids: Sequence[str]) -> None:
@@ -50,11 +55,13 @@ def _until_they_come(stack: Stack, ids: Sequence[str]) -> None:
     raise AssertionError(f"nothing of {ids[0]} … came")
 
 
-def _ended(stack: Stack, worker: Plaint) -> list[Request]:
-    """SIGTERM; whoever keeps the workers running starts it again. The requests that it had not finished when it ended."""
+def _end(stack: Stack, worker: Plaint) -> None:
+    """SIGTERM, to one that delivers amid a request if there is one; whoever keeps the workers running starts it again."""
     kills = [one.what for one in worker.incidents].count("killed")
+    until = time.monotonic() + IN_FLIGHT_WAIT_S
+    while worker.name[:-2] in DESTINATIONS and time.monotonic() < until:
+        if any(one.worker == worker.name and one.answered_at is None for one in stack.wiretap.requests[-100:]):
+            break
+        time.sleep(0.002)
     worker.end(GRACE_S)
-    now = time.time()
     assert [one.what for one in worker.incidents].count("killed") == kills, f"{worker.name}: {worker.said()}"
-    own = [request for request in stack.wiretap.sent(now - TIMEOUT_S, now) if request.worker == worker.name]
-    return [request for request in own if (request.answered_at or now) >= now]
