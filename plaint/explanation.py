@@ -120,9 +120,10 @@ TicketState = Literal["none", "asked", "accepted", "sending", "done", "dead"]
 class TicketLife(Shape):
     """The ticket of a post at one destination. ``post_id`` is empty where no record is left that names the post.
 
-    ``state``: ``none``: never asked for, or asked to withdraw what never was; ``asked``: no deliver worker has taken it on; else that of the delivery log.
-    ``webhook_id`` is the id under which its newest revision is sent. ``next_try`` is set while it is open. ``requests``
-    counts those that the log still tells of, ``requests_lost`` those whose records were compacted away.
+    ``state``: ``none``: never asked for, or asked to withdraw what never was; ``asked``: no deliver worker has taken it on;
+    else that of the delivery log. ``webhook_id`` is the id under which its newest revision is sent. ``next_try`` is set
+    while it is open. ``requests`` counts those that the log still tells of, ``requests_lost`` those whose records were
+    compacted away.
     """
 
     destination: str
