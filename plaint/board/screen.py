@@ -97,16 +97,16 @@ class Board:
                     await asyncio.sleep(DRAW_S)
 
     async def tell(self, out: TextIO, every_s: float, once: bool = False) -> None:
-        """Write a line about every so many seconds until cancelled; with ``once`` one as soon as all is known."""
+        """Write a line as soon as all is known, and with ``once`` end; else one about every so many seconds until cancelled."""
         async with self._looking():
+            while not self._away and (self._run is None or self._history.newest is None):  # noqa: ASYNC110 - once, at the start
+                await asyncio.sleep(0.1)
             while True:
-                await asyncio.sleep(0.1 if once else every_s)
-                if once and (self._run is None or self._history.newest is None) and not self._away:
-                    continue
                 out.write(one_row(self.shown(ascii_only=True)) + "\n")
                 out.flush()
                 if once:
                     return
+                await asyncio.sleep(every_s)
 
     def _looking(self) -> AbstractAsyncContextManager[None]:
         return _beside(self._look_at_state(), self._look_at_numbers(), self._urgent.follow())

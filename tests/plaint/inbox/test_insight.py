@@ -33,6 +33,10 @@ async def kafka_insight(broker: str, fresh: str) -> AsyncIterator[KafkaInsight]:
     await made.close()
 
 
+def reading(insight: KafkaInsight) -> "asyncio.Task[None] | None":
+    return insight._reading
+
+
 async def triage(broker: str, post_id: str, **fields: Any) -> None:
     """Have classify say this of a post."""
     whole = {"intent": "complaint", "confidence": 0.9, "triaged_at": datetime.now(UTC), **fields}
@@ -56,7 +60,7 @@ async def test_a_verdict_is_told_of_what_is_typed_while_the_form_is_looked_at(
 ) -> None:
     kafka_insight.expect()
     key = f"{TYPED}{fresh}".encode()
-    await write(broker, [OutRecord(TRIAGED, 0, key, b"no triage"), OutRecord(TRIAGED, 0, key, None)])
+    await write(broker, [OutRecord(TRIAGED, 0, key, b"no triage")])
     await triage(broker, f"other:{fresh}")
     await triage(broker, f"{TYPED}{fresh}-1", intent="other")
     await triage(broker, f"{TYPED}{fresh}-2", urgent=True, urgency=4)
@@ -75,10 +79,11 @@ async def test_nothing_is_read_unless_somebody_looks_and_not_for_long_after(
     kafka_insight: KafkaInsight, broker: str, fresh: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "IDLE_S", 0.5)
-    assert kafka_insight._reading is None
+    assert reading(kafka_insight) is None
     kafka_insight.expect()
-    assert kafka_insight._reading is not None
-    await asyncio.wait_for(kafka_insight._reading, 20)
+    begun = reading(kafka_insight)
+    assert begun is not None
+    await asyncio.wait_for(begun, 20)
     monkeypatch.setattr(module, "IDLE_S", 60)
     await triage(broker, f"{TYPED}{fresh}-3")
     assert kafka_insight.verdict(f"{TYPED}{fresh}-3") is None

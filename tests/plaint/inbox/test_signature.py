@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from plaint.inbox.signature import SignatureInvalid, signing_key, verify
+from plaint.inbox.signature import SignatureInvalid, verify
+from schemas.webhook_secret import signing_key
 from tests.plaint.inbox.peer import OTHER_SECRET, SECRET, Peer, a_ticket, body_of, signed
 
 BODY = body_of(a_ticket())
