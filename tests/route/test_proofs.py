@@ -165,8 +165,8 @@ def test_a_rule_that_is_accused_takes_no_post(
     table = _without_checks(rules)
     for triage in WORLD:
         taken = set(takers(table, triage))
-        inside = {name.split("-")[0] for name in taken}
-        assert not names & (taken | inside), accused
+        around = {name.split("-")[0] for name in taken}
+        assert not names & (taken | around), accused
 
 
 def _without_checks(rules: list[dict[str, Any]]) -> RouteTable:

@@ -102,7 +102,7 @@ def test_a_file_with_a_slip_of_the_hand_is_used_or_refused_with_lines(
 
 
 @given(data=st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_a_file_with_lines_moved_doubled_or_lost_is_used_or_refused_with_lines(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:
@@ -140,7 +140,7 @@ def _paths(data: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 
 
 @given(data=st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_a_file_with_anything_in_any_place_is_used_or_refused_with_lines(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:
