@@ -5,14 +5,15 @@ from collections.abc import Sequence
 from ingest.settings import SourceSettings
 from plaint.kafka.settings import KafkaSettings
 from plaint.settings import Settings
-from plaint.workers.deliver import LOG_WRITE_S
-from plaint.workers.ingest import check_door, check_sources
+from plaint.workers.delivering.lease import LOG_WRITE_S
 from route.destinations.settings import DestinationSettings
 from schemas.faults import Fault
 
 
 def check_setup(settings: Settings, sources: Sequence[SourceSettings]) -> list[Fault]:
     """Every fault of the sources, the door and the destinations."""
+    from plaint.workers.ingest import check_door, check_sources  # costs a Kafka client and a web server
+
     return [
         *check_sources(sources),
         *(check_door(settings.door) if settings.door.open is not False else ()),

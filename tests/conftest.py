@@ -22,7 +22,8 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Bootstrap address of a real Apache Kafka, shared by the whole run."""
     if reason := why_no_kafka():
         pytest.skip(f"NOT TESTED ON APACHE KAFKA: {reason}")
-    from plaint.broker import BrokerSettings, start_broker
+    from plaint.broker.settings import BrokerSettings
+    from plaint.broker.start import start_broker
 
     data_dir = tmp_path_factory.mktemp("kafka")
     with start_broker(BrokerSettings(embedded="kafka", kafka_home=kafka_home(), data_dir=data_dir)) as broker:
@@ -32,7 +33,8 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def tansu() -> Iterator[str]:
     """Bootstrap address of the embedded broker, shared by the whole run."""
-    from plaint.broker import BrokerSettings, start_broker
+    from plaint.broker.settings import BrokerSettings
+    from plaint.broker.start import start_broker
 
     with start_broker(BrokerSettings(embedded="tansu")) as broker:
         yield broker.bootstrap
@@ -48,7 +50,8 @@ def broker(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def new_tansu() -> Iterator[str]:
     """Bootstrap address of an embedded broker of the test's own, empty (0.1 s)."""
-    from plaint.broker import BrokerSettings, start_broker
+    from plaint.broker.settings import BrokerSettings
+    from plaint.broker.start import start_broker
 
     with start_broker(BrokerSettings(embedded="tansu")) as broker:
         yield broker.bootstrap

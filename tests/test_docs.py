@@ -33,13 +33,14 @@ from plaint.settings import load_settings
 from plaint.tools.words import life_words
 from route.destinations.base import Parcel
 from route.destinations.settings import DestinationSettings
-from route.destinations.signing import signatures, signing_key
+from route.destinations.signing import signatures
 from route.destinations.webhook_body import webhook_body
 from route.rules import check_routes
 from schemas.post import Post
 from schemas.reasons import DeadReason, DropReason
 from schemas.record import RecordDropped, RecordInvalid
 from schemas.triage import Triage
+from schemas.webhook_secret import signing_key
 from tests.support.command import plaint
 from tests.support.pages import PAGES, REPOSITORY, Block, Command, blocks, commands, headings, links
 

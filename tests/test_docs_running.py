@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from route.destinations.signing import signing_key
+from schemas.webhook_secret import signing_key
 from tests.support.command import PLAINT, environment
 from tests.support.forked import Done, forked
 from tests.support.kafka_process import free_ports
@@ -25,7 +25,8 @@ from tests.support.pages import PAGES, REPOSITORY, Command, blocks, commands
 pytestmark = pytest.mark.timeout(240)
 
 START_S = 120.0
-COMMAND_S = 60.0
+COMMAND_S = 150.0
+"""The first one waits until all commands are imported."""
 FOLLOWED_S = 2.0
 """For how long a command is run that goes on until it is ended."""
 SECRET = "whsec_" + "ZG9jcyB0ZXN0cyBzaWduIHdpdGggdGhpcyBzZWNyZXQ="
@@ -41,6 +42,8 @@ ELSEWHERE = ("--ask", "rights --stage")
 """What needs machines or rights that aren't here; that they parse is seen to in tests/test_docs.py."""
 OTHERS: dict[str, set[int]] = {
     "forget mastodon": {1},  # nobody of that name is held
+    "plaint status": {0, 1},  # on a busy machine a stage may be behind
+    "plaint --config plaint.yaml status": {0, 1},
 }
 """Exit codes other than 0."""
 

@@ -3,8 +3,6 @@
 The package ``standardwebhooks`` does the cryptography and holds a request's time to 5 minutes around this clock.
 """
 
-import base64
-import binascii
 import hmac
 import uuid
 from collections.abc import Mapping, Sequence
@@ -12,23 +10,11 @@ from datetime import UTC, datetime
 
 from standardwebhooks import Webhook, WebhookVerificationError
 
-PREFIX = "whsec_"
 ID, TIMESTAMP, SIGNATURE = "webhook-id", "webhook-timestamp", "webhook-signature"
 
 
 class Unauthorized(Exception):
     """The sender has not proved who it is; the text says what is wrong and may be shown to it."""
-
-
-def signing_key(secret: str) -> bytes:
-    """The key in ``secret``. Raises ValueError, without the secret in it, unless it is well formed."""
-    try:
-        key = base64.b64decode(secret.removeprefix(PREFIX), validate=True)
-    except (binascii.Error, ValueError):
-        key = b""
-    if not secret.startswith(PREFIX) or not 24 <= len(key) <= 64:
-        raise ValueError(f"must be {PREFIX} followed by base64 of 24 to 64 bytes")
-    return key
 
 
 class Keys:

@@ -7,8 +7,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
-from ingest.http.keys import signing_key
 from schemas.faults import Fault
+from schemas.webhook_secret import signing_key
 
 DEFAULT_PORT = 8320
 MIN_TOKEN_CHARS = 16

@@ -20,7 +20,7 @@ from plaint.diagnosis.sockets import Unreached, addresses, connected, secured
 from plaint.inbox.message import TEST_TYPE
 from plaint.kafka.settings import KafkaSettings
 from plaint.preflight import check_destination
-from route.destinations.public import may_ask
+from route.destinations.addresses import may_ask
 from route.destinations.settings import DestinationSettings
 from route.destinations.signing import signatures
 

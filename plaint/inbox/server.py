@@ -20,11 +20,11 @@ from plaint.inbox.insight import Insight
 from plaint.inbox.journal import Journal
 from plaint.inbox.pages import Pages
 from plaint.inbox.settings import DEFAULT_PORT, InboxSettings
-from plaint.inbox.signature import signing_key
 from plaint.inbox.store import Store
 from plaint.inbox.stories import Stories
 from plaint.inbox.templating import Templates
 from plaint.inbox.trial import Trial, form_token
+from schemas.webhook_secret import signing_key
 
 BACKLOG = 1024
 QUEUE_PATH = "/hooks/{queue:[a-z][a-z0-9-]{0,62}}"

@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
 from plaint.inbox.faults import Faults
-from plaint.inbox.signature import signing_key
+from schemas.webhook_secret import signing_key
 
 DEFAULT_PORT = 8321
 

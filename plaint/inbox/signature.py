@@ -5,31 +5,18 @@ its caller. The tests hold the two against each other.
 """
 
 import base64
-import binascii
 import hmac
 from collections.abc import Mapping
 
 WINDOW_SECONDS = 300
 """How far the sender's clock may be off, and how old a captured request may be, either way."""
 
-PREFIX = "whsec_"
 MAX_SIGNATURES = 16
 """A sender that rotates its keys signs with two; more than this is no sender of ours."""
 
 
 class SignatureInvalid(Exception):
     """The request isn't signed as it should be; the text says what is wrong and may be shown to the sender."""
-
-
-def signing_key(secret: str) -> bytes:
-    """The key in ``secret``. Raises ValueError unless it is ``whsec_`` and base64 of 24 to 64 bytes."""
-    try:
-        key = base64.b64decode(secret.removeprefix(PREFIX), validate=True)
-    except (binascii.Error, ValueError):
-        key = b""
-    if not secret.startswith(PREFIX) or not 24 <= len(key) <= 64:
-        raise ValueError(f"must be {PREFIX} followed by base64 of 24 to 64 bytes")
-    return key
 
 
 def verify(key: bytes, headers: Mapping[str, str], body: bytes, now: float) -> str:

@@ -11,14 +11,12 @@ from plaint.kafka.settings import KafkaSettings
 from plaint.monitoring.delivering import DeliverSight, DeliveryMeter, metered
 from plaint.monitoring.monitor import Monitor
 from plaint.workers.delivering.fatal import fatal
+from plaint.workers.delivering.lease import LOG_WRITE_S
 from plaint.workers.delivering.worker import DeliverWorker
 from route.delivery.clock import SystemClock
-from route.destinations import open_destination
 from route.destinations.base import Destination
+from route.destinations.opening import open_destination
 from route.destinations.settings import DestinationSettings
-
-LOG_WRITE_S = 5.0
-"""What a write of the log may take on a sound broker, so that a request and its outcome fit into a rebalance."""
 
 
 async def deliver(

@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
-from route.destinations.public import Network, is_public, parsed
-from route.destinations.signing import signing_key
+from route.destinations.addresses import Network, is_public, parsed
+from schemas.webhook_secret import signing_key
 
 MAX_SECRET_FILE_BYTES = 64 * 1024
 Share = Annotated[float, Field(ge=0, lt=1)]

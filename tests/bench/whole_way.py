@@ -28,7 +28,7 @@ import urllib.error
 import urllib.request
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import count, islice
 from pathlib import Path
@@ -147,7 +147,7 @@ def _reading_stdin(broker: str) -> Iterator["psutil.Popen"]:
     try:
         yield ingest
     finally:
-        if ingest.returncode is None and ingest.is_running():
+        with suppress(psutil.NoSuchProcess):  # it has ended by itself
             ingest.terminate()
             ingest.wait(60)
 
@@ -185,7 +185,6 @@ def _cpu_until_its_end(ingest: "psutil.Popen") -> float:
     _, status, usage = os.wait4(ingest.pid, 0)
     if status:
         raise SystemExit("ingest failed")
-    ingest.returncode = 0
     return float(usage.ru_utime + usage.ru_stime)
 
 

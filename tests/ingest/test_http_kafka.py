@@ -13,8 +13,9 @@ import pytest
 from ingest import publish
 from ingest.publish import PostPublisher
 from ingest.source import Found
-from plaint.broker import BrokerSettings, start_broker
 from plaint.broker.process import Broker
+from plaint.broker.settings import BrokerSettings
+from plaint.broker.start import start_broker
 from plaint.kafka.settings import KafkaSettings
 from plaint.kafka.topics import ensure_topics
 from schemas.post import Post

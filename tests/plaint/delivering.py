@@ -16,7 +16,7 @@ from plaint.kafka.settings import KafkaSettings
 from plaint.kafka.topics import ensure_topics
 from plaint.workers.deliver import deliver_worker
 from plaint.workers.delivering.worker import DeliverWorker
-from route.destinations import open_destination
+from route.destinations.opening import open_destination
 from route.destinations.settings import DestinationSettings
 from schemas import topics
 from schemas.delivery import OWNER_KEY, Delivery

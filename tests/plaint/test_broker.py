@@ -12,8 +12,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from plaint.broker import Broker, BrokerFailed, BrokerSettings, start_broker, tansu
-from plaint.broker.process import child_environment, free_port, is_free
+from plaint.broker import tansu
+from plaint.broker.process import Broker, BrokerFailed, child_environment, free_port, is_free
+from plaint.broker.settings import BrokerSettings
+from plaint.broker.start import start_broker
 from plaint.kafka.publisher import OutRecord, Publisher
 from plaint.kafka.settings import KafkaSettings
 from plaint.kafka.topics import ensure_topics
@@ -100,7 +102,7 @@ def test_stopping_twice_is_harmless() -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends children with a killed parent")
 def test_the_broker_dies_with_a_plaint_that_is_killed(end: signal.Signals) -> None:
     program = (
-        "import time; from plaint.broker import *\n"
+        "import time; from plaint.broker.settings import *; from plaint.broker.start import *\n"
         "b = start_broker(BrokerSettings()); print(b.pid, flush=True); time.sleep(99)"
     )
     with subprocess.Popen([sys.executable, "-c", program], cwd=REPOSITORY, stdout=subprocess.PIPE) as plaint:

@@ -11,9 +11,10 @@ import pytest
 from kafka import KafkaConsumer, KafkaProducer
 from pydantic import ValidationError
 
-from plaint.broker import BrokerFailed, BrokerSettings, start_broker
 from plaint.broker.kafka_release import find_java
-from plaint.broker.settings import default_data_dir
+from plaint.broker.process import BrokerFailed
+from plaint.broker.settings import BrokerSettings, default_data_dir
+from plaint.broker.start import start_broker
 from plaint.kafka.settings import KafkaSettings
 from plaint.kafka.topics import ensure_topics
 from schemas.topics import POSTS
@@ -68,7 +69,7 @@ def test_data_and_address_stay_over_restarts_and_kills_and_two_do_not_share_them
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends children with a killed parent")
 def test_a_killed_plaint_can_be_started_again_at_once_even_if_its_port_was_taken(tmp_path: Path) -> None:
     program = (
-        "import sys, time; from pathlib import Path; from plaint.broker import *\n"
+        "import sys, time; from pathlib import Path; from plaint.broker.settings import *; from plaint.broker.start import *\n"
         "b = start_broker(BrokerSettings(embedded='kafka', kafka_home=Path(sys.argv[1]), data_dir=Path(sys.argv[2])))\n"
         "print(b.pid, flush=True); time.sleep(99)"
     )

@@ -26,8 +26,8 @@ from plaint.kafka.topic_states import TopicState
 from plaint.kafka.topics import ensure_topics
 from plaint.settings import Settings
 from route.destinations.settings import DestinationSettings
-from route.destinations.signing import signing_key
 from schemas.topics import all_topics
+from schemas.webhook_secret import signing_key
 
 SECRET = "whsec_dGhlIGRvY3RvciBzaWducyBoaXMgdGVzdHMgdG9v"
 TINY = sorted((Path(__file__).parents[1] / "models").glob("tiny-*"))

@@ -14,8 +14,9 @@ import pytest
 
 from ingest.settings import SourceSettings, parse_source
 from ingest.source import SourceFailed
-from plaint.broker import BrokerSettings, start_broker
 from plaint.broker.process import Broker
+from plaint.broker.settings import BrokerSettings
+from plaint.broker.start import start_broker
 from plaint.kafka.settings import KafkaSettings
 from plaint.kafka.topics import ensure_topics
 from plaint.workers.ingest import Report, check_sources, ingest

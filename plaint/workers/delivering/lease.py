@@ -5,6 +5,8 @@ from collections.abc import Callable
 from plaint.kafka.settings import KafkaSettings
 
 MARGIN_S = 0.5
+LOG_WRITE_S = 5.0
+"""What a write of the log may take on a sound broker, so that a request and its outcome fit into a rebalance."""
 
 
 class Lease:

@@ -18,8 +18,8 @@ from plaint.monitoring.needs import Needs
 from plaint.monitoring.settings import MonitoringSettings
 from plaint.workers.deliver import deliver_worker
 from plaint.workers.delivering.worker import DeliverWorker
-from route.destinations import open_destination
 from route.destinations.base import Finds, Idempotency, MaySend, NotNow, Outcome, Parcel, Taken, Withheld
+from route.destinations.opening import open_destination
 from route.destinations.settings import DestinationSettings
 from schemas import topics
 from schemas.ticket import Ticket

@@ -9,9 +9,11 @@ import pytest
 from aiohttp import web
 from aiohttp.abc import ResolveResult
 
-from route.destinations import open_destination, public
+from route.destinations import public
+from route.destinations.addresses import Network
 from route.destinations.base import NotNow, Outcome, Parcel, Taken
-from route.destinations.public import AddressRefused, Network, PublicResolver
+from route.destinations.opening import open_destination
+from route.destinations.public import AddressRefused, PublicResolver
 from route.destinations.settings import DestinationSettings
 from tests.route.delivery.doubles import ticket
 

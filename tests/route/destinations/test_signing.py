@@ -7,7 +7,8 @@ import pytest
 from standardwebhooks import Webhook
 from standardwebhooks.webhooks import WebhookVerificationError
 
-from route.destinations.signing import signatures, signing_key
+from route.destinations.signing import signatures
+from schemas.webhook_secret import signing_key
 
 SECRETS = ["whsec_" + base64.b64encode(bytes(range(n, n + 32))).decode() for n in (1, 2)]
 BODY = '{"type":"ticket.created","data":{"text":"Größe ☂"}}'.encode()

@@ -13,8 +13,8 @@ import pytest
 from aiohttp import web
 from standardwebhooks import Webhook as Verifier
 
-from route.destinations import open_destination
 from route.destinations.base import MaySend, NeverAgain, NotNow, Outcome, Parcel, Taken, Withheld
+from route.destinations.opening import open_destination
 from route.destinations.settings import DestinationSettings
 from route.destinations.statuses import Verdict, verdict
 from route.destinations.webhook import MAX_ANSWER_BYTES

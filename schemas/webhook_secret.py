@@ -1,0 +1,17 @@
+"""The secret by which webhooks are signed (Standard Webhooks 1.0.0), as settings write it."""
+
+import base64
+import binascii
+
+PREFIX = "whsec_"
+
+
+def signing_key(secret: str) -> bytes:
+    """The key in ``secret``. Raises ValueError, without the secret in it, unless it is well formed."""
+    try:
+        key = base64.b64decode(secret.removeprefix(PREFIX), validate=True)
+    except (binascii.Error, ValueError):
+        key = b""
+    if not secret.startswith(PREFIX) or not 24 <= len(key) <= 64:
+        raise ValueError(f"must be {PREFIX} followed by base64 of 24 to 64 bytes")
+    return key
