@@ -58,8 +58,6 @@ class FetchConsumer(Consumer):  # type: ignore[misc]
     Those of a partition must be acknowledged in their order: an offset is committed with all before it.
     """
 
-    logger = Consumer.logger  # quiet by the settings of Faust's own
-
     def _new_consumer_thread(self) -> AIOKafkaConsumerThread:
         return _Thread(self, loop=self.loop, beacon=self.beacon)
 
@@ -89,6 +87,10 @@ class FetchConsumer(Consumer):  # type: ignore[misc]
         acknowledged.clear()
         self._acked_index[tp].clear()
         return last + 1
+
+
+for service in (_Thread, FetchConsumer):  # Faust gives each a logger of its module: theirs are as quiet as Faust's
+    service.logger = Consumer.logger
 
 
 class FetchTransport(Transport):  # type: ignore[misc]
