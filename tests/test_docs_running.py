@@ -27,7 +27,7 @@ pytestmark = pytest.mark.timeout(240)
 START_S = 120.0
 COMMAND_S = 150.0
 """The first one waits until all commands are imported."""
-FOLLOWED_S = 2.0
+FOLLOWED_S = 1.0
 """For how long a command is run that goes on until it is ended."""
 SECRET = "whsec_" + "ZG9jcyB0ZXN0cyBzaWduIHdpdGggdGhpcyBzZWNyZXQ="
 QUEUES = ("helpdesk", "service", "marketing")
