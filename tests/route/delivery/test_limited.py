@@ -183,6 +183,15 @@ async def test_updates_and_withdrawals_of_an_author_past_the_cap_go_at_once() ->
     assert stage.destination.ops == [("create", 0), ("update", 1), ("withdraw", 2)]
 
 
+async def test_an_update_goes_at_once_even_when_its_create_is_long_past() -> None:
+    stage = Stage(per_author=1)
+    await stage.take(ticket("post-1", author=LOUD))
+    await stage.clock.advance(HOUR_S + 60)
+    await stage.take(ticket("post-2", author=LOUD), ticket("post-1", 1, "update", author=LOUD))
+    await stage.clock.advance(1)
+    assert stage.destination.ops == [("create", 0), ("create", 0), ("update", 1)]
+
+
 async def test_tries_of_one_ticket_count_once() -> None:
     stage = Stage(lambda parcel: NotNow("503") if parcel.attempt < 3 else Taken(200), per_author=1)
     await stage.take(ticket("post-1", author=LOUD))

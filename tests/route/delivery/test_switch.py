@@ -2,7 +2,7 @@
 
 import pytest
 
-from route.delivery.switch import Disabled, read_switch, switch_record
+from route.delivery.switch import Disabled, Switch, read_switch, switch_record
 from route.destinations.base import NeverAgain, NotNow, Outcome, Parcel, Taken
 from route.destinations.statuses import blames_settings, verdict
 from schemas.delivery import SWITCH_KEY, Delivery
@@ -72,6 +72,15 @@ async def test_what_a_person_turned_off_stays_so_with_another_secret() -> None:
     assert not stage.destination.asked
 
 
+async def test_what_others_were_refused_with_other_settings_does_not_concern_us() -> None:
+    stage = Stage()
+    stage.switch.learn(0, Disabled("410", START, 410, "second"))
+    assert not is_off(stage)
+    stage.switch.learn(0, Disabled("410", START, 410, "first"))
+    stage.switch.learn(0, Disabled("410", START, 410, "second"))
+    assert is_off(stage)
+
+
 async def test_only_the_log_of_ones_own_partitions_counts() -> None:
     stage = Stage()
     stage.switch.learn(3, Disabled("maintenance", START))
@@ -104,6 +113,19 @@ async def test_a_ticket_taken_between_breaks_the_row() -> None:
     await stage.clock.advance(10)
     assert len(stage.dead) == 180
     assert not is_off(stage)
+
+
+async def test_refusals_for_good_of_an_earlier_row_do_not_count() -> None:
+    switch = Switch(3, 600.0)
+
+    def refused(key: str, status: int, final: bool) -> bool:
+        return switch.refused(0, key, status, final, "no", 0.0, START)
+
+    assert [refused(key, 422, True) for key in "ab"] == [False, False]
+    switch.taken()
+    assert [refused(key, 401, False) for key in "cde"] == [False] * 3
+    assert [refused(key, 422, True) for key in "fg"] == [False] * 2
+    assert refused("h", 422, True)
 
 
 async def test_one_ticket_refused_again_and_again_is_one() -> None:
