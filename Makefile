@@ -8,7 +8,7 @@ WORKERS ?= 2
 export PLAINT_DATA ?= $(abspath ../shared/data)
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test lint bench bench-delivery chaos soak train clean
+.PHONY: help install run test test-long lint bench bench-delivery chaos soak train clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 12
@@ -20,6 +20,9 @@ run: $(VENV)/.runtime ## sample posts in, tickets out; ends with Ctrl-C, or by i
 
 test: $(VENV)/.dev ## all tests (under 10 minutes on 2 cores); TESTS=path for a part
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(or $(TESTS),tests) $(ARGS)
+
+test-long: $(VENV)/.dev ## the tests that mostly wait: restarts, kills and outages at length; CI runs them too
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m long tests $(ARGS)
 
 lint: $(VENV)/.dev ## ruff, mypy --strict, import contracts, schemas and docs up to date
 	@$(BIN)/ruff check .

@@ -13,7 +13,7 @@ from plaint.inbox.server import serve
 from plaint.monitoring.monitor import Monitor
 from plaint.monitoring.needs import Needs
 from plaint.settings import Settings, load_settings
-from route.rules import RouteTable
+from plaint.tools.routes import FreshTable
 from route.yamlfile import FileInvalid
 
 log = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ async def _serve(settings: Settings, needs: Needs) -> None:
 def _insight(settings: Settings) -> KafkaInsight | None:
     """None where the routes can't be used: the stages say so, a receiver of webhooks gets by without."""
     try:
-        table = RouteTable.load(settings.route.routes, list(settings.destinations))
+        table = FreshTable(settings.route.routes, list(settings.destinations))
     except FileInvalid as error:
         log.warning("the pages don't tell where posts go, the routes have faults: %s", error)
         return None

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections import OrderedDict
+from collections.abc import Callable
 from contextlib import aclosing, suppress
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
@@ -52,7 +53,8 @@ class KafkaInsight:
     It reads nothing before and after: an inbox that only receives must stay as cheap as it is.
     """
 
-    def __init__(self, kafka: KafkaSettings, table: RouteTable) -> None:
+    def __init__(self, kafka: KafkaSettings, table: Callable[[], RouteTable]) -> None:
+        """``table`` gives the routes as they are when it is asked."""
         self._kafka = kafka
         self._table = table
         self._verdicts: OrderedDict[str, Verdict] = OrderedDict()
@@ -74,7 +76,8 @@ class KafkaInsight:
         """As ``plaint explain`` has it; one at a time, since it reads whole partitions."""
         try:
             async with asyncio.timeout(EXPLAIN_S), self._one_explains:
-                return await explain(self._kafka, self._table.destinations, self._table, post_id)
+                table = self._table()
+                return await explain(self._kafka, table.destinations, table, post_id)
         except TimeoutError:
             raise Unavailable(f"Kafka did not tell it within {EXPLAIN_S:g} s; try `plaint explain`") from None
         except KafkaError as error:
@@ -119,6 +122,6 @@ class KafkaInsight:
             return
         if triage.intent is None:
             return
-        self._verdicts[triage.post.id] = Verdict(triage, self._table.in_short(triage))
+        self._verdicts[triage.post.id] = Verdict(triage, self._table().in_short(triage))
         if len(self._verdicts) > MAX_TYPED:
             self._verdicts.popitem(last=False)

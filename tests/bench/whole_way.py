@@ -251,7 +251,7 @@ def processor() -> str:
 def main() -> None:
     """Print a table and a last line of JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--posts", type=int, default=8000)
+    parser.add_argument("--posts", type=int, default=16_000)
     parser.add_argument("--pairs", type=int, default=3)
     parser.add_argument("--chunk", type=int, default=4096, help="texts a call of the bare engine")
     parser.add_argument("--latency-s", type=float, default=30, help="how long posts come at half load; 0 leaves it out")

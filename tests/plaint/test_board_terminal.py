@@ -174,7 +174,7 @@ def test_up_draws_it_on_a_terminal_and_writes_its_lines_when_it_ends(tmp_path: P
 def test_up_writes_plain_lines_where_no_board_is_wanted(tmp_path: Path) -> None:
     own = settings(tmp_path, PLAINT_CLASSIFY__MODEL=str(TINY))
     with Terminal([PLAINT, "up", "--no-board"], own, tmp_path) as terminal:
-        terminal.until(lambda t: b"inbox: http://127.0.0.1:" in t.raw)
+        terminal.until(lambda t: b"inbox: http://127.0.0.1:" in t.raw and b"is ours" in t.raw)
         assert terminal.end() == 0
         assert b"\x1b" not in terminal.raw
 

@@ -152,11 +152,17 @@ async def test_a_follower_reads_the_triages_again_and_learns_what_the_router_has
             assert mine.post.id not in census.triaged
             while mine.post.id not in census.triaged:
                 await follower.read()
-            assert [identity for identity, _ in census.undecided()] == [(mine.post.id, 0)]
+            assert _is_open(census, mine)
             await _acknowledge(settings, offset + 1)
-            while census.undecided():
+            while _is_open(census, mine):
                 await follower.read()
-    assert census.drops[DropReason.UNROUTED] == 1
+    (ticket,) = tickets_for(mine, versions["[helpdesk]"])[0]
+    assert census.drops[DropReason.UNROUTED] >= 1  # other tests leave triages on these topics
+    assert not any(ticket.key in line for line in census.missing())
+
+
+def _is_open(census: Census, triaged: Triage) -> bool:
+    return (triaged.post.id, 0) in [identity for identity, _ in census.undecided()]  # others use these topics too
 
 
 def _record(triaged: Triage) -> OutRecord:

@@ -221,6 +221,7 @@ def test_a_broker_that_is_gone_for_good_makes_a_stop_fail_loudly(
     assert not (tmp_path / "report").exists()
 
 
+@pytest.mark.long
 @pytest.mark.kafka
 def test_a_kill_of_the_broker_loses_nothing_and_a_record_that_it_never_takes_is_told(
     new_kafka: Callable[..., KafkaProcess], worker: Worker, tmp_path: Path

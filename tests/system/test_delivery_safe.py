@@ -100,6 +100,7 @@ def settings(desk: Desk, folder: Path) -> dict[str, str]:
     }
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)
 def test_a_destination_is_turned_off_and_on_and_nothing_that_is_said_holds_a_secret(desk: Desk, tmp_path: Path) -> None:
     env = settings(desk, tmp_path)

@@ -54,6 +54,7 @@ def fill(folder: Path, leave: int) -> None:
         file.truncate(max(0, file.tell() - leave))
 
 
+@pytest.mark.long
 def test_a_full_disk_at_the_broker_is_named_before_and_after_it_dies_of_it(tmp_path: Path) -> None:
     if reason := why_no_kafka():
         pytest.skip(f"NOT TESTED ON APACHE KAFKA: {reason}")

@@ -23,7 +23,7 @@ __all__ = ["everything", "start"]
 pytestmark = pytest.mark.timeout(240)
 
 TEXT = "my router is dead for the third time, nobody answers"
-SENDS = 20
+SENDS = 11
 TOKEN = "a-token-for-the-door"
 
 
@@ -111,6 +111,7 @@ def test_what_is_sent_from_the_shell_is_a_ticket_within_a_second(
     assert b"helpdesk" in here.send("--wait", TEXT).stdout
 
 
+@pytest.mark.long
 def test_what_comes_by_a_guarded_door_while_sources_are_read_is_delivered_and_not_in_their_count(
     start: Callable[..., Up], here: Here, tmp_path: Path, everything: dict[str, str]
 ) -> None:

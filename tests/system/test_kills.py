@@ -19,6 +19,7 @@ def test_kills_of_every_stage_lose_nothing_and_repeat_only_what_was_in_flight(st
     assert {kill.name[:-2] for kill in report.kills} == set(STAGES)
 
 
+@pytest.mark.long
 def test_kills_lose_nothing_where_the_receiver_drops_one_line_in_five(stack: Stack, tmp_path: Path) -> None:
     stack.receiver.fail(*DROPS_ONE_IN_FIVE)
     report = kill_while_flowing(stack, tmp_path, "drops", posts=600, rate=1000, kills=4, seed=2, timeout_s=200)

@@ -179,6 +179,7 @@ def test_promtool_finds_nothing_to_say_of_all_stages_together(up: Up) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
 
 
+@pytest.mark.long
 def test_a_stage_that_hangs_is_named_and_restarted_and_idle_ones_are_left_alone(up: Up) -> None:
     def idle_s() -> float:
         return time.time() - float(

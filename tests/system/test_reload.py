@@ -97,6 +97,7 @@ def up(folder: Path, settings: dict[str, str]) -> Iterator[Fed]:
         process.kill()
 
 
+@pytest.mark.long
 def test_a_run_whose_routes_change_again_and_again_loses_nothing(
     up: Fed, settings: dict[str, str], folder: Path, routes: Path
 ) -> None:
@@ -189,40 +190,3 @@ def test_in_a_terminal_it_reloads_while_that_is_open_and_ends_when_it_is_closed(
     finally:
         for left in [*process.children(recursive=True), process] if process.is_running() else []:
             left.kill()
-
-
-def test_a_route_worker_of_its_own_reloads_and_can_be_told_by_the_command(
-    new_tansu: str, folder: Path, settings: dict[str, str], routes: Path
-) -> None:
-    hook = {"url": "http://127.0.0.1:9/", "secret": SECRET}
-    own = {
-        **settings,
-        "PLAINT_KAFKA": json.dumps({"brokers": [new_tansu], "idempotent_producer": False}),
-        "PLAINT_DESTINATIONS": json.dumps({"service": hook, "helpdesk": hook}),
-    }
-    log = folder / "log"
-    with log.open("wb") as out:
-        worker = subprocess.Popen(
-            [PLAINT, "run", "route"], stdout=out, stderr=out, cwd=folder, env=environment(own), start_new_session=True
-        )
-    try:
-        deadline = time.monotonic() + 60
-        routes_now = ALL.format(destinations="[helpdesk]")
-        while plaint("reload", cwd=folder, settings=own).returncode != 0:
-            assert time.monotonic() < deadline, log.read_text()
-        routes.write_text(routes_now)
-        more = {**own, "PLAINT_DESTINATIONS": json.dumps({"service": hook, "helpdesk": hook, "annex": hook})}
-        done = plaint("reload", cwd=folder, settings=more)
-        assert done.returncode == 0, shown(done)
-        assert b"plaint run route (process " in done.stdout
-        assert b"note: destinations.annex: process" in done.stderr
-        assert b"needs a restart" in done.stderr
-        assert worker.poll() is None
-        worker.terminate()
-        assert worker.wait(ENDING_S) == 0
-        done = plaint("reload", cwd=folder, settings=own)
-        assert done.returncode == 69
-        assert b"no `plaint up` and no `plaint run route` of this user runs here" in done.stderr
-    finally:
-        worker.kill()
-        worker.wait()

@@ -24,6 +24,7 @@ TAKES_LONG = {"do": "wait", "seconds": 0.3}
 AGAINST_THE_WAY = (*DESTINATIONS, "route", "classify")
 
 
+@pytest.mark.long
 def test_a_rolling_restart_amid_a_stream_loses_nothing_and_repeats_no_request(stack: Stack, tmp_path: Path) -> None:
     assert set(AGAINST_THE_WAY) == set(STAGES)
     stack.receiver.fail(TAKES_LONG)

@@ -184,6 +184,7 @@ def test_every_bad_line_and_every_refused_ticket_is_a_dead_letter_and_nothing_is
     assert (found["lost"], found["duplicates"], found["tickets"]["service"]) == (0, 0, 0)
 
 
+@pytest.mark.long
 def test_a_receiver_that_says_it_took_what_it_did_not_take_is_found_out(
     start: Callable[..., Up], everything: dict[str, str]
 ) -> None:
@@ -200,7 +201,7 @@ def test_a_run_whose_stages_and_inbox_are_killed_loses_nothing(
 ) -> None:
     posts = tmp_path / "posts.jsonl"
     posts.write_text(
-        "".join(f'{{"id": {number}, "text": "My order {number} never arrived"}}\n' for number in range(400))
+        "".join(f'{{"id": {number}, "text": "My order {number} never arrived"}}\n' for number in range(250))
     )
     port = free_ports(1)[0]
     settings = {**everything, "PLAINT_INBOX__PORT": str(port)}
@@ -211,7 +212,7 @@ def test_a_run_whose_stages_and_inbox_are_killed_loses_nothing(
         up.child(*words).kill()
     found = up.summary()
     assert up.process.returncode == 0, up.stderr[-5000:]
-    assert (found["read"], found["posts"], found["triaged"], found["tickets"]["service"]) == (400, 400, 400, 400)
+    assert (found["read"], found["posts"], found["triaged"], found["tickets"]["service"]) == (250, 250, 250, 250)
     assert (found["lost"], found["duplicates"], found["dead"]) == (0, 0, {})
     assert up.stderr.count("starting it again") == 4
 

@@ -14,7 +14,7 @@ from plaint.inbox.insight import KafkaInsight
 from plaint.inbox.outcome import TYPED, Verdict
 from plaint.kafka.publisher import OutRecord
 from plaint.kafka.reading import partition_of
-from route.rules import RouteTable
+from plaint.tools.routes import FreshTable
 from schemas.post import Post
 from schemas.topics import POSTS, TRIAGED
 from schemas.triage import Triage
@@ -28,7 +28,7 @@ PARTITIONS = 4
 @pytest.fixture
 async def kafka_insight(broker: str, fresh: str) -> AsyncIterator[KafkaInsight]:
     await make_topics(broker, fresh)
-    made = KafkaInsight(kafka_settings(broker), RouteTable.load(None, QUEUES))
+    made = KafkaInsight(kafka_settings(broker), FreshTable(None, QUEUES))
     yield made
     await made.close()
 
@@ -113,7 +113,7 @@ async def test_brokers_that_are_away_are_said_to_be_once_and_asked_again(
         await follow(self, since)
 
     monkeypatch.setattr(KafkaInsight, "_follow", counted)
-    away = KafkaInsight(kafka_settings("127.0.0.1:9"), RouteTable.load(None, QUEUES))
+    away = KafkaInsight(kafka_settings("127.0.0.1:9"), FreshTable(None, QUEUES))
     away.expect()
 
     async def is_asked_again() -> bool:
