@@ -141,9 +141,7 @@ def judge(found: Iterable[Leftover], settings: Settings) -> tuple[list[Fault], l
             )
             faults.append(Fault(f"destinations.{one.destination}", what, mend))
         elif one.open:
-            notes.append(
-                Fault(f"destinations.{one.destination}", f"{tickets} given up", "nothing is to be done")
-            )
+            notes.append(Fault(f"destinations.{one.destination}", f"{tickets} given up", "nothing is to be done"))
         else:
             mend = f"delete {topics.tickets(one.destination)} and {topics.deliveries(one.destination)} if it won't come back"
             notes.append(

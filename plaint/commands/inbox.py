@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from plaint.failures import Unavailable
+from plaint.heap import settle_heap
 from plaint.inbox.door import Door
 from plaint.inbox.insight import KafkaInsight
 from plaint.inbox.server import serve
@@ -27,6 +28,7 @@ def inbox(config: Path | None) -> None:
 
     settings = load_settings(config)
     uvloop.install()
+    settle_heap()
     try:
         with Monitor("inbox", settings.monitoring, needs=Needs(inbox="does not listen yet")).told() as monitor:
             asyncio.run(_serve(settings, monitor.needs))

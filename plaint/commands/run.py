@@ -9,6 +9,7 @@ import click
 from pydantic import ValidationError
 
 from ingest.settings import SourceSettings
+from plaint.heap import settle_heap
 from plaint.kafka.rights import DELIVER, stage_topics
 from plaint.kafka.topics import ensure_topics
 from plaint.monitoring.monitor import Monitor
@@ -149,4 +150,5 @@ def deliver_(config: Path | None, destination: str) -> None:
         _ready(settings, DELIVER + destination, wrong, monitor)
         assert chosen is not None, "it would be a fault"
         uvloop.install()
+        settle_heap()
         asyncio.run(work(settings.kafka, destination, chosen, os.environ.get(INSTANCE), monitor))

@@ -174,7 +174,7 @@ def latencies(found: Sequence[Mapping[str, str]], per_second: float, folder: Pat
             handed[post["id"]] = time.time()
             _hand_over(ingest, post)
             ingest.stdin.flush()
-        last_ticket(inbox, time.perf_counter(), len(found) // 2)
+        last_ticket(inbox, time.perf_counter(), 0)
         taken = {receipt["key"]: receipt["taken_at"] for receipt in asyncio.run(receipts(inbox, 10.0))}
     keys = {ticket_key(id_, queue): at for id_, at in handed.items() for queue in INBOX_QUEUES}
     return sorted(taken[key] - at for key, at in keys.items() if key in taken)
