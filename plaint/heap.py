@@ -3,7 +3,8 @@
 import gc
 
 YOUNG = 20_000
-"""Containers made, less those gone, until the youngest are looked through; Python's own 700 cost a tenth of a worker's time."""
+"""Containers made, less those gone, until the youngest are looked through; Python's own 700 cost a deliver worker a tenth of
+its time."""
 
 
 def settle_heap() -> None:

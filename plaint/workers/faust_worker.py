@@ -22,7 +22,6 @@ import faust
 import uvloop
 from yarl import URL
 
-from plaint.heap import settle_heap
 from plaint.kafka.header_names import read_any_header_name
 from plaint.kafka.lookback import read_stretch
 from plaint.kafka.publisher import OutRecord, Publisher
@@ -243,7 +242,6 @@ def run_stage(
         _show(monitor, kafka, app, batches)
     worker = faust.Worker(app, quiet=True, override_logging=False, redirect_stdouts=False)
     worker.spinner = None  # it would write to stdout even when quiet
-    settle_heap()
     worker.execute_from_commandline()
     raise AssertionError("the worker returned")  # it always raises SystemExit
 
