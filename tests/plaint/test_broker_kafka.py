@@ -67,6 +67,7 @@ def test_data_and_address_stay_over_restarts_and_kills_and_two_do_not_share_them
 @pytest.mark.kafka
 @needs_kafka
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends children with a killed parent")
+@pytest.mark.long
 def test_a_killed_plaint_can_be_started_again_at_once_even_if_its_port_was_taken(tmp_path: Path) -> None:
     program = (
         "import sys, time; from pathlib import Path; from plaint.broker.settings import *; from plaint.broker.start import *\n"

@@ -36,6 +36,8 @@ class KillReport:
     moved: dict[str, int]
     """Repeats by the next owner of a partition whose owner had lost it without a kill: the machine had starved it for
     longer than its session."""
+    late: dict[str, int]
+    """Repeats of requests that the receiver, starved by the machine, had not answered when their time was over."""
     unexplained: list[str] = field(default_factory=list)
     """All other repeats."""
     exits: list[Incident] = field(default_factory=list)
@@ -98,7 +100,7 @@ def _oldest(stack: Stack, stage: str) -> Plaint:
 
 def _report(stack: Stack, verdict: Verdict, begun: float, seconds: float, ids: Sequence[str]) -> KillReport:
     kills = stack.incidents("killed", begun)
-    in_flight, unanswered, moved = (dict.fromkeys(DESTINATIONS, 0) for _ in range(3))
+    in_flight, unanswered, moved, late = (dict.fromkeys(DESTINATIONS, 0) for _ in range(4))
     unexplained = []
     for requests in repeated(stack.wiretap.sent(begun)).values():
         for request, again in pairwise(requests):
@@ -109,10 +111,12 @@ def _report(stack: Stack, verdict: Verdict, begun: float, seconds: float, ids: S
                 in_flight[destination] += 1
             elif _has_moved(stack.read(0), destination, request, again):
                 moved[destination] += 1
+            elif request.answered_at is None and again.at - request.at >= TIMEOUT_S - LAG_S:
+                late[destination] += 1
             else:
                 unexplained.append(f"{request.webhook_id} by {request.worker} at {request.at:.3f}: {request.status}")
     exits = stack.incidents("exit", begun)
-    return KillReport(verdict, kills, seconds, in_flight, unanswered, moved, unexplained, exits)
+    return KillReport(verdict, kills, seconds, in_flight, unanswered, moved, late, unexplained, exits)
 
 
 def _has_moved(seen: Evidence, destination: str, request: Request, again: Request) -> bool:

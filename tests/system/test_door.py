@@ -23,7 +23,7 @@ __all__ = ["everything", "start"]
 pytestmark = pytest.mark.timeout(240)
 
 TEXT = "my router is dead for the third time, nobody answers"
-SENDS = 11
+SENDS = 7
 TOKEN = "a-token-for-the-door"
 
 

@@ -37,8 +37,9 @@ def _all_well(report: KillReport) -> None:
     assert report.exits == []
     # A machine that starves a worker for longer than its session takes its partitions from it amid requests.
     assert sum(report.moved.values()) <= CONCURRENCY
+    assert sum(report.late.values()) <= 2 * CONCURRENCY  # or keeps the receiver from answering in time
     for name in DESTINATIONS:
         assert verdict.tickets[name] > 0
         assert report.in_flight[name] <= report.may_repeat(name)
-        repeats = report.in_flight[name] + report.unanswered[name] + report.moved[name]
+        repeats = report.in_flight[name] + report.unanswered[name] + report.moved[name] + report.late[name]
         assert verdict.requests[name] == verdict.tickets[name] + repeats

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
+
+import pytest
 from types import TracebackType
 from typing import Any, Self
 
@@ -16,6 +18,7 @@ from tests.system.poison import DROPPED, JSON, PASSES, POSTS, post
 from tests.system.raw import PARTITIONS, Writer, until
 
 
+@pytest.mark.long
 def test_posts_topic_of_the_embedded_broker(tmp_path: Path) -> None:
     """And what foreign bytes on every other topic do to ``plaint up``, which reads them all."""
     cases = POSTS

@@ -196,6 +196,7 @@ def test_a_receiver_that_says_it_took_what_it_did_not_take_is_found_out(
     assert (found["read"], found["triaged"], found["lost"], found["tickets"]["service"]) == (3, 3, 3, 0)
 
 
+@pytest.mark.long
 def test_a_run_whose_stages_and_inbox_are_killed_loses_nothing(
     start: Callable[..., Up], tmp_path: Path, everything: dict[str, str]
 ) -> None:

@@ -147,7 +147,7 @@ class Ward:
     def failures(self) -> int:
         """How many requests the receiver refused or was told to fail."""
         stats = self.receiver.stats()
-        return sum(stats["refused"].values()) + sum(stats["failed"].values())
+        return int(sum(stats["refused"].values()) + sum(stats["failed"].values()))
 
     def status(self, *, ask: bool = True) -> dict[str, Any]:
         """What ``plaint status`` finds."""
