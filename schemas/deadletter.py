@@ -31,7 +31,9 @@ class Replayed(Record):
     @classmethod
     def from_kafka(cls, headers: Sequence[Header]) -> Self:
         """Read one back. Raises pydantic.ValidationError if the headers aren't a mark's."""
-        return cls.model_validate({name.removeprefix(_MARK): field.decode("utf-8", "replace") for name, field in headers})
+        return cls.model_validate(
+            {name.removeprefix(_MARK): field.decode("utf-8", "replace") for name, field in headers}
+        )
 
 
 class DeadLetter(Record):

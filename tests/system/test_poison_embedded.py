@@ -6,10 +6,10 @@ import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
-
-import pytest
 from types import TracebackType
 from typing import Any, Self
+
+import pytest
 
 from tests.support.kafka_process import die_with_parent
 from tests.system import wire
