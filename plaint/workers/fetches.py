@@ -52,22 +52,44 @@ class _Thread(AIOKafkaConsumerThread):  # type: ignore[misc]
         return consumer
 
 
+class _NoOffsets(dict[TP, int | None]):
+    """Where Faust notes the last message that it passed on, to drop what comes again. It notes it too late: a message that
+    was held up by a rebalance is noted after the seek of that rebalance, and all before it that is read again was dropped."""
+
+    def __missing__(self, tp: TP) -> None:
+        return None
+
+    def __setitem__(self, tp: TP, offset: int | None) -> None:
+        pass
+
+    def update(self, *args: Any, **kwargs: Any) -> None:
+        """Nothing is noted."""
+
+
 class FetchConsumer(Consumer):  # type: ignore[misc]
     """Faust's consumer on aiokafka, with fetches for messages.
 
     Those of a partition must be acknowledged in their order: an offset is committed with all before it.
     """
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._read_offset = _NoOffsets()
+
     def _new_consumer_thread(self) -> AIOKafkaConsumerThread:
         return _Thread(self, loop=self.loop, beacon=self.beacon)
 
     async def getmany(self, timeout: float) -> Fetches:
-        """Wait up to ``timeout`` seconds for records. What a rebalance makes stale is left out and read again after it."""
-        records, active = await self._wait_next_records(timeout)
+        """Wait up to ``timeout`` seconds for records. What a rebalance makes stale is left out and read again after it.
+
+        Records that came while a rebalance went on may be from before its seek or from after it: nobody knows, so they are
+        dropped, and reading goes back to where the group stands.
+        """
         generation = self.app.consumer_generation_id
+        records, active = await self._wait_next_records(timeout)
         if not records or self.should_stop:
             return
-        if not self.flow_active:  # a rebalance began meanwhile: back to where the group stands
+        if not self.flow_active or self.app.consumer_generation_id != generation:
             await self.perform_seek()
             return
         for tp, found in records.items():
