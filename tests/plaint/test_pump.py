@@ -13,7 +13,7 @@ from faust.types import TP
 from plaint.kafka.publisher import OutRecord, PublishFailed
 from plaint.kafka.settings import KafkaSettings
 from plaint.workers.faust_worker import Batches, Pump
-from plaint.workers.fetches import Fetch, FetchConsumer
+from plaint.workers.fetches import Fetch, FetchConsumer, _NoOffsets
 from plaint.workers.stage import InRecord, Outcome, Result, Stretch
 
 HERE = TP("in", 0)
@@ -174,3 +174,49 @@ def test_the_group_goes_on_behind_the_last_record_of_the_last_acknowledged_fetch
     consumer._acked_index = defaultdict(set, {HERE: set(acknowledged)})
     assert consumer._new_offset(HERE) == (acknowledged[-1] + 1 if acknowledged else None)
     assert consumer._new_offset(HERE) is None
+
+
+class Reading(FetchConsumer):
+    """A consumer without a broker: what it gets is said, what it does is noted."""
+
+    def __init__(self, app: Any, bring: Any) -> None:
+        self.app = app
+        self._bring = bring
+        self._buffered_partitions: set[TP] = set()
+        self._read_offset = _NoOffsets()
+        self.seeks = 0
+
+    should_stop = False
+    flow_active = True
+
+    async def _wait_next_records(self, timeout: float) -> Any:
+        return self._bring(), {HERE}
+
+    async def perform_seek(self) -> None:
+        self.seeks += 1
+
+
+async def test_records_that_came_while_a_rebalance_went_on_are_read_again_from_where_the_group_stands() -> None:
+    app = SimpleNamespace(consumer_generation_id=1)
+
+    def bring() -> Any:
+        app.consumer_generation_id = 2
+        return {HERE: fetch(500, 10).message.records}
+
+    consumer = Reading(app, bring)
+    assert [found async for found in consumer.getmany(1.0)] == []
+    assert consumer.seeks == 1
+
+
+async def test_a_fetch_is_one_message_with_the_offset_of_its_last_record() -> None:
+    consumer = Reading(SimpleNamespace(consumer_generation_id=1), lambda: {HERE: fetch(500, 10).message.records})
+    [(tp, message)] = [found async for found in consumer.getmany(1.0)]
+    assert (tp, message.offset, message.generation_id, len(message.records)) == (HERE, 509, 1, 10)
+    assert consumer.seeks == 0
+
+
+def test_nothing_is_dropped_for_having_been_read_before() -> None:
+    noted = _NoOffsets()
+    noted[HERE] = 600
+    noted.update({HERE: 700})
+    assert noted[HERE] is None
