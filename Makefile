@@ -21,7 +21,7 @@ run: $(VENV)/.runtime ## sample posts in, tickets out; ends with Ctrl-C, or by i
 test: $(VENV)/.dev ## all tests (under 10 minutes on 2 cores); TESTS=path for a part
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(or $(TESTS),tests) $(ARGS)
 
-test-long: $(VENV)/.dev ## the tests that mostly wait: restarts, kills and outages at length; CI runs them too
+test-long: $(VENV)/.dev ## the tests that mostly wait: restarts, kills and outages at length; CI runs them if time is left
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m long tests $(ARGS)
 
 lint: $(VENV)/.dev ## ruff, mypy --strict, import contracts, schemas and docs up to date

@@ -45,6 +45,7 @@ def read(bootstrap: str, count: int) -> list[bytes]:
 
 @pytest.mark.kafka
 @needs_kafka
+@pytest.mark.long
 def test_data_and_address_stay_over_restarts_and_kills_and_two_do_not_share_them(tmp_path: Path) -> None:
     with start_broker(settings(tmp_path)) as broker:
         ensure_topics(broker.adapt(KafkaSettings()), ["helpdesk"])

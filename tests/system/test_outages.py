@@ -24,6 +24,7 @@ def test_kafka_stopped_for_longer_than_a_session(running: Running, stack: Stack,
     _all_well(outage(stack, tmp_path, "kafka-stops", posts=400, rate=40, before_s=1, happen=happen, timeout_s=200))
 
 
+@pytest.mark.long
 def test_kafka_killed_and_started_again_on_the_same_data(running: Running, stack: Stack, tmp_path: Path) -> None:
     happen = kafka_dies(stack, running.node)
     _all_well(outage(stack, tmp_path, "kafka-dies", posts=400, rate=40, before_s=1, happen=happen, timeout_s=200))

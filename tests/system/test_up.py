@@ -162,6 +162,7 @@ def test_the_samples_go_the_whole_way_and_are_summed_up_in_one_line(start: Calla
     assert SECRET.removeprefix("whsec_") not in up.stderr
 
 
+@pytest.mark.long
 def test_every_bad_line_and_every_refused_ticket_is_a_dead_letter_and_nothing_is_lost(
     start: Callable[..., Up], tmp_path: Path, everything: dict[str, str]
 ) -> None:
