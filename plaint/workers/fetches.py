@@ -83,20 +83,25 @@ class FetchConsumer(Consumer):  # type: ignore[misc]
         """Wait up to ``timeout`` seconds for records. What a rebalance makes stale is left out and read again after it.
 
         Records that came while a rebalance went on may be from before its seek or from after it: nobody knows, so they are
-        dropped, and reading goes back to where the group stands.
+        dropped, and reading goes back to them, where it is not further back.
         """
         generation = self.app.consumer_generation_id
         records, active = await self._wait_next_records(timeout)
         if not records or self.should_stop:
             return
-        if not self.flow_active or self.app.consumer_generation_id != generation:
-            await self.perform_seek()
-            return
         for tp, found in records.items():
-            if not self.flow_active or self.app.consumer_generation_id != generation:
-                return
-            if found and (active is None or tp in active or tp in self._buffered_partitions):
+            stale = not self.flow_active or self.app.consumer_generation_id != generation
+            if stale or not (active is None or tp in active or tp in self._buffered_partitions):
+                await self._read_again(tp, found[0].offset)
+            elif found:
                 yield tp, Fetch(tp, found, generation)
+
+    async def _read_again(self, tp: TP, offset: int) -> None:
+        """Let reading go on at ``offset`` at the latest; a seek may have set it back further meanwhile."""
+        if tp in self.assignment():
+            position = await self.position(tp)
+            if position is None or position > offset:
+                await self._seek(tp, offset)
 
     async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
         """Offsets between two messages are records of the second: nothing is missing."""

@@ -184,7 +184,8 @@ class Reading(FetchConsumer):
         self._bring = bring
         self._buffered_partitions: set[TP] = set()
         self._read_offset = _NoOffsets()
-        self.seeks = 0
+        self.at = 510
+        self.seeks: list[int] = []
 
     should_stop = False
     flow_active = True
@@ -192,11 +193,18 @@ class Reading(FetchConsumer):
     async def _wait_next_records(self, timeout: float) -> Any:
         return self._bring(), {HERE}
 
-    async def perform_seek(self) -> None:
-        self.seeks += 1
+    def assignment(self) -> set[TP]:
+        return {HERE}
+
+    async def position(self, tp: TP) -> int:
+        return self.at
+
+    async def _seek(self, tp: TP, offset: int) -> None:
+        self.seeks.append(offset)
 
 
-async def test_records_that_came_while_a_rebalance_went_on_are_read_again_from_where_the_group_stands() -> None:
+@pytest.mark.parametrize(("position", "seeks"), [(510, [500]), (120, [])])
+async def test_records_that_came_while_a_rebalance_went_on_are_read_again(position: int, seeks: list[int]) -> None:
     app = SimpleNamespace(consumer_generation_id=1)
 
     def bring() -> Any:
@@ -204,15 +212,16 @@ async def test_records_that_came_while_a_rebalance_went_on_are_read_again_from_w
         return {HERE: fetch(500, 10).message.records}
 
     consumer = Reading(app, bring)
+    consumer.at = position
     assert [found async for found in consumer.getmany(1.0)] == []
-    assert consumer.seeks == 1
+    assert consumer.seeks == seeks
 
 
 async def test_a_fetch_is_one_message_with_the_offset_of_its_last_record() -> None:
     consumer = Reading(SimpleNamespace(consumer_generation_id=1), lambda: {HERE: fetch(500, 10).message.records})
     [(tp, message)] = [found async for found in consumer.getmany(1.0)]
     assert (tp, message.offset, message.generation_id, len(message.records)) == (HERE, 509, 1, 10)
-    assert consumer.seeks == 0
+    assert consumer.seeks == []
 
 
 def test_nothing_is_dropped_for_having_been_read_before() -> None:
