@@ -90,10 +90,12 @@ class FetchConsumer(Consumer):  # type: ignore[misc]
         if not records or self.should_stop:
             return
         for tp, found in records.items():
+            if not found:
+                continue
             stale = not self.flow_active or self.app.consumer_generation_id != generation
             if stale or not (active is None or tp in active or tp in self._buffered_partitions):
                 await self._read_again(tp, found[0].offset)
-            elif found:
+            else:
                 yield tp, Fetch(tp, found, generation)
 
     async def _read_again(self, tp: TP, offset: int) -> None:
