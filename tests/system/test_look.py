@@ -120,7 +120,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
     lines = [json.dumps(post).encode() for post in POSTS] + [b"no post at all \x1b[2J", b'{"text": "no id"}']
     (folder / "posts.jsonl").write_bytes(b"\n".join(lines) + b"\n")
     shared = {"PLAINT_RUNTIME_DIR": str(folder / "run"), "PLAINT_ROUTE__ROUTES": str(folder / "routes.yaml")}
-    own = {"PLAINT_INBOX": json.dumps({"secret": SECRET, "faults": {"rules": FAULTS}})}
+    own = {"PLAINT_INBOX": json.dumps({"port": 0, "secret": SECRET, "faults": {"rules": FAULTS}})}
     own |= {"PLAINT_CLASSIFY__MODEL": str(TINY)} if TINY else {}
     with (folder / "log").open("wb") as log:
         up = subprocess.Popen(

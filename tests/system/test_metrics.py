@@ -72,6 +72,7 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     settings = {
         "PLAINT_MONITORING": json.dumps({"port": monitoring, "stall_s": STALL_S}),
         "PLAINT_DOOR__PORT": str(door),
+        "PLAINT_INBOX__PORT": "0",
         "PLAINT_KAFKA__SESSION_TIMEOUT_S": "6",
         "PLAINT_KAFKA__HEARTBEAT_S": "1",
         "PLAINT_RUNTIME_DIR": str(folder / "run"),

@@ -62,7 +62,7 @@ class Up:
                     "--summary",
                     "json",
                 ],
-                env=environment(),
+                env=environment() | {"PLAINT_INBOX__PORT": "0"},
                 cwd=folder,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,

@@ -114,7 +114,8 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Up]]:
     started: list[Up] = []
 
     def run(*arguments: str, settings: Mapping[str, str] | None = None, stdin: bytes = b"") -> Up:
-        started.append(Up(folder, arguments, {**SMALL, **(settings or {})}, stdin))
+        # Of its own: two that start at once may both see the usual port free.
+        started.append(Up(folder, arguments, {**SMALL, "PLAINT_INBOX__PORT": "0", **(settings or {})}, stdin))
         return started[-1]
 
     yield run
