@@ -16,6 +16,7 @@ from secrets import token_urlsafe
 import orjson
 from pydantic import SecretStr
 
+from ingest.http.listening import url
 from ingest.http.settings import DEFAULT_PORT as DEFAULT_DOOR_PORT
 from ingest.settings import SourceSettings
 from plaint.broker.process import Broker, free_port, is_free
@@ -110,7 +111,7 @@ def _with_inbox(settings: Settings, folder: Path) -> Plan:
         return Plan(settings, folder)
     inbox = settings.inbox
     port = _port(inbox.port, DEFAULT_PORT)
-    address = f"http://{f'[{inbox.host}]' if ':' in inbox.host else inbox.host}:{port}"
+    address = url(inbox.host, port)
     stand_ins = {
         name: DestinationSettings.model_validate(
             {"url": f"{address}/hooks/{name}", "secret": inbox.secret.get_secret_value(), "allow_private": True}

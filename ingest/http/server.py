@@ -15,11 +15,11 @@ from aiohttp.typedefs import Handler
 
 from ingest.http.answers import HEADERS, Problem
 from ingest.http.handlers import ACK_S_AT_END, Handlers, Publisher
-from ingest.http.settings import DEFAULT_PORT, DoorSettings, address, is_loopback
+from ingest.http.listening import BACKLOG, address, bind, is_loopback
+from ingest.http.settings import DEFAULT_PORT, DoorSettings
 
 log = logging.getLogger(__name__)
 
-BACKLOG = 1024
 MAX_CONNECTIONS = 1000
 HEAD_S = 15.0
 """How long a connection may go without a whole head of a request."""
@@ -38,20 +38,12 @@ def listen(settings: DoorSettings) -> socket.socket:
     """A socket that takes connections from now on. Raises DoorFailed."""
     port = DEFAULT_PORT if settings.port is None else settings.port
     try:
-        found = socket.getaddrinfo(settings.host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        family, kind, protocol, _, where = found[0]
-        listener = socket.socket(family, kind, protocol)
-    except OSError as error:
+        return bind(settings.host, port)
+    except socket.gaierror as error:
         raise DoorFailed(f"door: {settings.host}: {error.strerror or error}; mend door.host") from None
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(where)
-        listener.listen(BACKLOG)
     except OSError as error:
-        listener.close()
         mend = "another program listens there, set door.port" if error.errno == errno.EADDRINUSE else "mend door.host"
         raise DoorFailed(f"door: {settings.host} port {port}: {error.strerror}; {mend}") from None
-    return listener
 
 
 def url_of(settings: DoorSettings, listener: socket.socket) -> str:

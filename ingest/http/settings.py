@@ -1,14 +1,14 @@
 """``door:`` in the settings."""
 
-import ipaddress
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
+from ingest.http.listening import address, is_loopback
 from schemas.faults import Fault
-from schemas.webhook_secret import signing_key
+from schemas.webhook_secret import SigningSecret, signing_key
 
 DEFAULT_PORT = 8320
 MIN_TOKEN_CHARS = 16
@@ -34,7 +34,7 @@ class DoorSettings(BaseModel):
         default=None,
         description=f"Port; 0 for any free one. Without it {DEFAULT_PORT}; `plaint up` takes another if that is in use.",
     )
-    secret: SecretStr | None = Field(
+    secret: SigningSecret | None = Field(
         default=None, description="Signing secret shared with the senders: whsec_ and base64 of 24 to 64 bytes."
     )
     secret_file: Path | None = Field(
@@ -51,13 +51,6 @@ class DoorSettings(BaseModel):
     ack_timeout_s: float = Field(
         default=10.0, gt=0, le=60, description="Seconds that Kafka may take to acknowledge a request's posts."
     )
-
-    @field_validator("secret")
-    @classmethod
-    def _is_key(cls, secret: SecretStr | None) -> SecretStr | None:
-        if secret is not None:
-            signing_key(secret.get_secret_value())
-        return secret
 
     @field_validator("token")
     @classmethod
@@ -103,20 +96,6 @@ class DoorSettings(BaseModel):
                 what = f"can't be read: {error.strerror}" if isinstance(error, OSError) else str(error)
                 found.append(Fault(place, what, "give a file that this user can read, with one on each line"))
         return found
-
-
-def is_loopback(host: str) -> bool:
-    """Whether this host, as it stands in an address, is this machine and reached by nobody else."""
-    try:
-        return host == "localhost" or ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
-
-
-def address(host: str, port: int) -> str:
-    """What a program on this machine calls a server that listens so."""
-    shown = "localhost" if host in ("0.0.0.0", "::") else host  # noqa: S104 - compared, not bound
-    return f"http://[{shown}]:{port}" if ":" in shown else f"http://{shown}:{port}"
 
 
 def _check_token(token: str) -> None:

@@ -2,7 +2,6 @@
 
 import asyncio
 import errno
-import ipaddress
 import signal
 import socket
 from collections.abc import AsyncIterator, Callable
@@ -11,6 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
+from ingest.http.listening import BACKLOG, address, bind, is_loopback
 from plaint.inbox.answers import SECURITY_HEADERS, problem
 from plaint.inbox.api import Api
 from plaint.inbox.door import Door
@@ -26,7 +26,6 @@ from plaint.inbox.templating import Templates
 from plaint.inbox.trial import Trial, form_token
 from schemas.webhook_secret import signing_key
 
-BACKLOG = 1024
 QUEUE_PATH = "/hooks/{queue:[a-z][a-z0-9-]{0,62}}"
 
 
@@ -60,7 +59,7 @@ async def running(
         closing = asyncio.Event()
         hooks = Hooks(signing_key(settings.secret.get_secret_value()), store, settings.faults or Faults(), closing)
         listener = stack.enter_context(_listen(settings))
-        hooks.base_url = _address(settings.host, listener)
+        hooks.base_url = address(settings.host, listener.getsockname()[1])
         app = _application(store, hooks, settings, door, insight)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=2)
         await runner.setup()
@@ -99,52 +98,23 @@ def _only_named(host: str) -> Middleware:
     A page on the web can have its own name resolve to 127.0.0.1 and then read from here with its visitor's browser;
     it can't choose the Host header. Webhooks are spared, their signature is the better proof.
     """
-    only_loopback = _is_loopback(host)
+    only_loopback = is_loopback(host)
 
     @web.middleware
     async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
-        if only_loopback and not request.path.startswith("/hooks/") and not _is_loopback(request.url.host or ""):
+        if only_loopback and not request.path.startswith("/hooks/") and not is_loopback(request.url.host or ""):
             return problem(421, "this inbox answers to a loopback address only")
         return await handler(request)
 
     return guard
 
 
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
 def _listen(settings: InboxSettings) -> socket.socket:
     if settings.port is not None:
-        return _bind(settings.host, settings.port)
+        return bind(settings.host, settings.port)
     try:
-        return _bind(settings.host, DEFAULT_PORT)
+        return bind(settings.host, DEFAULT_PORT)
     except OSError as error:
         if error.errno != errno.EADDRINUSE:
             raise
-        return _bind(settings.host, 0)
-
-
-def _bind(host: str, port: int) -> socket.socket:
-    family, kind, protocol, _, address = socket.getaddrinfo(
-        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-    )[0]
-    listener = socket.socket(family, kind, protocol)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
-        listener.listen(BACKLOG)  # at once: two sockets may be bound to one port as long as neither listens
-    except OSError:
-        listener.close()
-        raise
-    return listener
-
-
-def _address(host: str, listener: socket.socket) -> str:
-    """What to put into a browser on this machine."""
-    port: int = listener.getsockname()[1]
-    shown = "localhost" if host in ("", "0.0.0.0", "::") else host  # noqa: S104 - compared, not bound
-    return f"http://[{shown}]:{port}" if ":" in shown else f"http://{shown}:{port}"
+        return bind(settings.host, 0)

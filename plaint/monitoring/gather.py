@@ -18,7 +18,7 @@ from plaint.broker.process import Broker
 from plaint.failures import Unavailable
 from plaint.monitoring import metrics
 from plaint.monitoring.errors import ErrorMemory
-from plaint.monitoring.listener import Answer, Listener, bind, text
+from plaint.monitoring.listener import Answer, Listener, open_socket, text
 from plaint.monitoring.monitor import VERSION, process_families
 from plaint.monitoring.readings import Readings
 from plaint.monitoring.settings import DEFAULT_PORT, MonitoringSettings
@@ -78,11 +78,11 @@ class RunMonitor:
 
     def _bind(self) -> Any:
         if self._settings.port is not None:
-            return bind(self._settings.host, self._settings.port)
+            return open_socket(self._settings.host, self._settings.port)
         try:
-            return bind(self._settings.host, DEFAULT_PORT)
+            return open_socket(self._settings.host, DEFAULT_PORT)
         except Unavailable:
-            return bind(self._settings.host, 0)
+            return open_socket(self._settings.host, 0)
 
     # -- what is told --------------------------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from threading import Thread
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ingest.http.listening import bind, url
 from plaint.failures import Unavailable
 
 if TYPE_CHECKING:
@@ -36,24 +37,13 @@ def text(status: str, lines: Iterable[str]) -> Answer:
     return Answer(status, "text/plain; charset=utf-8", "".join(f"{line}\n" for line in lines).encode())
 
 
-def bind(host: str, port: int) -> socket.socket:
+def open_socket(host: str, port: int) -> socket.socket:
     """A socket that listens. Raises Unavailable with the setting to mend."""
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        listener = socket.socket(family, kind, protocol)
-        try:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind(address)
-            listener.listen(BACKLOG)
-        except OSError:
-            listener.close()
-            raise
+        return bind(host, port, BACKLOG)
     except OSError as error:
         mend = "set monitoring.port to 0 for any free one" if port else "mend monitoring.host"
         raise Unavailable(f"monitoring can't listen on {host}:{port}: {error.strerror or error}; {mend}") from None
-    return listener
 
 
 class Listener:
@@ -72,8 +62,7 @@ class Listener:
     def address(self) -> str:
         """Where it answers, as this machine reaches it: ``http://127.0.0.1:8322``."""
         host, port = self._socket.getsockname()[:2]
-        shown = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared, not bound
-        return f"http://[{shown}]:{port}" if ":" in shown else f"http://{shown}:{port}"
+        return url({"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host), port)  # noqa: S104 - compared, not bound
 
     def start(self) -> None:
         """Begin to answer."""

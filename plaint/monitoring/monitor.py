@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from plaint.kafka.settings import KafkaSettings
 from plaint.monitoring import metrics
 from plaint.monitoring.errors import ErrorMemory
-from plaint.monitoring.listener import Answer, Listener, Page, bind, text
+from plaint.monitoring.listener import Answer, Listener, Page, open_socket, text
 from plaint.monitoring.needs import Needs
 from plaint.monitoring.readings import Readings
 from plaint.monitoring.settings import MonitoringSettings
@@ -168,7 +168,7 @@ def process_families(labels: dict[str, str]) -> Iterable[Any]:
 def _listener(settings: MonitoringSettings, pages: dict[str, Page], families: Any) -> Listener | None:
     if not settings.enabled:
         return None
-    listener = Listener(bind(settings.host, settings.port or 0), pages, families)
+    listener = Listener(open_socket(settings.host, settings.port or 0), pages, families)
     where = logging.INFO
     if settings.address_file is not None:
         where = logging.DEBUG

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from ingest.http.settings import DoorSettings, address, is_loopback
+from ingest.http.listening import address, is_loopback
+from ingest.http.settings import DoorSettings
 from tests.ingest.http_door import SECRETS, TOKENS
 
 
