@@ -2,6 +2,9 @@
 
 import base64
 import binascii
+from typing import Annotated
+
+from pydantic import AfterValidator, SecretStr
 
 PREFIX = "whsec_"
 
@@ -15,3 +18,12 @@ def signing_key(secret: str) -> bytes:
     if not secret.startswith(PREFIX) or not 24 <= len(key) <= 64:
         raise ValueError(f"must be {PREFIX} followed by base64 of 24 to 64 bytes")
     return key
+
+
+def _well_formed(secret: SecretStr) -> SecretStr:
+    signing_key(secret.get_secret_value())
+    return secret
+
+
+SigningSecret = Annotated[SecretStr, AfterValidator(_well_formed)]
+"""A secret in the settings, refused unless it is well formed."""

@@ -5,10 +5,10 @@ from pathlib import Path
 from secrets import token_bytes
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from plaint.inbox.faults import Faults
-from schemas.webhook_secret import signing_key
+from schemas.webhook_secret import SigningSecret
 
 DEFAULT_PORT = 8321
 
@@ -25,7 +25,7 @@ class InboxSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    secret: SecretStr = Field(
+    secret: SigningSecret = Field(
         default_factory=new_secret,
         description="Signing secret of the webhooks, whsec_ and base64 of 24 to 64 bytes. Without it one made at start.",
     )
@@ -53,9 +53,3 @@ class InboxSettings(BaseModel):
         default=None,
         description="Makes it a test receiver, which fails by these rules and takes new ones at POST /api/faults.",
     )
-
-    @field_validator("secret")
-    @classmethod
-    def _secret_is_a_key(cls, secret: SecretStr) -> SecretStr:
-        signing_key(secret.get_secret_value())
-        return secret

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from route.destinations.addresses import Network, is_public, parsed
-from schemas.webhook_secret import signing_key
+from schemas.webhook_secret import SigningSecret, signing_key
 
 MAX_SECRET_FILE_BYTES = 64 * 1024
 Share = Annotated[float, Field(ge=0, lt=1)]
@@ -39,7 +39,7 @@ class DestinationSettings(BaseModel):
         max_length=2048,
         description="Address that tickets are POSTed to; https, but for addresses of your own network. It may hold a token.",
     )
-    secret: SecretStr | None = Field(
+    secret: SigningSecret | None = Field(
         default=None, description="Signing secret shared with the receiver: whsec_ and base64 of 24 to 64 bytes."
     )
     secret_file: Path | None = Field(
@@ -147,13 +147,6 @@ class DestinationSettings(BaseModel):
             if _network(place) is None and (_NUMBER.fullmatch(name) or not _HOST.fullmatch(name)):
                 raise ValueError(f'"{place[:60]}" is neither a host name nor a network such as 10.20.0.0/16')
         return allowed
-
-    @field_validator("secret")
-    @classmethod
-    def _is_key(cls, secret: SecretStr | None) -> SecretStr | None:
-        if secret is not None:
-            signing_key(secret.get_secret_value())
-        return secret
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
