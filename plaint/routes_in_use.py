@@ -10,10 +10,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
-from psutil import NoSuchProcess, Process
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from plaint.running import runtime_folder
+from plaint.running import runtime_folder, started_at, write_note
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +44,7 @@ class RoutesInUse(BaseModel):
         pid = os.getpid()
         return cls(
             pid=pid,
-            process_started=_started(pid) or 0.0,
+            process_started=started_at(pid) or 0.0,
             role=role,
             file=file.resolve(),
             version=version,
@@ -55,18 +54,12 @@ class RoutesInUse(BaseModel):
     @property
     def is_alive(self) -> bool:
         """Whether that very process still runs."""
-        return self.process_started == _started(self.pid)
+        return self.process_started == started_at(self.pid)
 
     def announce(self) -> None:
         """Let others read it. A folder that can't be written is no reason to stop: it is logged."""
-        folder = runtime_folder()
         try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            if folder.stat().st_uid != os.getuid():
-                raise PermissionError(f"{folder} belongs to somebody else")
-            draft = folder / f".routes-{self.pid}"
-            draft.write_text(self.model_dump_json())
-            draft.replace(_file(self.pid))
+            write_note(_name(self.pid), self)
         except OSError as error:
             log.warning("`plaint reload` won't find this process, set PLAINT_RUNTIME_DIR: %s", error)
 
@@ -93,17 +86,14 @@ def all_routes_in_use() -> list[RoutesInUse]:
         known = routes_of(int(pid)) if pid.isdecimal() else None
         if known is not None:
             found.append(known)
-        elif pid.isdecimal() and file.stat().st_uid == os.getuid() and _started(int(pid)) is None:
+        elif pid.isdecimal() and file.stat().st_uid == os.getuid() and started_at(int(pid)) is None:
             file.unlink(missing_ok=True)
     return sorted(found, key=lambda known: known.since)
 
 
+def _name(pid: int) -> str:
+    return f"routes-{pid}.json"
+
+
 def _file(pid: int) -> Path:
-    return runtime_folder() / f"routes-{pid}.json"
-
-
-def _started(pid: int) -> float | None:
-    try:
-        return float(Process(pid).create_time())
-    except NoSuchProcess:
-        return None
+    return runtime_folder() / _name(pid)

@@ -42,7 +42,7 @@ class Running(BaseModel):
     @property
     def is_alive(self) -> bool:
         """Whether that very process still runs."""
-        return self.process_started == _started(self.pid)
+        return self.process_started == started_at(self.pid)
 
 
 def runtime_folder() -> Path:
@@ -52,6 +52,17 @@ def runtime_folder() -> Path:
     if shared := os.environ.get("XDG_RUNTIME_DIR"):
         return Path(shared) / "plaint"
     return Path(tempfile.gettempdir()) / f"plaint-{os.getuid()}"
+
+
+def write_note(name: str, content: BaseModel) -> Path:
+    """Put a file there, whole or not at all. Raises OSError if the folder can't be used."""
+    folder = runtime_folder()
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if folder.stat().st_uid != os.getuid():
+        raise PermissionError(f"{folder} belongs to somebody else: set PLAINT_RUNTIME_DIR")
+    file, draft = folder / name, folder / f".{name}"
+    draft.write_text(content.model_dump_json())
+    return draft.replace(file)
 
 
 @contextlib.contextmanager
@@ -67,20 +78,14 @@ def announced(
     pid = os.getpid()
     running = Running(
         pid=pid,
-        process_started=_started(pid) or 0.0,
+        process_started=started_at(pid) or 0.0,
         kafka=kafka,
         inbox=inbox,
         door=door,
         monitoring=monitoring,
         destinations=destinations,
     )
-    folder = runtime_folder()
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if folder.stat().st_uid != os.getuid():
-        raise PermissionError(f"{folder} belongs to somebody else: set PLAINT_RUNTIME_DIR")
-    file, draft = folder / f"up-{pid}.json", folder / f".up-{pid}"
-    draft.write_text(running.model_dump_json())
-    draft.replace(file)
+    file = write_note(f"up-{pid}.json", running)
     try:
         yield running
     finally:
@@ -124,7 +129,8 @@ def destinations_at_hand(settings: "Settings") -> tuple[str, ...]:
     return tuple(dict.fromkeys([*settings.destinations, *(running.destinations if running else ())]))
 
 
-def _started(pid: int) -> float | None:
+def started_at(pid: int) -> float | None:
+    """When this process started, in seconds since 1970: with its pid that tells it from every other. None if it is gone."""
     try:
         return float(Process(pid).create_time())
     except NoSuchProcess:

@@ -1,0 +1,75 @@
+"""A running ``plaint up`` is found by those who look for it, and one that is gone is not."""
+
+import os
+import stat
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from plaint.kafka.settings import KafkaSettings
+from plaint.running import (
+    Running,
+    announced,
+    destinations_at_hand,
+    find_running,
+    kafka_at_hand,
+    runtime_folder,
+    started_at,
+    write_note,
+)
+from plaint.settings import Settings, SettingsInvalid
+
+EMBEDDED = KafkaSettings(brokers=("127.0.0.1:4711",), idempotent_producer=False)
+OWN = Settings.model_validate({"kafka": {"brokers": ["kafka:9092"]}})
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("PLAINT_RUNTIME_DIR", str(tmp_path / "run"))
+    return tmp_path / "run"
+
+
+def test_what_is_announced_is_found_until_it_ends(folder: Path) -> None:
+    assert find_running() is None
+    with announced(EMBEDDED, inbox="http://127.0.0.1:1", destinations=("helpdesk",)) as told:
+        assert find_running() == told
+        assert kafka_at_hand(Settings()) == EMBEDDED
+        assert kafka_at_hand(OWN) == OWN.kafka
+        assert destinations_at_hand(Settings()) == ("helpdesk",)
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert find_running() is None
+    assert list(folder.iterdir()) == []
+
+
+def test_without_one_and_without_brokers_it_says_what_to_do() -> None:
+    with pytest.raises(SettingsInvalid, match="start `plaint up` in another terminal"):
+        kafka_at_hand(Settings())
+
+
+def test_a_note_of_a_process_that_was_killed_is_removed_even_if_its_pid_lives_again(folder: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", ""]) as gone:
+        pid = gone.pid
+    write_note(f"up-{pid}.json", Running(pid=pid, process_started=1.0))
+    write_note("up-0.json", Running(pid=os.getpid(), process_started=1.0))
+    assert find_running() is None
+    assert list(folder.iterdir()) == []
+
+
+def test_of_several_the_youngest_is_found_and_what_is_no_note_is_passed_over(folder: Path) -> None:
+    with announced(None) as young:
+        started = started_at(os.getpid())
+        assert started is not None
+        old = Running(pid=os.getpid(), process_started=started, since=datetime.now(UTC) - timedelta(hours=1))
+        write_note("up-1.json", old)
+        (folder / "up-2.json").write_text("{")
+        assert find_running() == young
+
+
+def test_a_folder_of_somebody_else_is_not_trusted(monkeypatch: pytest.MonkeyPatch) -> None:
+    runtime_folder().mkdir(parents=True)
+    monkeypatch.setattr("plaint.running.os.getuid", lambda: os.geteuid() + 1)
+    with pytest.raises(PermissionError, match="set PLAINT_RUNTIME_DIR"), announced(None):
+        pass
