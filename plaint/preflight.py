@@ -1,7 +1,10 @@
 """What can be known to fail before anything starts: sources, weights and destinations, looked at without Kafka."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
+from ingest.file import FileSource
+from ingest.http.settings import DoorSettings
 from ingest.settings import SourceSettings
 from plaint.kafka.settings import KafkaSettings
 from plaint.settings import Settings
@@ -12,8 +15,6 @@ from schemas.faults import Fault
 
 def check_setup(settings: Settings, sources: Sequence[SourceSettings]) -> list[Fault]:
     """Every fault of the sources, the door and the destinations."""
-    from plaint.workers.ingest import check_door, check_sources  # costs a Kafka client and a web server
-
     return [
         *check_sources(sources),
         *(check_door(settings.door) if settings.door.open is not False else ()),
@@ -22,6 +23,20 @@ def check_setup(settings: Settings, sources: Sequence[SourceSettings]) -> list[F
             for name, destination in settings.destinations.items()
             for fault in check_destination(name, destination, settings.kafka)
         ),
+    ]
+
+
+def check_door(settings: DoorSettings) -> list[Fault]:
+    """What keeps the door from opening, with keys as in the settings."""
+    return [replace(fault, place=f"door.{fault.place}") for fault in settings.faults()]
+
+
+def check_sources(sources: Sequence[SourceSettings]) -> list[Fault]:
+    """What keeps these sources from starting, with keys as in the settings."""
+    return [
+        replace(fault, place=f"sources[{index}].{fault.place}")
+        for index, settings in enumerate(sources)
+        for fault in FileSource(settings).faults()
     ]
 
 

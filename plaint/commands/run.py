@@ -77,7 +77,7 @@ def ingest(config: Path | None, sources: tuple[str, ...], report: Path | None, d
     plaint run ingest --source file:posts.jsonl
     plaint run ingest --door
     """
-    from plaint.workers.ingest import check_door, check_sources
+    from plaint.preflight import check_door, check_sources
     from plaint.workers.ingest import ingest as work
 
     settings = load_settings(config)

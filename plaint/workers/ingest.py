@@ -6,7 +6,6 @@ import signal
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import replace
 from pathlib import Path
 from threading import Event, Thread, current_thread, main_thread
 from types import FrameType
@@ -22,8 +21,8 @@ from ingest.source import Source, SourceFailed
 from plaint.kafka.settings import KafkaSettings
 from plaint.monitoring.ingesting import IngestSight
 from plaint.monitoring.monitor import Monitor
+from plaint.preflight import check_door, check_sources
 from plaint.workers.door import DoorThread
-from schemas.faults import Fault
 
 log = logging.getLogger(__name__)
 
@@ -58,20 +57,6 @@ class Report(BaseModel):
             return cls.model_validate_json(path.read_bytes()) if path else None
         except (OSError, ValidationError):
             return None
-
-
-def check_door(settings: DoorSettings) -> list[Fault]:
-    """What keeps the door from opening, with keys as in the settings."""
-    return [replace(fault, place=f"door.{fault.place}") for fault in settings.faults()]
-
-
-def check_sources(sources: Sequence[SourceSettings]) -> list[Fault]:
-    """What keeps these sources from starting, with keys as in the settings."""
-    return [
-        replace(fault, place=f"sources[{index}].{fault.place}")
-        for index, settings in enumerate(sources)
-        for fault in FileSource(settings).faults()
-    ]
 
 
 def ingest(
