@@ -2,7 +2,6 @@
 
 import socket
 import ssl
-import subprocess
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -28,6 +27,7 @@ from plaint.settings import Settings
 from route.destinations.settings import DestinationSettings
 from schemas.topics import all_topics
 from schemas.webhook_secret import signing_key
+from tests.support.https import self_signed, serving
 
 SECRET = "whsec_dGhlIGRvY3RvciBzaWducyBoaXMgdGVzdHMgdG9v"
 TINY = sorted((Path(__file__).parents[1] / "models").glob("tiny-*"))
@@ -228,12 +228,8 @@ class _Desk(BaseHTTPRequestHandler):
 @pytest.fixture
 def desk() -> Iterator[ThreadingHTTPServer]:
     handler = type("Desk", (_Desk,), {"came": []})
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
+    with serving(handler) as server:
         yield server
-        server.shutdown()
-        thread.join()
 
 
 def examined(url: str, send_test: bool = False, **settings: object) -> tuple[Check, list[Date]]:
@@ -295,29 +291,11 @@ def test_a_name_for_a_private_address_is_refused_unless_allowed(monkeypatch: pyt
 @pytest.fixture
 def tls_desk(tmp_path: Path) -> Iterator[int]:
     """The port of a receiver with a certificate that nobody signed."""
-    make = [
-        "openssl",
-        "req",
-        "-x509",
-        "-nodes",
-        "-days",
-        "2",
-        "-newkey",
-        "ec",
-        "-pkeyopt",
-        "ec_paramgen_curve:prime256v1",
-    ]
-    make += ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", "key", "-out", "cert"]
-    subprocess.run(make, check=True, capture_output=True, cwd=tmp_path)
+    self_signed(tmp_path, "localhost")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(tmp_path / "cert", tmp_path / "key")
-    with ThreadingHTTPServer(("127.0.0.1", 0), _Desk) as server:
-        server.socket = context.wrap_socket(server.socket, server_side=True)
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
+    with serving(_Desk, context) as server:
         yield server.server_port
-        server.shutdown()
-        thread.join()
 
 
 def test_a_certificate_that_nobody_vouches_for_is_told_and_one_that_ends_soon(

@@ -19,7 +19,8 @@ from plaint.broker.settings import BrokerSettings
 from plaint.broker.start import start_broker
 from plaint.kafka.settings import KafkaSettings
 from plaint.kafka.topics import ensure_topics
-from plaint.workers.ingest import Report, check_sources, ingest
+from plaint.preflight import check_sources
+from plaint.workers.ingest import Report, ingest
 from schemas.deadletter import DeadLetter
 from schemas.post import Post
 from schemas.topics import POSTS

@@ -2,7 +2,6 @@
 
 import gc
 import logging
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,6 +14,7 @@ from plaint.kafka.publisher import OutRecord, Publisher
 from plaint.kafka.settings import KafkaSettings
 from plaint.kafka.topics import TopicsWrong, ensure_topics
 from schemas.topics import POSTS
+from tests.support.https import self_signed
 from tests.support.kafka_process import KafkaProcess, why_no_kafka
 
 pytestmark = [pytest.mark.kafka, pytest.mark.filterwarnings("ignore:unclosed <ssl:ResourceWarning")]
@@ -32,20 +32,7 @@ def forgotten_sockets(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Holds ``cert``, signed by itself, for 127.0.0.1."""
     made = tmp_path_factory.mktemp("secure")
-    make = [
-        "openssl",
-        "req",
-        "-x509",
-        "-nodes",
-        "-days",
-        "2",
-        "-newkey",
-        "ec",
-        "-pkeyopt",
-        "ec_paramgen_curve:prime256v1",
-    ]
-    make += ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
-    subprocess.run([*make, "-keyout", str(made / "key"), "-out", str(made / "cert")], check=True, capture_output=True)
+    self_signed(made, "127.0.0.1")
     (made / "both.pem").write_text((made / "key").read_text() + (made / "cert").read_text())
     return made
 

@@ -3,7 +3,6 @@
 import json
 import shutil
 import subprocess
-import threading
 import time
 from collections.abc import Iterator
 from email.utils import formatdate
@@ -14,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests.support.command import PLAINT, environment
+from tests.support.https import serving
 from tests.system.stack import SECRET
 
 HOUR_S = 3600
@@ -39,12 +39,8 @@ class _Desk(BaseHTTPRequestHandler):
 def desk() -> Iterator[ThreadingHTTPServer]:
     """A receiver on a port of its own, its clock right."""
     handler = type("Desk", (_Desk,), {"ahead_s": 0})
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
+    with serving(handler) as server:
         yield server
-        server.shutdown()
-        thread.join()
 
 
 def clock(desk: ThreadingHTTPServer, folder: Path, *before: str) -> dict[str, Any]:
