@@ -14,6 +14,7 @@ from kafka.net.compat import KafkaNetClient
 from kafka.producer.future import FutureRecordMetadata
 
 from ingest.source import Item, Refused, too_large
+from ingest.stamp import milliseconds, record_value, stamped
 from schemas import topics
 from schemas.deadletter import DeadLetter, Header
 from schemas.post import Post
@@ -207,23 +208,14 @@ class PostPublisher:
 
     def _record(self, post: Post, source: str) -> tuple[Post, bytes]:
         """The post as it is published, and its bytes."""
-        post = self._stamped(post, source)
-        return post, post.model_dump_json(exclude_unset=True, exclude_none=True).encode()
+        post = stamped(post, source, self._now(), milliseconds if post.received_at else self._revision)
+        return post, record_value(post)
 
-    def _stamped(self, post: Post, source: str) -> Post:
-        """With its version, source, time of receipt and, where a later state of a post needs one, a revision."""
-        received_at = post.received_at or self._now()
-        stamps: dict[str, object] = {"v": 1, "source": post.source or source, "received_at": received_at}
-        if post.event != "create" and not post.revision:
-            stamps["revision"] = self._revision(post, received_at)
-        return post.model_copy(update=stamps)
-
-    def _revision(self, post: Post, received_at: datetime) -> int:
-        milliseconds = max(1, int(received_at.timestamp() * 1000))
-        if post.received_at is None:  # two edits in one millisecond are still two
-            with self._lock:
-                self._last_revision = milliseconds = max(milliseconds, self._last_revision + 1)
-        return milliseconds
+    def _revision(self, received_at: datetime) -> int:
+        """Two edits in one millisecond are still two."""
+        with self._lock:
+            self._last_revision = max(milliseconds(received_at), self._last_revision + 1)
+            return self._last_revision
 
     def _put_dead_letter(self, refused: Refused) -> None:
         letter = DeadLetter.of(refused.reason, STAGE, refused.place, refused.detail, refused.raw)

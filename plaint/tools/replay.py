@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from hashlib import sha256
 
 from ingest.decode import post_from_json
+from ingest.stamp import record_value, stamped
 from plaint.kafka.publisher import OutRecord
 from plaint.kafka.reading import Progress, TopicReader, Where, partition_of
 from plaint.kafka.settings import KafkaSettings
@@ -84,18 +85,10 @@ def _line(held: HeldLetter, stand: Stand) -> Plan:
     numbers = stand.there.get(topics.POSTS, ())
     if not numbers:
         return Plan(held.id, None, _absent(topics.POSTS), held)
-    key, value = post.id.encode(), _stamped(post).model_dump_json(exclude_unset=True, exclude_none=True).encode()
+    key, value = post.id.encode(), record_value(stamped(post, SOURCE, datetime.now(UTC)))
     if len(value) > MAX_RECORD_BYTES:
         return Plan(held.id, None, f"the post is a record of {len(value):,} bytes, over {MAX_RECORD_BYTES:,}", held)
     return Plan(held.id, OutRecord(topics.POSTS, partition_of(key, len(numbers)), key, value, OFFERED), "", held)
-
-
-def _stamped(post: Post) -> Post:
-    now = post.received_at or datetime.now(UTC)
-    stamps: dict[str, object] = {"v": 1, "source": post.source or SOURCE, "received_at": now}
-    if post.event != "create" and not post.revision:
-        stamps["revision"] = max(1, int(now.timestamp() * 1000))
-    return post.model_copy(update=stamps)
 
 
 # -- a record of a topic -----------------------------------------------------------------------------------------
