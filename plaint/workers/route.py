@@ -51,6 +51,8 @@ class RouteStage:
         self._seen: defaultdict[int, Seen] = defaultdict(lambda: Seen(remember))
         self._next: dict[int, int] = {}
         self._batch: list[tuple[int, Post]] = []
+        self._unrouted: Counter[str] = Counter()
+        self._tickets: Counter[str] = Counter()
         self.unrouted: Counter[str] = Counter()
         """Posts that no rule sends anywhere, by intent."""
         self.tickets: Counter[str] = Counter()
@@ -81,6 +83,7 @@ class RouteStage:
     def process(self, records: Sequence[InRecord]) -> list[Outcome]:
         """See Stage."""
         self._batch = []
+        self._unrouted, self._tickets = Counter(), Counter()
         newest: dict[str, int] = {}
         return [self._outcome(record, newest) for record in records]
 
@@ -90,6 +93,8 @@ class RouteStage:
             self._seen[partition].add([post])
         for record in records:
             self._next[record.partition] = record.offset + 1
+        self.unrouted.update(self._unrouted)
+        self.tickets.update(self._tickets)
 
     def _outcome(self, record: InRecord, newest: dict[str, int]) -> Outcome:
         triage = decoded(self.name, record, Triage.from_bytes, MAX_TRIAGE_BYTES)
@@ -104,11 +109,11 @@ class RouteStage:
         newest[post.id] = post.revision
         self._batch.append((record.partition, post))
         if reason is DropReason.UNROUTED:
-            self.unrouted[triage.intent or "none"] += 1
+            self._unrouted[triage.intent or "none"] += 1
         return Dropped(reason) if reason is not None else Result(tuple(map(self._record, tickets)))
 
     def _record(self, ticket: Ticket) -> OutRecord:
-        self.tickets[ticket.destination] += 1
+        self._tickets[ticket.destination] += 1
         partition = ticket_partition(ticket.key, self._partitions)
         return OutRecord(topics.tickets(ticket.destination), partition, ticket.key.encode(), ticket.to_bytes())
 

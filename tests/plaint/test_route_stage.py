@@ -64,6 +64,17 @@ def test_a_second_triage_in_the_same_batch_makes_no_second_ticket() -> None:
     assert found[1] == Dropped(DropReason.REPEATED)
 
 
+def test_a_batch_that_was_processed_in_vain_is_not_counted() -> None:
+    router = stage()
+    batch = [triaged(0, "x:1", Intent.COMPLAINT), triaged(1, "x:2", Intent.OTHER)]
+    router.process(batch)  # as a whole, and then each alone
+    for record in batch:
+        router.process([record])
+        router.took([record])
+    assert router.tickets == {"service": 1}
+    assert router.unrouted == {"other": 1}
+
+
 def test_what_was_not_acknowledged_is_made_again() -> None:
     router = stage()
     batch = [triaged(0, "x:1", Intent.COMPLAINT)]

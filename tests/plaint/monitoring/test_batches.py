@@ -113,6 +113,7 @@ def test_what_no_rule_takes_is_told_by_intent_and_tickets_by_destination() -> No
         one = one.model_copy(update={"post": one.post.model_copy(update={"id": str(number)})})
         read.append(InRecord(topics.TRIAGED, 0, number, b"k", one.to_bytes(), NOW))
     stage.process(read)
+    stage.took(read)
     readings = Readings("route")
     RouteSight(["helpdesk", "service", "marketing"], stage.tickets, stage.unrouted, lambda: ROUTES).read(readings)
     assert samples(readings, "plaint_unrouted_posts_total")[("other",)] == 2
