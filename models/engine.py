@@ -24,6 +24,8 @@ class Engine:
     def __init__(self, manifest: Manifest, tokens: Tokens, session: Session, remembered: int) -> None:
         self.version = manifest.name
         self.urgent_threshold = manifest.urgent_threshold
+        self.unsure_below = manifest.unsure_below
+        self.languages = manifest.languages
         self._calibration = manifest.calibration
         self._tokens = tokens
         self._session = session

@@ -20,7 +20,7 @@ from models.outputs import INTENT, Floats, probabilities
 from models.session import Session
 from models.tokens import Tokens
 from models.training.activations import observe
-from models.training.calibrate import cheapest_threshold, fit_calibration
+from models.training.calibrate import cheapest_threshold, fit_calibration, unsure_threshold
 from models.training.checkpoint import load_network
 from models.training.data import Example, data_folder, file_hashes, load_parts
 from models.training.network import BASE_PACKAGE, BASE_SHA256, Network, base_folder
@@ -99,6 +99,8 @@ def _manifest(
 ) -> Manifest:
     """Calibrated on the dev posts as the int8 graph scores them."""
     calibration = fit_calibration(examples, dev)
+    chances = probabilities(dev, calibration)
+    right = chances.intents.argmax(axis=1) == np.array([example.intent for example in examples])
     urgent = np.array([example.urgent for example in examples])
     return Manifest(
         name=name,
@@ -106,7 +108,9 @@ def _manifest(
         sentiments=SENTIMENTS,
         urgencies=URGENCIES,
         calibration=calibration,
-        urgent_threshold=cheapest_threshold(probabilities(dev, calibration).urgent, urgent, recipe.seed),
+        urgent_threshold=cheapest_threshold(chances.urgent, urgent, recipe.seed),
+        unsure_below=unsure_threshold(chances.intents.max(axis=1), right, recipe.seed),
+        languages=("en",),
         max_tokens=MAX_TOKENS,
         layers=network.shape.layers,
         base=f"{BASE_PACKAGE} {BASE_SHA256}",

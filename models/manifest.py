@@ -30,6 +30,10 @@ class Manifest(BaseModel):
     urgencies: tuple[int, ...]
     calibration: Calibration
     urgent_threshold: float = Field(gt=0, lt=1)
+    unsure_below: float = Field(default=0.5, ge=0, le=1)
+    """A post whose likeliest intent is less likely than this is unsure; chosen on the dev posts."""
+    languages: tuple[str, ...] = Field(default=("en",), min_length=1)
+    """Those that the model was measured in, as ISO 639 codes."""
     max_tokens: int = Field(gt=2)
     layers: int = Field(gt=0)
     base: str

@@ -1,4 +1,4 @@
-"""What is fitted on the dev posts once training is over: temperatures, the urgent logit's line, the urgent threshold."""
+"""What is fitted on the dev posts once training is over: temperatures, the urgent logit's line, and the thresholds."""
 
 from collections.abc import Sequence
 
@@ -11,6 +11,9 @@ from models.training.data import Example
 MISS_COST = 5.0
 """A missed urgent complaint costs as much as this many false alarms: an agent reads a post at a glance, while the missed
 one waits in the service queue for hours."""
+
+LEAST_RIGHT = 0.6
+"""Where fewer of the intents than this are right, a person does better to read the post."""
 
 _TEMPERATURES = np.geomspace(0.25, 4.0, 241)
 
@@ -55,3 +58,16 @@ def cheapest_threshold(chance: Floats, true: NDArray[np.bool_], seed: int, round
     costs = np.where(true[None, :], MISS_COST * ~alarms, alarms)
     draws = (generator.integers(0, len(true), len(true)) for _ in range(rounds))
     return round(float(np.median([candidates[np.argmin(costs[:, draw].sum(axis=1))] for draw in draws])), 3)
+
+
+def unsure_threshold(confidence: Floats, right: NDArray[np.bool_], seed: int, rounds: int = 200) -> float:
+    """The confidence under which fewer than LEAST_RIGHT of the intents near it are right.
+
+    That is the threshold of most gain, where calling a wrong intent unsure gains LEAST_RIGHT and calling a right one unsure
+    loses the rest of 1; as the median over bootstrap draws, since few posts lie near it.
+    """
+    generator = np.random.default_rng(seed)
+    candidates = np.linspace(0.2, 0.95, 151)
+    gains = np.where(confidence[None, :] < candidates[:, None], LEAST_RIGHT - right, 0.0)
+    draws = (generator.integers(0, len(right), len(right)) for _ in range(rounds))
+    return round(float(np.median([candidates[np.argmax(gains[:, draw].sum(axis=1))] for draw in draws])), 3)

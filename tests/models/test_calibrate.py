@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 
 from models.outputs import INTENT, URGENT, WIDTH, probabilities, sigmoid, softmax
-from models.training.calibrate import MISS_COST, cheapest_threshold, fit_calibration, fit_line
+from models.training.calibrate import (
+    LEAST_RIGHT,
+    MISS_COST,
+    cheapest_threshold,
+    fit_calibration,
+    fit_line,
+    unsure_threshold,
+)
 from models.training.data import Example
 
 GENERATOR = np.random.default_rng(11)
@@ -33,6 +40,19 @@ def test_honest_chances_are_cut_where_the_costs_balance() -> None:
     chance = GENERATOR.random(20_000)
     threshold = cheapest_threshold(chance, GENERATOR.random(20_000) < chance, seed=1, rounds=20)
     assert threshold == pytest.approx(1 / (1 + MISS_COST), abs=0.05)
+
+
+def test_posts_are_unsure_where_fewer_than_three_in_five_are_right() -> None:
+    confidence = GENERATOR.uniform(0.2, 1.0, 20_000)
+    honest = unsure_threshold(confidence, GENERATOR.random(20_000) < confidence, seed=1, rounds=20)
+    assert honest == pytest.approx(LEAST_RIGHT, abs=0.05)
+    vain = unsure_threshold(confidence, GENERATOR.random(20_000) < confidence - 0.2, seed=1, rounds=20)
+    assert vain == pytest.approx(LEAST_RIGHT + 0.2, abs=0.05)
+
+
+def test_a_model_that_is_always_right_is_never_unsure() -> None:
+    confidence = GENERATOR.uniform(0.3, 1.0, 500)
+    assert unsure_threshold(confidence, np.ones(500, dtype=bool), seed=1, rounds=20) <= 0.3
 
 
 def test_a_complaint_is_urgent_from_three_on_and_nothing_else_is() -> None:
