@@ -23,8 +23,14 @@ class ClassifySettings(BaseModel):
         float, Field(gt=0, le=10, description="Seconds that a post waits for others to share its batch.")
     ] = 0.05
     unsure_below: Annotated[
-        float, Field(ge=0, le=1, description="A post whose most likely intent is below this confidence is unsure.")
-    ] = 0.5
+        float | None,
+        Field(
+            ge=0,
+            le=1,
+            description="A post whose most likely intent is below this confidence is unsure; none: the threshold that was "
+            "chosen with the model's weights.",
+        ),
+    ] = None
     remember: Annotated[
         int, Field(ge=0, le=10_000_000, description="How many of the last post ids are known again as repeated.")
     ] = 50_000

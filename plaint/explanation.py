@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from schemas.delivery import State
-from schemas.labels import Intent, Sentiment
+from schemas.labels import Intent, Sentiment, Unsure
 from schemas.post import Event, Moment
 from schemas.ticket import Op
 from schemas.triage import UrgencyPart
@@ -56,6 +56,8 @@ class Label(Shape):
     model_version: str
     policy_version: str
     triaged_at: Moment
+    unsure_why: tuple[Unsure, ...] = ()
+    language: str = ""
 
 
 class RuleTried(Shape):

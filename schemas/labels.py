@@ -21,6 +21,15 @@ class Sentiment(StrEnum):
     POSITIVE = "positive"
 
 
+class Unsure(StrEnum):
+    """Why a post's labels are not to be relied on."""
+
+    CONFIDENCE = "confidence"
+    """Its likeliest intent is not likely enough."""
+    LANGUAGE = "language"
+    """The model was not measured in the post's language."""
+
+
 INTENTS: tuple[Intent, ...] = tuple(Intent)
 SENTIMENTS: tuple[Sentiment, ...] = tuple(Sentiment)
 URGENCIES: tuple[int, ...] = (0, 1, 2, 3, 4)

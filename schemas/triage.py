@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from schemas.labels import Intent, Sentiment
+from schemas.labels import Intent, Sentiment, Unsure
 from schemas.post import Moment, Post
 from schemas.record import MAX_RECORD_BYTES, Record
 
@@ -40,7 +40,10 @@ class Triage(Record):
     urgent: bool = False
     urgency_parts: tuple[UrgencyPart, ...] = ()
     unsure: bool = False
+    unsure_why: tuple[Unsure, ...] = ()
+    """Empty unless ``unsure``."""
     language: str = ""
+    """ISO 639: what the source said, else what was detected; ``und`` where the text is too short or too mixed to tell."""
     model_version: str = ""
     policy_version: str = ""
     triaged_at: Moment

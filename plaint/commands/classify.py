@@ -18,6 +18,19 @@ from schemas.triage import Triage
 
 CHUNK_LINES = 1024
 READ_BYTES = 1 << 18
+SHOWN = {
+    "intent",
+    "confidence",
+    "intents",
+    "sentiment",
+    "sentiments",
+    "urgency",
+    "urgencies",
+    "urgent",
+    "unsure",
+    "unsure_why",
+    "language",
+}
 
 
 @click.command()
@@ -80,7 +93,7 @@ def _read(line: bytes) -> tuple[str | int, Post]:
 def _line(id_: str | int, triage: Triage) -> bytes:
     labels = triage.model_dump(
         mode="json",
-        include={"intent", "confidence", "intents", "sentiment", "sentiments", "urgency", "urgencies", "urgent"},
+        include=SHOWN,
     )
     return orjson.dumps(
         {"id": id_, **labels, "model": triage.model_version}, option=orjson.OPT_APPEND_NEWLINE | orjson.OPT_NON_STR_KEYS

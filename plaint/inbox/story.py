@@ -85,8 +85,8 @@ def _label(label: Label) -> Item:
     parts = parts_of(label.urgency_parts)
     urgency = f"{URGENCY_WORDS[label.urgency]} urgency{f' = {parts}' if parts else ''}"
     also = "" if label.counts else "; an earlier triage counts instead"
-    urgent = ", urgent" if label.urgent else ""
-    return _item(label.at, f"Classified: {kind}{urgent}", f"{urgency}; model {label.model_version}{also}")
+    marks = ", urgent" * label.urgent + ", unsure" * label.unsure
+    return _item(label.at, f"Classified: {kind}{marks}", f"{urgency}; model {label.model_version}{also}")
 
 
 def _asked(destination: str, asked: TicketAsked) -> Item:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from plaint.monitoring.state import StageName
-from schemas.labels import INTENTS, URGENCIES
+from schemas.labels import INTENTS, URGENCIES, Unsure
 from schemas.reasons import DeadReason, DropReason
 
 Kind = Literal["counter", "gauge", "histogram", "info"]
@@ -82,6 +82,14 @@ URGENT = Metric(
     "Posts of which the policy says that they can't wait.",
     ("classify",),
     {"intent": INTENT},
+)
+UNSURE = Metric(
+    "plaint_unsure_posts",
+    "counter",
+    "Posts whose labels are unsure, by why: the likeliest intent is not likely enough, or the model was not measured in the "
+    "post's language. One that is unsure for both counts in both.",
+    ("classify",),
+    {"why": tuple(Unsure)},
 )
 UNROUTED = Metric(
     "plaint_unrouted_posts",
@@ -258,6 +266,7 @@ METRICS: tuple[Metric, ...] = (
     RECORDS_DONE,
     TRIAGED,
     URGENT,
+    UNSURE,
     UNROUTED,
     TICKETS,
     TO_TRIAGE,

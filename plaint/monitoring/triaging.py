@@ -32,6 +32,7 @@ class TriageMeter:
         self._engine = engine
         self._labels: Counter[tuple[str, int]] = Counter()
         self._urgent: Counter[str] = Counter()
+        self._unsure: Counter[str] = Counter()
         self._seconds = Histogram(metrics.POST_SECONDS)
 
     def triage(self, posts: Sequence[Post]) -> list[Triage]:
@@ -39,6 +40,7 @@ class TriageMeter:
         found = self._classifier.triage(posts)
         self._labels.update([(triage.intent or "none", triage.urgency) for triage in found])
         self._urgent.update([triage.intent or "none" for triage in found if triage.urgent])
+        self._unsure.update([why for triage in found for why in triage.unsure_why])
         self._seconds.add_all(
             [_seconds(triage.triaged_at, triage.post.received_at) for triage in found if triage.post.received_at]
         )
@@ -49,6 +51,7 @@ class TriageMeter:
         for (intent, urgency), count in list(self._labels.items()):
             into.put(metrics.TRIAGED, count, intent, str(urgency))
         into.put_all(metrics.URGENT, self._urgent)
+        into.put_all(metrics.UNSURE, self._unsure)
         into.put(metrics.TO_TRIAGE, self._seconds)
         into.put(metrics.MODEL_TEXTS, self._model.computed, "computed")
         into.put(metrics.MODEL_TEXTS, self._model.known, "known")

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from plaint.explanation import Explanation, Label, Letter, PostSeen, Routing, RuleTried, Step, TicketAsked, TicketLife
 from plaint.tools.terminal import clock, one_line, span
 from plaint.tools.words import URGENCIES, life_words
+from schemas.labels import Unsure
 
 MAX_TEXT = 300
 MAX_SHORT = 120
@@ -63,7 +64,17 @@ def _labels(labels: Iterable[Label]) -> Iterator[str]:
             yield f"  next likely: {', '.join(f'{intent} {p:.0%}' for intent, p in others)}"
         for part in label.urgency_parts:
             yield f"  {part.points:+6.2f} {one_line(part.name, 40)}: {one_line(part.why, MAX_SHORT)}"
+        if label.unsure:
+            yield f"  unsure: {one_line(_why_unsure(label), MAX_SHORT)}"
         yield f"  model {one_line(label.model_version, 40)}, policy {one_line(label.policy_version, 40)}"
+
+
+def _why_unsure(label: Label) -> str:
+    whys = {
+        Unsure.CONFIDENCE: "the likeliest intent is not likely enough",
+        Unsure.LANGUAGE: f"the model was not measured in its language ({label.language})",
+    }
+    return "; ".join(whys[why] for why in label.unsure_why) or "an older plaint did not say why"
 
 
 def _routing(routing: Routing | None) -> Iterator[str]:

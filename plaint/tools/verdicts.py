@@ -58,6 +58,8 @@ def _label(record: Stored, triage: Triage, counts: bool) -> Label:
         urgent=triage.urgent,
         urgency_parts=triage.urgency_parts,
         unsure=triage.unsure,
+        unsure_why=triage.unsure_why,
+        language=triage.language,
         model_version=triage.model_version,
         policy_version=triage.policy_version,
         triaged_at=triage.triaged_at,

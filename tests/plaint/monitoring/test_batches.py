@@ -17,7 +17,7 @@ from plaint.workers.route import RouteStage
 from plaint.workers.stage import InRecord
 from route.rules import RouteTable
 from schemas import topics
-from schemas.labels import Intent
+from schemas.labels import Intent, Unsure
 from schemas.post import Post
 from schemas.triage import Triage
 from tests.plaint.monitoring.test_readings import samples
@@ -76,18 +76,28 @@ class Fixed:
         return self.found
 
 
-def triage(intent: Intent | None, urgency: int, received_s: float | None, urgent: bool = False) -> Triage:
+def triage(
+    intent: Intent | None, urgency: int, received_s: float | None, urgent: bool = False, unsure: tuple[Unsure, ...] = ()
+) -> Triage:
     """One of a post that was received so long before."""
     now = datetime.now(UTC)
     received = None if received_s is None else now - timedelta(seconds=received_s)
     post = Post(id="1", text="x", received_at=received)
-    return Triage(post=post, intent=intent, urgency=urgency, urgent=urgent, triaged_at=now)
+    return Triage(
+        post=post,
+        intent=intent,
+        urgency=urgency,
+        urgent=urgent,
+        unsure=bool(unsure),
+        unsure_why=unsure,
+        triaged_at=now,
+    )
 
 
 def test_labels_and_the_time_to_them_are_counted() -> None:
     found = [
-        triage(Intent.COMPLAINT, 4, 0.25, urgent=True),
-        triage(Intent.COMPLAINT, 4, 0.25),
+        triage(Intent.COMPLAINT, 4, 0.25, urgent=True, unsure=(Unsure.CONFIDENCE, Unsure.LANGUAGE)),
+        triage(Intent.COMPLAINT, 4, 0.25, unsure=(Unsure.LANGUAGE,)),
         triage(None, 0, None),
     ]
     fixed = Fixed(found)
@@ -98,6 +108,7 @@ def test_labels_and_the_time_to_them_are_counted() -> None:
     labels = {key: value for key, value in samples(readings, "plaint_triaged_posts_total").items() if value}
     assert labels == {("complaint", "4"): 2, ("none", "0"): 1}
     assert samples(readings, "plaint_urgent_posts_total")[("complaint",)] == 1
+    assert samples(readings, "plaint_unsure_posts_total") == {("confidence",): 1, ("language",): 2}
     assert samples(readings, "plaint_post_to_triage_seconds_count") == {(): 2}
     assert samples(readings, "plaint_post_to_triage_seconds_sum")[()] == pytest.approx(0.5)
     assert samples(readings, "plaint_model_texts_total") == {("computed",): 5, ("known",): 2}
