@@ -1,7 +1,7 @@
 """Trained network to shipped weights: `python -m models.export --network run/network.pt --out models/weights/NAME`.
 
-Writes the int8 graph, the tokenizer, the manifest (calibrated on the dev posts as the int8 graph scores them) and the
-model card (README.md) with what the test posts say, int8 beside float32. Needs the `train` extra and `$PLAINT_DATA`.
+Writes the int8 graph, the tokenizer, the manifest (calibrated on the dev posts as the int8 graph scores them), and
+evaluation.json with the model card, as `models.evaluation.record` does. Needs the `train` extra and `$PLAINT_DATA`.
 """
 
 import argparse
@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from models.evaluation.card import Subject, render
+from models.evaluation.record import record, write
 from models.manifest import MANIFEST, NETWORK, TOKENIZER, Manifest, sha256
 from models.onnx_graph import build
 from models.outputs import INTENT, Floats, probabilities
@@ -74,14 +74,7 @@ def export(network_file: Path, tokenizer: Path, out: Path, recipe: Recipe) -> No
     _check_agreement(dev, logits_of(draft / "float32.onnx", parts.dev, tokens))
     manifest = _manifest(network, parts.dev, dev, draft, out.name, recipe)
     (draft / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    subject = Subject(
-        manifest=manifest,
-        parts=parts,
-        int8=logits_of(draft / NETWORK, parts.test, tokens),
-        float32=logits_of(draft / "float32.onnx", parts.test, tokens),
-        bytes_shipped=sum((draft / name).stat().st_size for name in (NETWORK, TOKENIZER, MANIFEST)),
-    )
-    (draft / "README.md").write_text(render(subject), encoding="utf-8")
+    write(draft, record(draft, parts, float32=logits_of(draft / "float32.onnx", parts.test, tokens)))
     (draft / "float32.onnx").unlink()
     shutil.rmtree(out, ignore_errors=True)
     draft.rename(out)

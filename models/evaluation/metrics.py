@@ -1,79 +1,145 @@
-"""The measures of the model card, in numpy alone. Labels are class indices; all arrays are of one length."""
+"""The measures, in numpy alone, each for many bootstrap rounds at once.
 
-from collections.abc import Callable
+`weights` has the shape (rounds, posts) and says how often a round drew each post; ones are the posts as they are. Every
+measure gives an array that begins with `rounds`, NaN where a round leaves it undefined, as is precision where nothing was
+predicted. Labels are class indices; arrays over posts are of one length.
+"""
 
 import numpy as np
 from numpy.typing import NDArray
 
 Labels = NDArray[np.int64]
 Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+
+BINS = 10
 
 
-def f1_scores(true: Labels, predicted: Labels, classes: int) -> list[float]:
-    """F1 of each class; 0 where a class was neither there nor predicted."""
-    scores = []
-    for label in range(classes):
-        hits = np.sum((true == label) & (predicted == label))
-        named = np.sum(true == label) + np.sum(predicted == label)
-        scores.append(float(2 * hits / named) if named else 0.0)
-    return scores
+def confusions(true: Labels, given: Labels, classes: int, weights: Floats) -> Floats:
+    """(rounds, classes, classes): rows are the true labels, columns the given ones."""
+    cells = np.zeros((len(true), classes * classes))
+    cells[np.arange(len(true)), true * classes + given] = 1.0
+    return (weights @ cells).reshape(-1, classes, classes)
 
 
-def macro_f1(true: Labels, predicted: Labels, classes: int) -> float:
-    """Mean F1 of the classes that occur in `true`."""
-    present = np.unique(true)
-    return float(np.mean(np.array(f1_scores(true, predicted, classes))[present]))
+def precisions(confusion: Floats) -> Floats:
+    """(rounds, classes)."""
+    return _ratio(_hits(confusion), confusion.sum(axis=1))
 
 
-def quadratic_kappa(true: Labels, predicted: Labels, classes: int) -> float:
-    """Cohen's kappa with quadratic weights."""
-    observed = np.zeros((classes, classes))
-    np.add.at(observed, (true, predicted), 1.0)
-    expected = np.outer(observed.sum(axis=1), observed.sum(axis=0)) / len(true)
-    steps = np.arange(classes)
-    weights = (steps[:, None] - steps[None, :]) ** 2
-    return float(1.0 - (weights * observed).sum() / max((weights * expected).sum(), 1e-12))
+def recalls(confusion: Floats) -> Floats:
+    """(rounds, classes)."""
+    return _ratio(_hits(confusion), confusion.sum(axis=2))
 
 
-def precision_recall(true: NDArray[np.bool_], predicted: NDArray[np.bool_]) -> tuple[float, float]:
-    """Precision is 0 where nothing was predicted, recall 0 where nothing was there to find."""
-    hits = float(np.sum(true & predicted))
-    return hits / max(float(predicted.sum()), 1.0), hits / max(float(true.sum()), 1.0)
+def f1s(confusion: Floats) -> Floats:
+    """(rounds, classes); defined where a class was there or was predicted."""
+    return _ratio(2 * _hits(confusion), confusion.sum(axis=1) + confusion.sum(axis=2))
 
 
-def average_precision(true: NDArray[np.bool_], scores: Floats) -> float:
-    """Area under the precision-recall curve, as the mean precision at each true one found."""
-    ranked = true[np.argsort(-scores, kind="stable")]
-    if not ranked.any():
-        return 0.0
-    precisions = np.cumsum(ranked) / np.arange(1, len(ranked) + 1)
-    return float(precisions[ranked].mean())
+def macro_f1s(confusion: Floats) -> Floats:
+    """Mean F1 of the classes that truly occur."""
+    occurs = confusion.sum(axis=2) > 0
+    return _ratio(np.where(occurs, f1s(confusion), 0.0).sum(axis=1), occurs.sum(axis=1))
 
 
-def precision_at_recall(true: NDArray[np.bool_], scores: Floats, recall: float) -> float:
+def accuracies(confusion: Floats) -> Floats:
+    return _ratio(_hits(confusion).sum(axis=1), confusion.sum(axis=(1, 2)))
+
+
+def kappas(confusion: Floats) -> Floats:
+    """Cohen's kappa with quadratic weights; undefined where one class is all that is true and given."""
+    steps = np.arange(confusion.shape[1])
+    distance = (steps[:, None] - steps[None, :]) ** 2
+    expected = confusion.sum(axis=2)[:, :, None] * confusion.sum(axis=1)[:, None, :]
+    by_chance = _ratio((expected * distance).sum(axis=(1, 2)), confusion.sum(axis=(1, 2)))
+    return 1.0 - _ratio((confusion * distance).sum(axis=(1, 2)), by_chance)
+
+
+def means(values: Floats, weights: Floats) -> Floats:
+    return _ratio(weights @ values, weights.sum(axis=1))
+
+
+def calibration_errors(correct: Flags, confidence: Floats, weights: Floats) -> Floats:
+    """Expected calibration error: the mean gap between confidence and accuracy over equally wide bins, weighted by their
+    posts (Guo et al. 2017)."""
+    gaps = np.zeros((len(correct), BINS))
+    gaps[np.arange(len(correct)), bins(confidence)] = correct - confidence
+    return _ratio(np.abs(weights @ gaps).sum(axis=1), weights.sum(axis=1))
+
+
+def bins(confidence: Floats) -> Labels:
+    """The bin of each confidence; 1.0 belongs to the last."""
+    return np.minimum((confidence * BINS).astype(np.int64), BINS - 1)
+
+
+def brier(true: Labels, chances: Floats) -> Floats:
+    """Each post's squared distance between its chances, (posts, classes), and the truth: 0 to 2 (Brier 1950)."""
+    distance: Floats = ((chances - np.eye(chances.shape[1])[true]) ** 2).sum(axis=1)
+    return distance
+
+
+def log_loss(true: Labels, chances: Floats) -> Floats:
+    """Each post's negative log-likelihood, in nats."""
+    likelihood = chances[np.arange(len(true)), true]
+    losses: Floats = -np.log(np.clip(likelihood, np.finfo(np.float32).eps, 1.0))
+    return losses
+
+
+def average_precisions(true: Flags, scores: Floats, weights: Floats) -> Floats:
+    """Area under the precision-recall curve in steps: the mean precision at each true one found. Equal scores are one
+    step, since no threshold parts them."""
+    found, flagged, drawn = _ranking(true, scores, weights)
+    return _ratio((drawn * _ratio(found, flagged, empty=0.0)).sum(axis=1), drawn.sum(axis=1))
+
+
+def precisions_at_recall(true: Flags, scores: Floats, weights: Floats, recall: float) -> Floats:
     """The precision at the highest threshold that finds at least this share of the true ones."""
-    ranked = true[np.argsort(-scores, kind="stable")]
-    found = np.cumsum(ranked)
-    if not found[-1]:
-        return 0.0
-    cut = int(np.argmax(found >= recall * found[-1]))
-    return float(found[cut] / (cut + 1))
+    found, flagged, _ = _ranking(true, scores, weights)
+    enough = found >= recall * found[:, -1:] - 1e-9
+    cut = np.argmax(enough, axis=1)[:, None]
+    precision = _ratio(np.take_along_axis(found, cut, 1)[:, 0], np.take_along_axis(flagged, cut, 1)[:, 0])
+    return np.where(found[:, -1] > 0, precision, np.nan)
 
 
-def expected_calibration_error(correct: NDArray[np.bool_], confidence: Floats, bins: int = 10) -> float:
-    """Mean gap between confidence and accuracy over equally wide bins, weighted by their posts (Guo et al. 2017)."""
-    index = np.minimum((confidence * bins).astype(int), bins - 1)
-    gaps = [
-        abs(correct[index == b].mean() - confidence[index == b].mean()) * (index == b).mean() for b in np.unique(index)
-    ]
-    return float(sum(gaps))
+def _ranking(true: Flags, scores: Floats, weights: Floats) -> tuple[Floats, Floats, Floats]:
+    """For each threshold from the highest: the true ones found so far, all flagged so far, the true ones new at it."""
+    order = np.argsort(-scores, kind="stable")
+    ranked = weights[:, order]
+    ends = np.append(np.flatnonzero(np.diff(scores[order])), len(order) - 1)
+    found = np.cumsum(ranked * true[order], axis=1)[:, ends]
+    flagged = np.cumsum(ranked, axis=1)[:, ends]
+    return found, flagged, np.diff(found, axis=1, prepend=0.0)
 
 
-def bootstrap_interval(
-    measure: Callable[[NDArray[np.int64]], float], posts: int, seed: int, rounds: int = 1000
-) -> tuple[float, float]:
-    """The 95% percentile interval of `measure`, which gets the drawn posts' positions."""
-    generator = np.random.default_rng(seed)
-    values = [measure(generator.integers(0, posts, posts)) for _ in range(rounds)]
-    low, high = np.percentile(values, [2.5, 97.5])
-    return float(low), float(high)
+def _hits(confusion: Floats) -> Floats:
+    return np.diagonal(confusion, axis1=1, axis2=2)
+
+
+def _ratio(part: Floats, whole: Floats | NDArray[np.int64], empty: float = np.nan) -> Floats:
+    """Element by element, `empty` where the whole is nought."""
+    out: Floats = np.full(np.broadcast(part, whole).shape, empty)
+    np.divide(part, whole, out=out, where=whole != 0)
+    return out
+
+
+# One number of the posts as they are, for a line of a log.
+
+
+def macro_f1(true: Labels, given: Labels, classes: int) -> float:
+    """Mean F1 of the classes that occur in `true`."""
+    return float(macro_f1s(confusions(true, given, classes, _once(true)))[0])
+
+
+def quadratic_kappa(true: Labels, given: Labels, classes: int) -> float:
+    """Cohen's kappa with quadratic weights."""
+    return float(kappas(confusions(true, given, classes, _once(true)))[0])
+
+
+def average_precision(true: Flags, scores: Floats) -> float:
+    """Area under the precision-recall curve; NaN where nothing was there to find."""
+    return float(average_precisions(true, scores, _once(true))[0])
+
+
+def _once(posts: Labels | Flags) -> Floats:
+    return np.ones((1, len(posts)))

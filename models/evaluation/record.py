@@ -1,0 +1,194 @@
+"""Evaluates a folder of weights on the untouched test part, and writes its model card:
+
+    python -m models.evaluation.record models/weights/NAME --network run/network.pt --against ../teacher
+
+Writes evaluation.json (every number: the test part with its slices, float32 and baselines beside it, and the dev part),
+the pictures, and README.md out of them. Needs `$PLAINT_DATA` and the `train` extra.
+"""
+
+import argparse
+import json
+import platform
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+
+from models.engine import Engine
+from models.evaluation.baselines import SEED, baselines, missing_packages
+from models.evaluation.bootstrap import ROUNDS
+from models.evaluation.card import write_card
+from models.evaluation.evaluate import FACETS, Entrant, Plan, answers_of, evaluate
+from models.evaluation.evaluation import EVALUATION, Evaluation, Source
+from models.evaluation.labelled import LabelledPost
+from models.evaluation.measures import Answers, Truth, assess
+from models.evaluation.report import Measures
+from models.evaluation.sources import terms_of
+from models.manifest import MANIFEST, NETWORK, TOKENIZER, load_manifest, sha256
+from models.outputs import Floats, probabilities
+from models.tokens import Tokens
+from models.training.calibrate import MISS_COST, cheapest_threshold, fit_calibration
+from models.training.data import REAL_FILES, SPLIT, Example, Parts, data_folder, file_hashes, load_parts
+from schemas.labels import INTENTS, SENTIMENTS
+
+MAX_TOKENS = 128
+"""That networks are trained to read."""
+SEEN, UNSEEN = "sources seen in training", "sources never seen"
+HELD_OUT = "held out"
+"""What the slices SEEN and UNSEEN are by."""
+
+
+def labelled(examples: Sequence[Example]) -> list[LabelledPost]:
+    return [
+        LabelledPost(
+            text=example.text,
+            intent=INTENTS[example.intent],
+            sentiment=SENTIMENTS[example.sentiment],
+            urgency=example.urgency,
+            source=example.source,
+            language="en",
+            origin=example.origin,
+            sure=example.sure,
+        )
+        for example in examples
+    ]
+
+
+def held_out_sources() -> list[str]:
+    """As the committed split has them."""
+    found: list[str] = json.loads((SPLIT / "split.json").read_text(encoding="ascii"))["held_out_sources"]
+    return found
+
+
+def record(
+    folder: Path, parts: Parts, float32: Floats | None = None, against: Sequence[Path] = (), rounds: int = ROUNDS
+) -> Evaluation:
+    """Measures the weights of a folder.
+
+    `float32`: logits of the test posts before quantising, where they are at hand. `against`: folders of other weights, or
+    files of other networks as the training leaves them, each with its tokenizer.json beside it.
+
+    Raises:
+        ModuleNotFoundError: what the baselines are made with is not installed.
+        WeightsError: a folder has no weights that can be served.
+        KeyError: a source of the posts has no terms in `models.evaluation.sources`.
+    """
+    if missing := missing_packages():
+        raise ModuleNotFoundError(f"{', '.join(missing)} can't be imported: pip install 'plaint[train]'")
+    manifest, engine = load_manifest(folder), Engine.load(folder, remembered=0)
+    posts, held_out = labelled(parts.test), held_out_sources()
+    entrants = [_other(path, parts) for path in against] + baselines(parts, [post.text for post in posts])
+    if float32 is not None:
+        about = "the same weights before they were made int8"
+        answers = Answers.of(probabilities(float32, manifest.calibration), manifest.urgent_threshold)
+        entrants.insert(0, Entrant("float32", about, answers))
+    facets = {HELD_OUT: lambda post: UNSEEN if post.source in held_out else SEEN, **FACETS}
+    plan = Plan(engine.unsure_below, rounds, facets)
+    return Evaluation(
+        manifest=sha256((folder / MANIFEST).read_bytes()),
+        bytes_shipped=sum((folder / name).stat().st_size for name in (NETWORK, TOKENIZER, MANIFEST)),
+        measured_on=f"{processor()}, ONNX Runtime {onnxruntime.__version__}",
+        data={name: digest for name, digest in file_hashes(data_folder()).items() if name in REAL_FILES},
+        held_out=held_out,
+        miss_cost=MISS_COST,
+        sources=_sources(parts),
+        test=evaluate(posts, engine.version, answers_of(engine, posts), plan, entrants),
+        dev=measured_dev(engine, parts, plan.rounds),
+    )
+
+
+def measured_dev(engine: Engine, parts: Parts, rounds: int) -> Measures:
+    posts = labelled(parts.dev)
+    return assess(Truth.of(posts), answers_of(engine, posts), engine.unsure_below, rounds).measures
+
+
+def _other(path: Path, parts: Parts) -> Entrant:
+    if path.is_file():
+        return _network(path, parts)
+    engine = Engine.load(path, remembered=0)
+    return Entrant(engine.version, "other weights, at their own threshold", answers_of(engine, labelled(parts.test)))
+
+
+def _network(path: Path, parts: Parts) -> Entrant:
+    """In float32, calibrated and with its threshold chosen as for the weights that ship."""
+    tokenizer = path.with_name(TOKENIZER)
+    dev, test = logits(path, tokenizer, parts.dev), logits(path, tokenizer, parts.test)
+    calibration = fit_calibration(parts.dev, dev)
+    urgent = np.array([example.urgent for example in parts.dev])
+    threshold = cheapest_threshold(probabilities(dev, calibration).urgent, urgent, SEED)
+    about = "a network in float32, calibrated and with its threshold chosen as ours"
+    return Entrant(path.parent.name, about, Answers.of(probabilities(test, calibration), threshold))
+
+
+def logits(network: Path, tokenizer: Path, examples: Sequence[Example]) -> Floats:
+    """Of a network as the training leaves it, in float32.
+
+    Raises:
+        ValueError: the tokenizer is another network's.
+    """
+    # These need torch, and nothing else here does.
+    from models.training.checkpoint import load_network
+    from models.training.predict import predict
+
+    loaded, vocabulary = load_network(network), len(json.loads(tokenizer.read_text("utf-8"))["model"]["vocab"])
+    if loaded.shape.vocabulary < vocabulary:
+        raise ValueError(f"{tokenizer} has {vocabulary} pieces and {network} knows {loaded.shape.vocabulary}")
+    return predict(loaded, examples, Tokens(tokenizer, MAX_TOKENS))
+
+
+def _sources(parts: Parts) -> list[Source]:
+    """One for each source and origin, written posts first."""
+    counts = {
+        name: Counter((example.source, example.origin) for example in part)
+        for name, part in (("train", parts.train), ("dev", parts.dev), ("test", parts.test))
+    }
+    found = sorted({key for part in counts.values() for key in part}, key=lambda key: (key[1] != "written", key))
+    return [
+        Source(
+            source=source,
+            origin=origin,
+            terms=terms_of(source),
+            train=counts["train"][source, origin],
+            dev=counts["dev"][source, origin],
+            test=counts["test"][source, origin],
+        )
+        for source, origin in found
+    ]
+
+
+def processor() -> str:
+    """Its name, and whether it has what int8 is fast with."""
+    about = Path("/proc/cpuinfo").read_text(encoding="utf-8") if Path("/proc/cpuinfo").exists() else ""
+    name = next((line.partition(":")[2].strip() for line in about.splitlines() if line.startswith("model name")), "")
+    flags = [flag for flag in ("amx_int8", "avx512_vnni", "avx_vnni", "avx2") if f" {flag} " in about]
+    return f"{name or platform.machine()} ({flags[0]})" if flags else name or platform.machine()
+
+
+def write(folder: Path, evaluation: Evaluation) -> None:
+    (folder / EVALUATION).write_text(evaluation.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    write_card(folder)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path, help="weights to evaluate")
+    parser.add_argument("--network", type=Path, help="network.pt that they were made of, to be measured in float32")
+    parser.add_argument(
+        "--against",
+        type=Path,
+        action="append",
+        default=[],
+        help="folder of other weights, or network.pt with its tokenizer.json beside it; repeatable",
+    )
+    arguments = parser.parse_args()
+    parts = load_parts(data_folder())
+    float32 = None
+    if arguments.network is not None:
+        float32 = logits(arguments.network, arguments.folder / TOKENIZER, parts.test)
+    write(arguments.folder, record(arguments.folder, parts, float32, arguments.against))
+
+
+if __name__ == "__main__":
+    main()
