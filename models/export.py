@@ -1,4 +1,4 @@
-"""Trained network to shipped weights: `python -m models.export --network run/network.pt --out models/weights/NAME`.
+"""Trained network to shipped weights: `python -m models.export --run RUN --out models/weights/NAME`.
 
 Writes the int8 graph, the tokenizer, the manifest (calibrated on the dev posts as the int8 graph scores them), and
 evaluation.json with the model card, as `models.evaluation.record` does. Needs the `train` extra and `$PLAINT_DATA`.
@@ -21,10 +21,10 @@ from models.session import Session
 from models.tokens import Tokens
 from models.training.activations import observe
 from models.training.calibrate import cheapest_threshold, fit_calibration, unsure_threshold
-from models.training.checkpoint import load_network
-from models.training.data import Example, data_folder, file_hashes, load_parts
-from models.training.network import BASE_PACKAGE, BASE_SHA256, Network, base_folder
-from models.training.train import MAX_TOKENS, Recipe
+from models.training.checkpoint import Run, load_network, load_run
+from models.training.data import Example, data_folder, load_parts
+from models.training.network import Network
+from models.training.train import MAX_TOKENS
 from schemas.labels import INTENTS, SENTIMENTS, URGENCIES
 
 TOKEN_BUDGET = 1024
@@ -60,19 +60,20 @@ def logits_of(graph: Path, examples: Sequence[Example], tokens: Tokens) -> Float
     return session.logits(tokens.encode([example.text for example in examples]))
 
 
-def export(network_file: Path, tokenizer: Path, out: Path, recipe: Recipe) -> None:
-    """Writes the folder `out`, whose name becomes the model's name; what was there stays until all of it is made."""
-    network, parts = load_network(network_file), load_parts(data_folder())
+def export(folder: Path, out: Path) -> None:
+    """Exports the finished run in `folder` to `out`, whose name becomes the model's name; what stood in `out` stays until all
+    of it is made."""
+    network, run, parts = load_network(folder / "network.pt"), load_run(folder), load_parts(data_folder())
     draft = out.with_name(f".{out.name}.draft")
     draft.mkdir(parents=True, exist_ok=True)
-    write_tokenizer(tokenizer, draft / TOKENIZER)
+    write_tokenizer(folder / "tokenizer.json", draft / TOKENIZER)
     tokens = Tokens(draft / TOKENIZER, MAX_TOKENS)
-    (draft / NETWORK).write_bytes(int8_graph(network, parts.train[::OBSERVED_STRIDE], tokens, recipe.seed))
+    (draft / NETWORK).write_bytes(int8_graph(network, parts.train[::OBSERVED_STRIDE], tokens, run.seed))
     (draft / "float32.onnx").write_bytes(float32_graph(network))
 
     dev = logits_of(draft / NETWORK, parts.dev, tokens)
     _check_agreement(dev, logits_of(draft / "float32.onnx", parts.dev, tokens))
-    manifest = _manifest(network, parts.dev, dev, draft, out.name, recipe)
+    manifest = _manifest(network, parts.dev, dev, draft, out.name, run)
     (draft / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
     write(draft, record(draft, parts, float32=logits_of(draft / "float32.onnx", parts.test, tokens)))
     (draft / "float32.onnx").unlink()
@@ -88,7 +89,7 @@ def _check_agreement(int8: Floats, float32: Floats) -> None:
 
 
 def _manifest(
-    network: Network, examples: Sequence[Example], dev: Floats, folder: Path, name: str, recipe: Recipe
+    network: Network, examples: Sequence[Example], dev: Floats, folder: Path, name: str, run: Run
 ) -> Manifest:
     """Calibrated on the dev posts as the int8 graph scores them."""
     calibration = fit_calibration(examples, dev)
@@ -101,29 +102,25 @@ def _manifest(
         sentiments=SENTIMENTS,
         urgencies=URGENCIES,
         calibration=calibration,
-        urgent_threshold=cheapest_threshold(chances.urgent, urgent, recipe.seed),
+        urgent_threshold=cheapest_threshold(chances.urgent, urgent, run.seed),
         unsure_below=unsure_threshold(chances.intents.max(axis=1), right, recipe.seed),
         languages=("en",),
         max_tokens=MAX_TOKENS,
         layers=network.shape.layers,
-        base=f"{BASE_PACKAGE} {BASE_SHA256}",
-        seed=recipe.seed,
-        epochs=recipe.epochs,
-        data=file_hashes(data_folder()),
+        base=run.base,
+        seed=run.seed,
+        epochs=run.epochs,
+        data=run.data,
         files={file: sha256((folder / file).read_bytes()) for file in (NETWORK, TOKENIZER)},
     )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--network", type=Path, required=True)
-    parser.add_argument("--tokenizer", type=Path, default=None, help="default: the pretrained encoder's")
+    parser.add_argument("--run", type=Path, required=True, help="folder of a finished training")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--epochs", type=int, default=Recipe().epochs)
-    parser.add_argument("--seed", type=int, default=Recipe().seed)
     arguments = parser.parse_args()
-    tokenizer = arguments.tokenizer or base_folder() / "tokenizer.json"
-    export(arguments.network, tokenizer, arguments.out, Recipe(epochs=arguments.epochs, seed=arguments.seed))
+    export(arguments.run, arguments.out)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,10 @@
-"""What a run leaves on disk, each file written whole or not at all."""
+"""What a run leaves on disk, each file written whole or not at all.
 
+`run.json` says what it was made of, `tokenizer.json` is its tokenizer, `checkpoint.pt` is for resuming, `network.pt` is the
+result.
+"""
+
+import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +23,31 @@ class Progress:
     epoch: int
     batch: int
     step: int
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What a run was made of."""
+
+    base: str
+    """Package and sha256 of the pretrained encoder."""
+    seed: int
+    epochs: int
+    posts: int
+    data: dict[str, str]
+    """sha256 of the files that it read."""
+
+
+def save_run(folder: Path, run: Run) -> None:
+    """Raises ValueError where the folder holds a run of other stuff: resuming would mix the two."""
+    path = folder / "run.json"
+    if path.exists() and load_run(folder) != run:
+        raise ValueError(f"{folder} holds a run on other data or by another recipe: give another folder, or delete it")
+    path.write_text(json.dumps(asdict(run), indent=2) + "\n", encoding="utf-8")
+
+
+def load_run(folder: Path) -> Run:
+    return Run(**json.loads((folder / "run.json").read_text(encoding="utf-8")))
 
 
 def save_network(path: Path, network: Network) -> None:

@@ -1,23 +1,36 @@
-"""Labelled posts as the training sees them, read from `$PLAINT_DATA` (default `../shared/data`)."""
+"""Labelled posts as the training sees them: those of `$PLAINT_DATA` (default `../shared/data`), and what this repository
+adds to them.
 
+- `models/data/labels/SOURCE.csv`: labels of further posts of the public sets, by row; their texts stay in `$PLAINT_DATA`.
+- `models/data/written/*.jsonl`: posts that were written for plaint, with invented firms.
+"""
+
+import csv
+import gzip
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from models.evaluation.sources import UNCLEAR
 from schemas.labels import INTENTS, SENTIMENTS, Intent, Sentiment
 
 REAL_FILES = ("labelled.jsonl", "labelled_more.jsonl")
 WRITTEN_FILES = ("written.jsonl", "written_plain.jsonl")
-WRITTEN = "written"
-"""Source of the posts that were written for training; these never serve as test or dev posts."""
+WRITTEN, WRITTEN_HERE = "written", "written_here"
+"""Sources of the posts that were written for training, in `$PLAINT_DATA` and in this repository; these never serve as test
+or dev posts."""
 
 URGENT_FROM = 3
 """A complaint of this urgency or above is urgent."""
 
-SPLIT = Path(__file__).parent.parent / "data" / "split"
+ADDED = Path(__file__).parent.parent / "data"
+SPLIT = ADDED / "split"
+LABELLED_CHARS = 600
+"""Of a longer public post its annotator saw the beginning alone, and so does the training."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +44,11 @@ class Example:
     sentiment: int
     urgency: int
     sure: bool
+
+    @property
+    def origin(self) -> str:
+        """`written` for training, or `labelled`: a real post."""
+        return "written" if self.source in (WRITTEN, WRITTEN_HERE) else "labelled"
 
     @property
     def urgent(self) -> bool:
@@ -56,40 +74,95 @@ def data_folder() -> Path:
 
 
 def read_examples(folder: Path, files: Iterable[str]) -> list[Example]:
-    return [example for name in files for example in _read_file(folder / name)]
+    return [example for name in files for example in _read_file(folder / name, WRITTEN)]
 
 
-def _read_file(path: Path) -> Iterator[Example]:
+def read_added(folder: Path) -> list[Example]:
+    """The posts that this repository adds; `folder` has the public sets.
+
+    Raises:
+        ValueError: a public set is not the one whose rows were labelled.
+    """
+    labelled = [example for path in sorted((ADDED / "labels").glob("*.csv")) for example in _read_labels(path, folder)]
+    written = [
+        example for path in sorted((ADDED / "written").glob("*.jsonl")) for example in _read_file(path, WRITTEN_HERE)
+    ]
+    return labelled + written
+
+
+def public_texts(folder: Path, source: str) -> list[str]:
+    """The texts of a public set by row, as annotators saw them."""
+    csv.field_size_limit(10**7)
+    with gzip.open(folder / "public" / source / "data.csv.gz", "rt", encoding="utf-8", newline="") as lines:
+        return [_shown(row["text"] or "") for row in csv.DictReader(lines)]
+
+
+def text_digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _shown(text: str) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= LABELLED_CHARS else text[:LABELLED_CHARS] + "…"
+
+
+def _read_labels(path: Path, folder: Path) -> Iterator[Example]:
+    source, texts = path.stem, public_texts(folder, path.stem)
+    with path.open(encoding="ascii", newline="") as lines:
+        for label in csv.DictReader(lines):
+            row = int(label["row"])
+            if row >= len(texts) or text_digest(texts[row]) != label["digest"]:
+                raise ValueError(f"{path}: row {row} of {source} in {folder} is not the post that was labelled")
+            yield _example(label, f"{source}:{row}", source, texts[row])
+
+
+def _read_file(path: Path, written: str) -> Iterator[Example]:
     with path.open(encoding="utf-8") as lines:
-        for line in lines:
+        for number, line in enumerate(lines):
             row = json.loads(line)
-            yield Example(
-                id=row["id"],
-                source=row.get("source", WRITTEN),
-                text=row["text"],
-                intent=INTENTS.index(Intent(row["intent"])),
-                sentiment=SENTIMENTS.index(Sentiment(row["sentiment"])),
-                urgency=row["urgency"],
-                sure=row["sure"],
-            )
+            yield _example(row, row.get("id", f"{path.stem}:{number}"), row.get("source", written), row["text"])
+
+
+def _example(labels: Mapping[str, Any], id_: str, source: str, text: str) -> Example:
+    return Example(
+        id=id_,
+        source=source,
+        text=text,
+        intent=INTENTS.index(Intent(labels["intent"])),
+        sentiment=SENTIMENTS.index(Sentiment(labels["sentiment"])),
+        urgency=int(labels["urgency"]),
+        sure=labels["sure"] in (True, "1"),
+    )
 
 
 def file_hashes(folder: Path) -> dict[str, str]:
     """sha256 of each file that training reads, for the manifest."""
-    return {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in REAL_FILES + WRITTEN_FILES}
+    paths = [folder / name for name in REAL_FILES + WRITTEN_FILES]
+    paths += [folder / "public" / path.stem / "data.csv.gz" for path in sorted((ADDED / "labels").glob("*.csv"))]
+    hashes = {str(path.relative_to(folder)): _hash(path) for path in paths}
+    added = sorted([*(ADDED / "labels").glob("*.csv"), *(ADDED / "written").glob("*.jsonl")])
+    return hashes | {str(path.relative_to(ADDED.parent.parent)): _hash(path) for path in added}
+
+
+def _hash(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def read_ids(name: str) -> set[str]:
     return set((SPLIT / f"{name}.txt").read_text(encoding="ascii").split())
 
 
-def load_parts(folder: Path) -> Parts:
-    """Every labelled English post in its part of the committed split; posts that the split excludes are in none."""
+def load_parts(folder: Path, clear: bool = False) -> Parts:
+    """Every labelled English post in its part of the committed split; posts that the split excludes are in none.
+
+    With `clear` the training part leaves out the sources whose terms are unclear.
+    """
     unseen, seen, dev, excluded = (read_ids(name) for name in ("test_unseen", "test_seen", "dev", "excluded"))
     examples = read_examples(folder, REAL_FILES + WRITTEN_FILES)
     held_back = unseen | seen | dev | excluded
+    train = [example for example in examples if example.id not in held_back] + read_added(folder)
     return Parts(
-        train=[example for example in examples if example.id not in held_back],
+        train=[example for example in train if not (clear and example.source in UNCLEAR)],
         dev=[example for example in examples if example.id in dev],
         test_seen=[example for example in examples if example.id in seen],
         test_unseen=[example for example in examples if example.id in unseen],

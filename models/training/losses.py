@@ -44,3 +44,11 @@ def loss(logits: Tensor, batch: Batch, weights: Tensor) -> Tensor:
         intent + SENTIMENT_SHARE * sentiment + URGENCY_SHARE * urgency + RANKED_SHARE * ranked + URGENT_SHARE * urgent
     )
     return (each * batch.weights).sum() / batch.weights.sum()
+
+
+def soft_loss(logits: Tensor, teacher: Tensor) -> Tensor:
+    """Cross-entropy with the teacher's probabilities, summed over the heads (Hinton et al. 2015, temperature 1)."""
+    total = functional.binary_cross_entropy_with_logits(logits[:, URGENT], teacher[:, URGENT].sigmoid())
+    for head in (INTENT, SENTIMENT, URGENCY):
+        total = total + functional.cross_entropy(logits[:, head], teacher[:, head].softmax(dim=1))
+    return total

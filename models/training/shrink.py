@@ -1,4 +1,4 @@
-"""A small student of a trained network: `python -m models.training.shrink --teacher run/network.pt --out FOLDER`.
+"""A small student of a trained network: `python -m models.training.shrink --teacher RUN --out FOLDER`.
 
 It keeps the lowest layers and the word pieces that occur in the training posts, and learns the teacher's probabilities
 beside the labels. The result is `FOLDER/network.pt` and `FOLDER/tokenizer.json`, for `models.export`.
@@ -13,42 +13,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
-from torch.nn import functional
 
-from models.outputs import INTENT, SENTIMENT, URGENCY, URGENT
 from models.tokens import Tokens
-from models.training.batches import Batch, epoch_batches
-from models.training.checkpoint import load_network, save_network
-from models.training.data import Example, data_folder, load_parts
-from models.training.network import Network, base_folder
-from models.training.predict import dev_report, predict
-from models.training.train import MAX_TOKENS, Recipe, Trainer
+from models.training.checkpoint import Run, load_network, load_run, save_run
+from models.training.data import data_folder, file_hashes, load_parts
+from models.training.network import Network
+from models.training.train import MAX_TOKENS, Recipe, Trainer, taught, train
 
 RECIPE = Recipe(epochs=4, rate=4e-4)
 RARE = 2
 """A word piece is kept when it occurs this often in the training posts, or is a single character."""
-
-
-class Distiller(Trainer):
-    """Half the loss is the labels', half the distance to the teacher's probabilities."""
-
-    def __init__(
-        self, network: Network, examples: Sequence[Example], recipe: Recipe, folder: Path, teacher: Tensor
-    ) -> None:
-        super().__init__(network, examples, recipe, folder)
-        self.teacher = teacher
-
-    def objective(self, logits: Tensor, batch: Batch) -> Tensor:
-        return super().objective(logits, batch) + soft_loss(logits, self.teacher[list(batch.positions)])
-
-
-def soft_loss(logits: Tensor, teacher: Tensor) -> Tensor:
-    """Cross-entropy with the teacher's probabilities, summed over the heads (Hinton et al. 2015, temperature 1)."""
-    total = functional.binary_cross_entropy_with_logits(logits[:, URGENT], teacher[:, URGENT].sigmoid())
-    for head in (INTENT, SENTIMENT, URGENCY):
-        total = total + functional.cross_entropy(logits[:, head], teacher[:, head].softmax(dim=1))
-    return total
 
 
 def kept_pieces(texts: Sequence[str], tokens: Tokens, vocabulary: dict[str, int], special: set[str]) -> list[str]:
@@ -91,27 +65,24 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.manual_seed(RECIPE.seed)
     arguments.out.mkdir(parents=True, exist_ok=True)
-    teacher, parts = load_network(arguments.teacher), load_parts(data_folder())
-    full = Tokens(base_folder() / "tokenizer.json", MAX_TOKENS)
-    content = json.loads((base_folder() / "tokenizer.json").read_text(encoding="utf-8"))
+    teacher, parts = load_network(arguments.teacher / "network.pt"), load_parts(data_folder())
+    full = Tokens(arguments.teacher / "tokenizer.json", MAX_TOKENS)
+    content = json.loads((arguments.teacher / "tokenizer.json").read_text(encoding="utf-8"))
     vocabulary: dict[str, int] = content["model"]["vocab"]
     special = {token["content"] for token in content["added_tokens"]}
     pieces = kept_pieces([example.text for example in parts.train], full, vocabulary, special)
     tokenizer = arguments.out / "tokenizer.json"
     tokenizer.write_text(json.dumps(trimmed_tokenizer(content, pieces), ensure_ascii=False), encoding="utf-8")
-    tokens = Tokens(tokenizer, MAX_TOKENS)
 
+    run = load_run(arguments.teacher)
+    save_run(arguments.out, Run(run.base, RECIPE.seed, RECIPE.epochs, len(parts.train), file_hashes(data_folder())))
     student = student_of(teacher, arguments.layers, [vocabulary[piece] for piece in pieces])
-    distiller = Distiller(
-        student, parts.train, RECIPE, arguments.out, torch.from_numpy(predict(teacher, parts.train, full))
+    trainer = Trainer(
+        student, parts.train, RECIPE, arguments.out, taught(arguments.out, arguments.teacher, parts.train)
     )
-    distiller.resume()
-    print(f"{len(pieces)} word pieces, {distiller.steps} steps", flush=True)
-    while distiller.progress.epoch < RECIPE.epochs:
-        epoch = distiller.progress.epoch
-        distiller.run_epoch(epoch_batches(parts.train, tokens, RECIPE.batch, RECIPE.seed, epoch))
-        save_network(arguments.out / "network.pt", distiller.average)
-        print(f"epoch {epoch + 1}: {dev_report(parts.dev, predict(distiller.average, parts.dev, tokens))}", flush=True)
+    trainer.resume()
+    print(f"{len(pieces)} word pieces, {trainer.steps} steps", flush=True)
+    train(trainer, Tokens(tokenizer, MAX_TOKENS), parts)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
-"""Fine-tunes the encoder: `python -m models.training.train --out FOLDER`. Run again, it resumes from its checkpoint.
+"""Fine-tunes an encoder: `python -m models.training.train --out FOLDER`. Run again, it resumes from its checkpoint.
 
-The result is `FOLDER/network.pt` (a moving average of the weights), which `models.export` turns into what ships.
+The result is `FOLDER/network.pt` (a moving average of the weights) and `FOLDER/tokenizer.json`, which `models.export` turns
+into what ships. `--base mpnet` trains the teacher, `--teacher FOLDER` a student that learns its probabilities too.
 """
 
 import argparse
@@ -8,24 +9,34 @@ import copy
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from models.tokens import Tokens
+from models.training.bases import BASES
 from models.training.batches import Batch, epoch_batches
-from models.training.checkpoint import Progress, load_progress, save_network, save_progress
-from models.training.data import Example, data_folder, load_parts
-from models.training.losses import intent_weights, loss
-from models.training.network import Network, base_folder, load_base
+from models.training.checkpoint import (
+    Progress,
+    Run,
+    load_network,
+    load_progress,
+    save_network,
+    save_progress,
+    save_run,
+)
+from models.training.data import Example, Parts, data_folder, file_hashes, load_parts
+from models.training.losses import intent_weights, loss, soft_loss
+from models.training.network import Network
 from models.training.predict import dev_report, predict
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """The hyperparameters; the defaults are those of the shipped weights."""
+    """The hyperparameters; `RECIPES` has those of the shipped weights."""
 
     epochs: int = 5
     batch: int = 32
@@ -39,8 +50,16 @@ class Recipe:
     average: float = 0.998
     """Decay per step of the moving average of the weights."""
     clip: float = 1.0
+    frozen: int = 0
+    """Lowest layers that stay as they are, and the embeddings with them."""
     seed: int = 20
 
+
+RECIPES = {
+    "minilm": Recipe(),
+    "mpnet": Recipe(epochs=3, batch=64, rate=8e-5, frozen=4, average=0.995),
+}
+"""By base. The teacher's lowest third hardly moves at rates that fall layer by layer, and costs a third of each step."""
 
 MAX_TOKENS = 128
 SAVE_EVERY = 150
@@ -52,14 +71,21 @@ def parameter_groups(network: Network, recipe: Recipe) -> list[dict[str, object]
     modules: list[tuple[nn.Module, float]] = [(network.heads, recipe.head_rate)]
     modules += [(layer, recipe.rate * recipe.layer_decay ** (depth - 1 - i)) for i, layer in enumerate(network.layers)]
     lowest = recipe.rate * recipe.layer_decay**depth
-    modules += [(module, lowest) for module in (network.words, network.positions, network.norm)]
+    modules += [(module, lowest) for module in network.embeddings()]
     groups: list[dict[str, object]] = []
     for module, rate in modules:
-        matrices = [parameter for parameter in module.parameters() if parameter.dim() > 1]
-        vectors = [parameter for parameter in module.parameters() if parameter.dim() == 1]
+        learning = [parameter for parameter in module.parameters() if parameter.requires_grad]
+        matrices = [parameter for parameter in learning if parameter.dim() > 1]
+        vectors = [parameter for parameter in learning if parameter.dim() == 1]
         groups.append({"params": matrices, "lr": rate, "peak": rate, "weight_decay": recipe.weight_decay})
         groups.append({"params": vectors, "lr": rate, "peak": rate, "weight_decay": 0.0})
     return [group for group in groups if group["params"]]
+
+
+def freeze(network: Network, layers: int) -> None:
+    """Stops the embeddings and the lowest layers from learning; nothing where `layers` is 0."""
+    for module in [*network.embeddings(), *network.layers[:layers]] if layers else []:
+        module.requires_grad_(requires_grad=False)
 
 
 def schedule(step: int, steps: int, recipe: Recipe) -> float:
@@ -71,10 +97,21 @@ def schedule(step: int, steps: int, recipe: Recipe) -> float:
 
 
 class Trainer:
-    """One run: the network, its average, the optimiser, and where it stands."""
+    """One run: the network, its average, the optimiser, and where it stands.
 
-    def __init__(self, network: Network, examples: Sequence[Example], recipe: Recipe, folder: Path) -> None:
-        self.network, self.recipe, self.folder = network, recipe, folder
+    With the logits of a teacher, (examples, WIDTH), half of the loss is the distance to its probabilities.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        examples: Sequence[Example],
+        recipe: Recipe,
+        folder: Path,
+        teacher: Tensor | None = None,
+    ) -> None:
+        self.network, self.recipe, self.folder, self.teacher = network, recipe, folder, teacher
+        freeze(network, recipe.frozen)
         self.average = copy.deepcopy(network).eval()
         self.weights = intent_weights(examples)
         self.steps = recipe.epochs * math.ceil(len(examples) / recipe.batch)
@@ -110,7 +147,7 @@ class Trainer:
             group["lr"] = group["peak"] * share
         with torch.autocast("cpu", torch.bfloat16, enabled=fast_bfloat16()):
             logits = self.network(batch.ids, batch.mask)
-        value = self.objective(logits.float(), batch)
+        value = self._objective(logits.float(), batch)
         torch.autograd.backward(value)
         nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.clip)
         self.optimiser.step()
@@ -118,14 +155,16 @@ class Trainer:
         self._move_average()
         return float(value.detach())
 
-    def objective(self, logits: Tensor, batch: Batch) -> Tensor:
-        return loss(logits, batch, self.weights)
+    def _objective(self, logits: Tensor, batch: Batch) -> Tensor:
+        labels = loss(logits, batch, self.weights)
+        return labels if self.teacher is None else labels + soft_loss(logits, self.teacher[list(batch.positions)])
 
     def _move_average(self) -> None:
         decay = min(self.recipe.average, (1 + self.progress.step) / (10 + self.progress.step))
         with torch.no_grad():
             for mean, value in zip(self.average.parameters(), self.network.parameters(), strict=True):
-                mean.lerp_(value, 1 - decay)
+                if value.requires_grad:
+                    mean.lerp_(value, 1 - decay)
 
 
 def fast_bfloat16() -> bool:
@@ -134,25 +173,48 @@ def fast_bfloat16() -> bool:
     return "avx512_bf16" in flags or "amx_bf16" in flags
 
 
+def taught(folder: Path, teacher: Path, examples: Sequence[Example]) -> Tensor:
+    """The teacher's logits of the examples; kept in `folder`, so that a run that is taken up again needn't wait."""
+    path = folder / "teacher.npy"
+    if not path.exists():
+        print(f"the teacher reads {len(examples)} posts", flush=True)
+        logits = predict(load_network(teacher / "network.pt"), examples, Tokens(teacher / "tokenizer.json", MAX_TOKENS))
+        np.save(path, logits)
+    return torch.from_numpy(np.load(path))
+
+
+def train(trainer: Trainer, tokens: Tokens, parts: Parts) -> None:
+    """All epochs that are left, each with a line on the dev posts."""
+    recipe = trainer.recipe
+    while trainer.progress.epoch < recipe.epochs:
+        trainer.run_epoch(epoch_batches(parts.train, tokens, recipe.batch, recipe.seed, trainer.progress.epoch))
+        save_network(trainer.folder / "network.pt", trainer.average)
+        report = dev_report(parts.dev, predict(trainer.average, parts.dev, tokens))
+        print(f"epoch {trainer.progress.epoch}: {report}", flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--epochs", type=int, default=Recipe().epochs)
+    parser.add_argument("--base", choices=sorted(BASES), default="minilm")
+    parser.add_argument("--teacher", type=Path, help="folder of a finished run to learn from")
+    parser.add_argument("--epochs", type=int, help="default: the recipe's")
     parser.add_argument("--seed", type=int, default=Recipe().seed)
+    parser.add_argument("--clear", action="store_true", help="leave out the sources whose terms are unclear")
     arguments = parser.parse_args()
-    recipe = Recipe(epochs=arguments.epochs, seed=arguments.seed)
+    base, out = BASES[arguments.base], arguments.out
+    recipe = replace(RECIPES[base.name], seed=arguments.seed)
+    recipe = replace(recipe, epochs=arguments.epochs or recipe.epochs)
     torch.manual_seed(recipe.seed)
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    parts = load_parts(data_folder())
-    tokens = Tokens(base_folder() / "tokenizer.json", MAX_TOKENS)
-    trainer = Trainer(load_base(), parts.train, recipe, arguments.out)
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "tokenizer.json").write_bytes(base.tokenizer())
+    parts = load_parts(data_folder(), arguments.clear)
+    save_run(out, Run(base.origin, recipe.seed, recipe.epochs, len(parts.train), file_hashes(data_folder())))
+    teacher = taught(out, arguments.teacher, parts.train) if arguments.teacher else None
+    trainer = Trainer(base.network(), parts.train, recipe, out, teacher)
     trainer.resume()
     print(f"{len(parts.train)} posts, {trainer.steps} steps, bfloat16 {fast_bfloat16()}", flush=True)
-    while trainer.progress.epoch < recipe.epochs:
-        trainer.run_epoch(epoch_batches(parts.train, tokens, recipe.batch, recipe.seed, trainer.progress.epoch))
-        save_network(arguments.out / "network.pt", trainer.average)
-        report = dev_report(parts.dev, predict(trainer.average, parts.dev, tokens))
-        print(f"epoch {trainer.progress.epoch}: {report}", flush=True)
+    train(trainer, Tokens(out / "tokenizer.json", MAX_TOKENS), parts)
 
 
 if __name__ == "__main__":
