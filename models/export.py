@@ -103,7 +103,7 @@ def _manifest(
         urgencies=URGENCIES,
         calibration=calibration,
         urgent_threshold=cheapest_threshold(chances.urgent, urgent, run.seed),
-        unsure_below=unsure_threshold(chances.intents.max(axis=1), right, recipe.seed),
+        unsure_below=unsure_threshold(chances.intents.max(axis=1), right, run.seed),
         languages=("en",),
         max_tokens=MAX_TOKENS,
         layers=network.shape.layers,
