@@ -18,3 +18,10 @@ def token_batches(lengths: Sequence[int], budget: int) -> list[list[int]]:
     if batch:
         batches.append(batch)
     return batches
+
+
+def even_budget(tokens: int, budget: int, workers: int) -> int:
+    """At most `budget`, and such that batches of it give each of the workers about as many."""
+    share = -(-tokens // workers)
+    rounds = max(1, -(-share // budget))
+    return max(1, -(-share // rounds))
