@@ -1,6 +1,7 @@
 """95% intervals by the percentile bootstrap (Efron 1979): posts are drawn anew with replacement, many rounds at once."""
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
 
 import numpy as np
 
@@ -16,27 +17,30 @@ Series = Floats
 """A measure of the posts as they are, then of each round."""
 
 
-class Bootstrap:
-    """Draws for a number of posts. Equal numbers, rounds and seeds get equal draws, so that two models over the same
-    posts are compared round by round."""
+def bootstrap(posts: int, measure: Callable[[Floats], Mapping[str, Floats]], rounds: int = ROUNDS) -> dict[str, Series]:
+    """By name, what `measure` says to the weights (rounds, posts) that it is given.
 
-    def __init__(self, posts: int, rounds: int = ROUNDS, seed: int = SEED) -> None:
-        self._posts, self._rounds, self._seed = posts, rounds, seed
+    Equal numbers of posts and rounds get equal draws, so that two models over the same posts are compared round by round.
+    """
+    parts = [measure(weights) for weights in _weights(posts, rounds)]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
-    def series(self, measure: Callable[[Floats], Mapping[str, Floats]]) -> dict[str, Series]:
-        """By name, what `measure` says to the weights (rounds, posts) that it is given."""
-        parts = [measure(weights) for weights in self._weights()]
-        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
-    def _weights(self) -> Iterator[Floats]:
-        yield np.ones((1, self._posts))
-        generator = np.random.default_rng(self._seed)
-        step = max(1, _CELLS // max(self._posts, 1))
-        for start in range(0, self._rounds, step):
-            rounds = min(step, self._rounds - start)
-            drawn = generator.integers(0, self._posts, (rounds, self._posts))
-            drawn += np.arange(rounds)[:, None] * self._posts
-            yield np.bincount(drawn.ravel(), minlength=rounds * self._posts).reshape(rounds, -1).astype(float)
+def _weights(posts: int, rounds: int) -> Iterator[Floats]:
+    yield np.ones((1, posts))
+    step = max(1, _CELLS // max(posts, 1))
+    for start in range(0, rounds, step):
+        yield _drawn(posts, min(step, rounds - start), start)
+
+
+@lru_cache(maxsize=1)
+def _drawn(posts: int, rounds: int, start: int) -> Floats:
+    """How often each round draws each post. The last draws are kept: every head of the same posts asks for them."""
+    drawn = np.random.default_rng((SEED, start)).integers(0, posts, (rounds, posts))
+    drawn += np.arange(rounds)[:, None] * posts
+    weights = np.bincount(drawn.ravel(), minlength=rounds * posts).reshape(rounds, posts).astype(float)
+    weights.flags.writeable = False
+    return weights
 
 
 def figure(series: Series) -> Figure | None:

@@ -90,7 +90,8 @@ def _post(row: Row, form: Form) -> LabelledPost:
     sentiment = _one_of(row, "sentiment", SENTIMENTS)
     urgency = _urgency(row)
     if all(label is None for label in (intent, complaint, sentiment, urgency)):
-        raise _Unfit("there is no label", 'give at least one of "intent", "sentiment", "urgency"')
+        intent_field = form.complaints.field if form.complaints else "intent"
+        raise _Unfit("there is no label", f'give at least one of "{intent_field}", "sentiment", "urgency"')
     return LabelledPost(
         text=text,
         intent=None if intent is None else Intent(intent),
@@ -149,10 +150,10 @@ def _sure(row: Row) -> bool | None:
 
 
 def _name(row: Row, field: str) -> str | None:
-    """A value to slice by; lone surrogates, which no file can hold, are replaced."""
+    """A value to slice by, on one line; lone surrogates, which no file can hold, are replaced."""
     given = row.get(field)
-    if given is None or given == "":
+    if given is None:
         return None
     if not isinstance(given, str | int):
         raise _Unfit(f"{field} is neither a text nor a number", "give a short name, or leave it out")
-    return str(given).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return " ".join(str(given).encode("utf-16", "surrogatepass").decode("utf-16", "replace").split()) or None

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from models.evaluation import metrics
-from models.evaluation.bootstrap import ROUNDS, Bootstrap, Series, figure
+from models.evaluation.bootstrap import ROUNDS, Series, bootstrap, figure
 from models.evaluation.labelled import LabelledPost
 from models.evaluation.metrics import Flags, Floats, Labels
 from models.evaluation.report import Bin, Head, Label, Measures, Unsure, Urgent
@@ -161,7 +161,7 @@ def _head(question: _Question, calibrated: bool, rounds: int) -> tuple[Head, Ser
             **{f"{name} {i}": of(confusion)[:, i] for name, of in by_label.items() for i in range(classes)},
         }
 
-    series = Bootstrap(len(true), rounds).series(measure)
+    series = bootstrap(len(true), measure, rounds)
     figures = {name: figure(values) for name, values in series.items()}
     if not calibrated:
         figures |= dict.fromkeys(("ece", "brier", "log_loss"))
@@ -205,17 +205,18 @@ def _urgent(truth: Truth, answers: Answers, rounds: int) -> Urgent | None:
 
     def measure(weights: Floats) -> dict[str, Floats]:
         confusion = metrics.confusions(true.astype(np.int64), alarms.astype(np.int64), 2, weights)
+        ranked = metrics.ranking(true, chance, weights)
         return {
             "recall": metrics.recalls(confusion)[:, 1],
             "precision": metrics.precisions(confusion)[:, 1],
-            "average_precision": metrics.average_precisions(true, chance, weights),
-            "precision_at_recall_90": metrics.precisions_at_recall(true, chance, weights, 0.9),
+            "average_precision": metrics.average_precisions(ranked),
+            "precision_at_recall_90": metrics.precisions_at_recall(ranked, 0.9),
             "ece": metrics.calibration_errors(true, chance, weights),
             "brier": metrics.means(squares, weights),
             "log_loss": metrics.means(log_loss, weights),
         }
 
-    figures = {name: figure(series) for name, series in Bootstrap(len(known), rounds).series(measure).items()}
+    figures = {name: figure(series) for name, series in bootstrap(len(known), measure, rounds).items()}
     if not answers.calibrated:
         figures |= dict.fromkeys(("ece", "brier", "log_loss"))
     counts = {"posts": len(known), "urgent": int(true.sum()), "alarms": int(alarms.sum())}
@@ -238,7 +239,7 @@ def _unsure(truth: Truth, answers: Answers, below: float, rounds: int) -> Unsure
             "accuracy_of_others": metrics.means(correct.astype(float), others),
         }
 
-    figures = {name: figure(series) for name, series in Bootstrap(len(known), rounds).series(measure).items()}
+    figures = {name: figure(series) for name, series in bootstrap(len(known), measure, rounds).items()}
     return Unsure(below=below, posts=int(unsure.sum()), **figures)
 
 

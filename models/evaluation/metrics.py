@@ -5,6 +5,8 @@ measure gives an array that begins with `rounds`, NaN where a round leaves it un
 predicted. Labels are class indices; arrays over posts are of one length.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -86,30 +88,35 @@ def log_loss(true: Labels, chances: Floats) -> Floats:
     return losses
 
 
-def average_precisions(true: Flags, scores: Floats, weights: Floats) -> Floats:
-    """Area under the precision-recall curve in steps: the mean precision at each true one found. Equal scores are one
-    step, since no threshold parts them."""
-    found, flagged, drawn = _ranking(true, scores, weights)
-    return _ratio((drawn * _ratio(found, flagged, empty=0.0)).sum(axis=1), drawn.sum(axis=1))
+class Ranking(NamedTuple):
+    """For each threshold from the highest, (rounds, thresholds): what is at or above it. Equal scores are one threshold,
+    since none parts them."""
+
+    found: Floats
+    """True ones."""
+    flagged: Floats
+    """All."""
 
 
-def precisions_at_recall(true: Flags, scores: Floats, weights: Floats, recall: float) -> Floats:
-    """The precision at the highest threshold that finds at least this share of the true ones."""
-    found, flagged, _ = _ranking(true, scores, weights)
-    enough = found >= recall * found[:, -1:] - 1e-9
-    cut = np.argmax(enough, axis=1)[:, None]
-    precision = _ratio(np.take_along_axis(found, cut, 1)[:, 0], np.take_along_axis(flagged, cut, 1)[:, 0])
-    return np.where(found[:, -1] > 0, precision, np.nan)
-
-
-def _ranking(true: Flags, scores: Floats, weights: Floats) -> tuple[Floats, Floats, Floats]:
-    """For each threshold from the highest: the true ones found so far, all flagged so far, the true ones new at it."""
+def ranking(true: Flags, scores: Floats, weights: Floats) -> Ranking:
     order = np.argsort(-scores, kind="stable")
     ranked = weights[:, order]
     ends = np.append(np.flatnonzero(np.diff(scores[order])), len(order) - 1)
-    found = np.cumsum(ranked * true[order], axis=1)[:, ends]
-    flagged = np.cumsum(ranked, axis=1)[:, ends]
-    return found, flagged, np.diff(found, axis=1, prepend=0.0)
+    return Ranking(np.cumsum(ranked * true[order], axis=1)[:, ends], np.cumsum(ranked, axis=1)[:, ends])
+
+
+def average_precisions(ranked: Ranking) -> Floats:
+    """Area under the precision-recall curve in steps: the mean precision at each true one found."""
+    new = np.diff(ranked.found, axis=1, prepend=0.0)
+    return _ratio((new * _ratio(ranked.found, ranked.flagged, empty=0.0)).sum(axis=1), ranked.found[:, -1])
+
+
+def precisions_at_recall(ranked: Ranking, recall: float) -> Floats:
+    """The precision at the highest threshold that finds at least this share of the true ones."""
+    total = ranked.found[:, -1]
+    cut = np.argmax(ranked.found >= recall * total[:, None] - 1e-9, axis=1)[:, None]
+    found, flagged = (np.take_along_axis(part, cut, 1)[:, 0] for part in ranked)
+    return np.where(total > 0, _ratio(found, flagged), np.nan)
 
 
 def _hits(confusion: Floats) -> Floats:
@@ -138,7 +145,7 @@ def quadratic_kappa(true: Labels, given: Labels, classes: int) -> float:
 
 def average_precision(true: Flags, scores: Floats) -> float:
     """Area under the precision-recall curve; NaN where nothing was there to find."""
-    return float(average_precisions(true, scores, _once(true))[0])
+    return float(average_precisions(ranking(true, scores, _once(true)))[0])
 
 
 def _once(posts: Labels | Flags) -> Floats:

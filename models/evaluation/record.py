@@ -167,7 +167,7 @@ def processor() -> str:
 
 
 def write(folder: Path, evaluation: Evaluation) -> None:
-    (folder / EVALUATION).write_text(evaluation.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    (folder / EVALUATION).write_text(evaluation.model_dump_json() + "\n", encoding="utf-8")
     write_card(folder)
 
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from models.evaluation.report import LEAST_POSTS, Contender, Figure, Head, Measures, Report, Slice, Urgent
 
 NONE = "–"
+MOST_CHARS = 40
+"""Of the name of a slice."""
 HEADS = ("intent", "complaint", "sentiment", "urgency")
 
 
@@ -99,7 +101,8 @@ def tables(report: Report) -> Iterator[Table]:
     if report.contenders:
         yield contender_table(report)
     if report.slices:
-        yield slice_table(report.slices)
+        yield slice_table(report.slices, _main(report.measures))
+    if any(part.measures is not None for part in report.slices):
         yield label_slice_table(report.slices)
 
 
@@ -112,7 +115,13 @@ def score_table(columns: dict[str, Measures]) -> Table:
 
 def label_table(measures: Measures) -> Table:
     rows = [
-        (f"{head} {name}", f"{label.posts:,}", shown(label.precision), shown(label.recall), shown(label.f1))
+        (
+            name if head == "complaint" else f"{head} {name}",
+            f"{label.posts:,}",
+            shown(label.precision),
+            shown(label.recall),
+            shown(label.f1),
+        )
         for head, figures in heads_of(measures)
         for name, label in figures.labels.items()
     ]
@@ -126,7 +135,7 @@ def confusion_table(name: str, head: Head) -> Table:
 
 def contender_table(report: Report) -> Table:
     """The model, then each contender; ahead is by how much the model's macro-F1 is higher, drawn in pairs."""
-    main = "complaint" if report.measures.intent is None and report.measures.complaint is not None else "intent"
+    main = _main(report.measures)
     columns = (
         "model",
         f"{main} macro-F1",
@@ -141,6 +150,10 @@ def contender_table(report: Report) -> Table:
     rows = [_contender_row(report.model, report.measures, main, {})]
     rows += [_contender_row(one.name, one.measures, main, one.ahead) for one in report.contenders]
     return Table("Beside others, on the same posts", columns, rows)
+
+
+def _main(measures: Measures) -> str:
+    return "complaint" if measures.intent is None and measures.complaint is not None else "intent"
 
 
 def _contender_row(name: str, measures: Measures, main: str, ahead: dict[str, Figure]) -> tuple[str, ...]:
@@ -158,20 +171,33 @@ def _contender_row(name: str, measures: Measures, main: str, ahead: dict[str, Fi
     )
 
 
-def slice_table(slices: Sequence[Slice]) -> Table:
-    columns = ("slice", "posts", "intent macro-F1", "sentiment macro-F1", "urgent", "urgent recall", "urgent precision")
-    return Table("By slice", columns, [_slice_row(part) for part in slices])
+def slice_table(slices: Sequence[Slice], main: str = "intent") -> Table:
+    columns = (
+        "slice",
+        "posts",
+        f"{main} macro-F1",
+        "sentiment macro-F1",
+        "urgent",
+        "urgent recall",
+        "urgent precision",
+    )
+    return Table("By slice", columns, [_slice_row(part, main) for part in slices])
 
 
-def _slice_row(part: Slice) -> tuple[str, ...]:
-    name = f"{part.by}: {part.name}"
+def _name(part: Slice) -> str:
+    short = part.name if len(part.name) <= MOST_CHARS else f"{part.name[: MOST_CHARS - 1]}…"
+    return f"{part.by}: {short}"
+
+
+def _slice_row(part: Slice, main: str) -> tuple[str, ...]:
+    name = _name(part)
     if (measures := part.measures) is None:
         return (name, f"{part.posts:,}", f"under {LEAST_POSTS}: too few", *(NONE,) * 4)
-    head, urgent = measures.intent or measures.complaint, measures.urgent
+    urgent = measures.urgent
     return (
         name,
         f"{part.posts:,}",
-        macro(head),
+        macro(getattr(measures, main)),
         macro(measures.sentiment),
         NONE if urgent is None else str(urgent.urgent),
         *alarms(urgent),
@@ -194,9 +220,7 @@ def label_slice_table(slices: Sequence[Slice]) -> Table:
     for part, measures in measured:
         heads = dict(heads_of(measures))
         found = [heads[name].labels[label] if name in heads else None for name, label in labels]
-        rows.append(
-            (f"{part.by}: {part.name}", *(NONE if one is None else f"{value(one.f1)} ({one.posts})" for one in found))
-        )
+        rows.append((_name(part), *(NONE if one is None else f"{value(one.f1)} ({one.posts})" for one in found)))
     return Table("F1 of each label by slice (posts that have it)", ("slice", *(label for _, label in labels)), rows)
 
 

@@ -1,0 +1,148 @@
+"""The shipped model cards say what was measured of the shipped weights."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from models.engine import Engine
+from models.evaluation.card import CARD, stale, write_card
+from models.evaluation.evaluation import EVALUATION, load_evaluation
+from models.evaluation.sources import SOURCES, terms_of
+from models.manifest import MANIFEST, Manifest
+from models.training.data import REAL_FILES, Example, Parts, data_folder, file_hashes, load_parts
+from tests.support.pages import REPOSITORY
+
+WEIGHTS = sorted(path.parent for path in (REPOSITORY / "models" / "weights").glob(f"*/{MANIFEST}"))
+TINY = Path(__file__).parent / "tiny-2"
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    """The card of shipped weights, without the weights."""
+    for name in (MANIFEST, EVALUATION, CARD, "confusion.svg", "reliability.svg"):
+        shutil.copy(WEIGHTS[0] / name, tmp_path / name)
+    return tmp_path
+
+
+@pytest.mark.parametrize("folder", WEIGHTS, ids=lambda folder: folder.name)
+def test_the_card_is_what_was_measured_of_these_weights(folder: Path) -> None:
+    assert stale(folder) == []
+
+
+def test_a_card_of_other_weights_is_stale(copy: Path) -> None:
+    manifest = json.loads((copy / MANIFEST).read_text())
+    (copy / MANIFEST).write_text(json.dumps(manifest | {"urgent_threshold": 0.42}))
+    [fault] = stale(copy)
+    assert "is not the one that was evaluated: run `python -m models.evaluation.record" in fault
+
+
+@pytest.mark.parametrize("name", [CARD, "confusion.svg", "reliability.svg"])
+def test_a_card_that_somebody_edited_is_stale_and_is_written_again(copy: Path, name: str) -> None:
+    (copy / name).write_text((copy / name).read_text().replace("8", "9"))
+    [fault] = stale(copy)
+    assert fault.startswith(f"{copy / name} is not what evaluation.json says")
+    write_card(copy)
+    assert stale(copy) == []
+
+
+def test_numbers_that_somebody_edited_make_the_card_stale(copy: Path) -> None:
+    evaluation = json.loads((copy / EVALUATION).read_text())
+    evaluation["test"]["measures"]["intent"]["macro_f1"]["value"] = 0.99
+    (copy / EVALUATION).write_text(json.dumps(evaluation))
+    assert any(CARD in fault for fault in stale(copy))
+
+
+@pytest.mark.parametrize("folder", WEIGHTS, ids=lambda folder: folder.name)
+def test_the_shipped_weights_score_on_the_dev_posts_what_was_noted(folder: Path) -> None:
+    noted = load_evaluation(folder)
+    try:
+        found = file_hashes(data_folder())
+    except FileNotFoundError as error:
+        pytest.skip(f"NOT EVALUATED ANEW: PLAINT_DATA has no {error.filename}")
+    if any(found[name] != noted.data.get(name) for name in REAL_FILES):
+        pytest.skip("NOT EVALUATED ANEW: PLAINT_DATA holds other posts than were evaluated")
+    from models.evaluation.record import measured_dev
+
+    measured = measured_dev(Engine.load(folder, remembered=0), load_parts(data_folder()), rounds=0)
+    # int8 is computed a little differently on other processors.
+    for head in ("intent", "sentiment", "urgency"):
+        ours, theirs = getattr(measured, head), getattr(noted.dev, head)
+        assert ours.posts == theirs.posts
+        for name in ("accuracy", "macro_f1", "ece", "brier", "log_loss"):
+            assert getattr(ours, name).value == pytest.approx(getattr(theirs, name).value, abs=0.015), (head, name)
+    assert measured.urgent is not None
+    assert noted.dev.urgent is not None
+    assert measured.urgent.urgent == noted.dev.urgent.urgent
+    for name in ("recall", "precision", "average_precision", "brier"):
+        ours, theirs = getattr(measured.urgent, name), getattr(noted.dev.urgent, name)
+        assert ours.value == pytest.approx(theirs.value, abs=0.03), name
+
+
+@pytest.mark.parametrize("folder", WEIGHTS, ids=lambda folder: folder.name)
+def test_the_card_names_the_terms_of_every_source(folder: Path) -> None:
+    card = (folder / CARD).read_text()
+    manifest = Manifest.model_validate_json((folder / MANIFEST).read_bytes())
+    assert card.startswith(f"# {manifest.name}\n")
+    for one in load_evaluation(folder).sources:
+        assert f"| {one.source} | {one.origin} | {one.train:,} | {one.dev:,} | {one.test:,} | {one.terms} |" in card
+
+
+def test_a_source_without_known_terms_is_refused() -> None:
+    assert terms_of("written_here") != terms_of("written")
+    assert all(terms_of(source) for source in SOURCES)
+    with pytest.raises(KeyError):
+        terms_of("twcs_spotify")
+
+
+def examples(part: str, count: int) -> list[Example]:
+    labels = [(0, 0, 3), (1, 1, 1), (2, 2, 0), (3, 2, 0), (4, 1, 0)]
+    words = ["broken again and nobody answers", "how do I do this", "thank you so much", "buy two now", "a day at sea"]
+    return [
+        Example(
+            f"{part}{number}",
+            ("banking77", "clinc150")[number % 2],
+            f"{words[number % 5]} {number}",
+            *labels[number % 5],
+            True,
+        )
+        for number in range(count)
+    ]
+
+
+def test_recording_measures_weights_beside_baselines_float32_and_others_and_writes_their_card(tmp_path: Path) -> None:
+    for package in ("sklearn", "vaderSentiment"):
+        pytest.importorskip(package, reason=f"NO CARD RECORDED: {package} is not installed (extra train)")
+    if not data_folder().is_dir():
+        pytest.skip(f"NO CARD RECORDED: {data_folder()} is missing")
+    from models.evaluation.record import record, write
+
+    weights = tmp_path / "tiny-2"
+    shutil.copytree(TINY, weights)
+    test = examples("test", 80)
+    parts = Parts(train=examples("train", 100), dev=examples("dev", 60), test_seen=test[:40], test_unseen=test[40:])
+    float32 = np.random.default_rng(1).normal(size=(80, 14)).astype(np.float32)
+    found = record(weights, parts, float32, [WEIGHTS[0]], rounds=20)
+    write(weights, found)
+    assert load_evaluation(weights) == found
+    assert stale(weights) == []
+    assert [one.name for one in found.test.contenders] == ["float32", WEIGHTS[0].name, "majority", "VADER", "TF-IDF"]
+    scores = {one.name: one.measures for one in found.test.contenders}
+    majority, regression = scores["majority"].intent, scores["TF-IDF"].intent
+    assert majority is not None
+    assert regression is not None
+    assert majority.macro_f1 is not None
+    assert regression.macro_f1 is not None
+    assert majority.macro_f1.value < 0.1
+    assert regression.macro_f1.value > 0.95
+    assert scores["VADER"].intent is None
+    assert scores["VADER"].sentiment is not None
+    assert {part.name: part.posts for part in found.test.slices if part.by == "held out"} == {
+        "sources seen in training": 40,
+        "sources never seen": 40,
+    }
+    card = (weights / CARD).read_text()
+    assert all(f"| {name} |" in card for name in scores)
+    assert "| clinc150 | labelled | 50 | 30 | 40 | CLINC150, CC BY 3.0 |" in card
