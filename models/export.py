@@ -7,7 +7,7 @@ evaluation.json with the model card, as `models.evaluation.record` does. Needs t
 import argparse
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from models.evaluation.record import record, write
 from models.manifest import MANIFEST, NETWORK, TOKENIZER, Manifest, sha256
-from models.onnx_graph import build
+from models.onnx_graph import Activation, build
 from models.outputs import INTENT, Floats, probabilities
 from models.session import Session
 from models.tokens import Tokens
@@ -23,7 +23,7 @@ from models.training.activations import observe
 from models.training.calibrate import cheapest_threshold, fit_calibration, unsure_threshold
 from models.training.checkpoint import Run, load_network, load_run
 from models.training.data import Example, data_folder, load_parts
-from models.training.network import Network
+from models.training.network import Network, distance_buckets
 from models.training.train import MAX_TOKENS
 from schemas.labels import INTENTS, SENTIMENTS, URGENCIES
 
@@ -36,12 +36,18 @@ OBSERVED_STRIDE = 10
 
 def int8_graph(network: Network, examples: Sequence[Example], tokens: Tokens, seed: int) -> bytes:
     """Quantised by what the activations are over these posts, which must not be test posts."""
-    activations = observe(network, examples, tokens, seed)
-    return build(state_of(network), network.shape.layers, network.shape.heads, activations)
+    return _graph(network, observe(network, examples, tokens, seed))
 
 
 def float32_graph(network: Network) -> bytes:
-    return build(state_of(network), network.shape.layers, network.shape.heads)
+    return _graph(network)
+
+
+def _graph(network: Network, activations: Mapping[str, Activation] | None = None) -> bytes:
+    shape, biases = network.shape, None
+    if shape.distances:
+        biases = network.distances(distance_buckets(shape.positions, shape.distances)).permute(2, 0, 1).detach().numpy()
+    return build(state_of(network), shape.layers, shape.heads, activations, shape.epsilon, biases)
 
 
 def state_of(network: Network) -> dict[str, NDArray[np.float32]]:

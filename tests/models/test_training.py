@@ -3,6 +3,7 @@
 import json
 import math
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -29,9 +30,9 @@ RECIPE = Recipe(epochs=2, batch=4)
 IDS = [[1, 7, 9, 2], [1, 4, 2], [1, 30, 31, 32, 33, 34, 2]]
 
 
-def network() -> Network:
+def network(shape: Shape = SHAPE) -> Network:
     torch.manual_seed(3)
-    made = Network(SHAPE)
+    made = Network(shape)
     for parameter in made.parameters():
         torch.nn.init.normal_(parameter, std=0.3)
     return made
@@ -45,8 +46,9 @@ def examples() -> list[Example]:
 
 
 @pytest.mark.parametrize(("int8", "tolerance"), [(False, 1e-3), (True, 0.35)])
-def test_the_graph_computes_what_the_network_does(tmp_path: Path, int8: bool, tolerance: float) -> None:
-    made = network().eval()
+@pytest.mark.parametrize("shape", [SHAPE, replace(SHAPE, epsilon=1e-5, distances=8)], ids=["bert", "mpnet"])
+def test_the_graph_computes_what_the_network_does(tmp_path: Path, shape: Shape, int8: bool, tolerance: float) -> None:
+    made = network(shape).eval()
     path = tmp_path / "model.onnx"
     path.write_bytes(int8_graph(made, examples(), Tokens(TOKENIZER, 16), seed=3) if int8 else float32_graph(made))
     ids, mask = pad(IDS)
