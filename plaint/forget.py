@@ -6,15 +6,16 @@ their text. Topics that are not compacted hold it until it ages out.
 """
 
 import re
-import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 import orjson
 from pydantic import BaseModel, ConfigDict
 
+from ingest.stamp import milliseconds
 from plaint.kafka.publisher import OutRecord, Publisher
 from plaint.kafka.reading import Progress, Stored, TopicReader, partition_of
 from plaint.kafka.settings import KafkaSettings
@@ -207,11 +208,11 @@ def _stands_in(name: str, value: bytes) -> bool:
 # -- deleting ----------------------------------------------------------------------------------------------------------
 
 
-def deletes(held: Held, now: float | None = None) -> list[Json]:
+def deletes(held: Held, now: datetime | None = None) -> list[Json]:
     """A delete event for each post, newer than all that is known of it."""
-    millis = int((time.time() if now is None else now) * 1000)
+    revision = milliseconds(datetime.now(UTC) if now is None else now)
     return [
-        {"id": post.id, "event": "delete", "revision": max(millis, post.revision + 1), "source": SOURCE}
+        {"id": post.id, "event": "delete", "revision": max(revision, post.revision + 1), "source": SOURCE}
         for post in held.posts
     ]
 

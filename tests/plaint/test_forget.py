@@ -152,7 +152,10 @@ def test_a_delete_is_newer_than_now_and_than_all_that_is_known() -> None:
         posts=(HeldPost(id="old", revision=3, partitions=()), HeldPost(id="new", revision=9_000_000, partitions=())),
         records={},
     )
-    assert [event["revision"] for event in deletes(held, now=5_000.0)] == [5_000_000, 9_000_001]
+    assert [event["revision"] for event in deletes(held, now=datetime.fromtimestamp(5_000, UTC))] == [
+        5_000_000,
+        9_000_001,
+    ]
 
 
 @pytest.mark.kafka
