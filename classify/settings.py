@@ -5,13 +5,26 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from models.choice import ModelChoice, user_data_folder
+
 
 class ClassifySettings(BaseModel):
     """``classify:`` in the settings."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    model: Annotated[Path | None, Field(description="Folder of a model; none: the one that plaint ships.")] = None
+    model: Annotated[
+        ModelChoice | None,
+        Field(
+            description="Which model: a name of `plaint models list`, a folder, or a model of Hugging Face. None: the one that "
+            "`plaint models use` chose, else the one that plaint ships."
+        ),
+    ] = None
+    models: Path = Field(
+        default_factory=lambda: user_data_folder() / "models",
+        description="Folder of your own models, a folder each. `plaint models use` notes there which one is used; without it "
+        "plaint/models in the user's folder for data.",
+    )
     threads: Annotated[
         int | None, Field(ge=1, le=256, description="Threads that the model computes with; none: one a core.")
     ] = None

@@ -7,9 +7,10 @@ from pathlib import Path
 from models.manifest import NETWORK, TOKENIZER, Manifest, load_manifest
 from models.outputs import Scores, probabilities
 from models.session import Session
+from models.store import DEFAULT, WEIGHTS
 from models.tokens import Tokens
 
-SHIPPED = Path(__file__).parent / "weights" / "minilm-2"
+SHIPPED = WEIGHTS / DEFAULT
 TOKEN_BUDGET = 512
 """Tokens in a batch, padding counted."""
 REMEMBERED = 4096
@@ -35,6 +36,11 @@ class Engine:
         """Texts that the network has scored so far."""
         self.known = 0
         """Texts whose scores were known, from the same call or an earlier one."""
+
+    @property
+    def runs_on(self) -> str:
+        """What computes, for people."""
+        return self._session.runs_on
 
     @classmethod
     def load(

@@ -106,7 +106,17 @@ def _section(name: str, schema: Json, defs: Json) -> str:
     model = _resolved(schema, defs)
     about = " ".join(model.get("description", "").replace("``", "`").split())
     rows = "\n".join(_row(where, key, field, defs) for key, field in model["properties"].items())
-    return f"\n## {where}\n\n{about}\n\n| key | takes | default | meaning |\n|---|---|---|---|\n{rows}\n"
+    told = f"\n## {where}\n\n{about}\n\n| key | takes | default | meaning |\n|---|---|---|---|\n{rows}\n"
+    return told + "".join(_section(f"{where}.{key}", field, defs) for key, field in _maps(model, defs))
+
+
+def _maps(model: Json, defs: Json) -> Iterator[tuple[str, Json]]:
+    """The settings of a section that are maps of settings themselves, each with what it is for."""
+    for key, field in model["properties"].items():
+        for option in field.get("anyOf", [field]):
+            settings = _resolved(option, defs).get("properties", {})
+            if settings and all("description" in setting for setting in settings.values()):
+                yield key, option
 
 
 def _row(where: str, key: str, field: Json, defs: Json) -> str:
@@ -132,6 +142,8 @@ def _takes(field: Json, defs: Json) -> str:
     if len(options) > 1:
         return " or ".join(_takes(option, defs) for option in options)
     field = _resolved(options[0], defs)
+    if "takes" in field:
+        return str(field["takes"])
     if "enum" in field or "const" in field:
         return ", ".join(f"`{value}`" for value in field.get("enum", [field.get("const")]))
     kind = str(field.get("type", ""))

@@ -41,16 +41,10 @@ def check_sources(sources: Sequence[SourceSettings]) -> list[Fault]:
 
 
 def check_weights(settings: Settings) -> list[Fault]:
-    """Whether the model's files are there and whole."""
-    from models.engine import SHIPPED  # costs the inference runtime
-    from models.manifest import WeightsError, load_manifest
+    """Whether the model's files are there and whole, and what its labels mean."""
+    from models.loading import model_faults  # costs numpy
 
-    try:
-        load_manifest(settings.classify.model or SHIPPED)
-    except WeightsError as error:
-        what, _, mend = str(error).rpartition(": ")
-        return [Fault("classify.model", what, mend)]
-    return []
+    return model_faults(settings.classify.model, settings.classify.models)
 
 
 def check_destination(name: str, destination: DestinationSettings, kafka: KafkaSettings) -> list[Fault]:

@@ -7,7 +7,8 @@ refused in both. Every fault is told with its key, what is wrong and the mend.
 import os
 import re
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from types import NoneType, UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
 
 import orjson
 from pydantic import Field, SecretStr, ValidationError
@@ -172,10 +173,16 @@ def _at(loc: tuple[int | str, ...]) -> Any:
     for step in loc:
         fields = getattr(model, "model_fields", None)
         if fields is not None:
-            model = fields[step].annotation if step in fields else None
+            model = _given(fields[step].annotation) if step in fields else None
         else:  # inside a map or list of models
             model = (get_args(model) or (None,))[-1 if isinstance(step, str) else 0]
     return model
+
+
+def _given(annotation: Any) -> Any:
+    """The type of a setting that may be left out, without its None."""
+    options = [option for option in get_args(annotation) if option is not NoneType]
+    return options[0] if get_origin(annotation) in (Union, UnionType) and len(options) == 1 else annotation
 
 
 def _revealed(value: object) -> object:

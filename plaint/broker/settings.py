@@ -6,11 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-
-def default_data_dir() -> Path:
-    """``$XDG_DATA_HOME/plaint``, or ``~/.local/share/plaint``."""
-    base = os.environ.get("XDG_DATA_HOME", "")
-    return (Path(base) if Path(base).is_absolute() else Path.home() / ".local" / "share") / "plaint"
+from models.choice import user_data_folder
 
 
 def kafka_home_from_env() -> Path | None:
@@ -33,7 +29,7 @@ class BrokerSettings(BaseModel):
         description="Folder of an Apache Kafka release (with libs/*.jar); PLAINT_KAFKA_HOME if not given.",
     )
     data_dir: Path = Field(
-        default_factory=default_data_dir,
+        default_factory=user_data_folder,
         description="Where the local Kafka keeps its data, one plaint at a time.",
     )
     heap: Annotated[

@@ -8,9 +8,8 @@ from typing import BinaryIO
 import click
 import orjson
 
-from classify.batch import Classifier
+from classify.load import load_classifier
 from ingest.decode import post_from_json
-from models.engine import Engine
 from plaint.settings import load_settings
 from schemas.post import Post
 from schemas.record import RecordInvalid
@@ -44,8 +43,7 @@ def classify(config: Path | None) -> None:
     \b
     echo '{"id": "1", "text": "my router is dead, third time"}' | plaint classify
     """
-    settings = load_settings(config).classify
-    classifier = Classifier(Engine.load(settings.model, settings.threads), settings.unsure_below)
+    classifier, _ = load_classifier(load_settings(config).classify)
     bad = 0
     number = 0
     for lines in _chunks(sys.stdin.buffer):

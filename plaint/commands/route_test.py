@@ -88,9 +88,10 @@ def _table(settings: Settings, file: Path | None) -> RouteTable:
 
 
 def _classifier(settings: ClassifySettings) -> Classifier:
-    from models.engine import Engine  # costs the inference runtime
+    from classify.load import load_classifier  # costs the inference runtime
 
-    return Classifier(Engine.load(settings.model, settings.threads), settings.unsure_below)
+    classifier, _ = load_classifier(settings)
+    return classifier
 
 
 def _readable(lines: Iterator[Line | Unread], total: Sum) -> Iterator[Line]:

@@ -1,10 +1,12 @@
 """Whether the model's weights are whole, load, label a sentence that everybody would label alike, and how fast it is."""
 
 import time
+from collections.abc import Sequence
 
 from classify.settings import ClassifySettings
 from plaint.diagnosis.check import Check, checked
 from plaint.diagnosis.finding import fail, warn
+from schemas.faults import Fault, FaultsFound
 
 NAME = "model"
 KNOWN = (
@@ -18,16 +20,17 @@ WORDS = "the parcel came late and broken but the driver was kind so I ask you wh
 
 def check(settings: ClassifySettings) -> Check:
     """Takes a second or two, and the model's memory for as long."""
-    from models.engine import SHIPPED, Engine  # costs the inference runtime
+    from models.loading import load_model, weights_fault  # costs the inference runtime
     from models.manifest import WeightsError
 
     try:
         began = time.monotonic()
-        engine = Engine.load(settings.model, settings.threads, remembered=0)
+        engine = load_model(settings.model, settings.models, settings.threads, remembered=0)
         loaded_s = time.monotonic() - began
     except WeightsError as error:
-        what, _, mend = str(error).rpartition(": ")
-        return checked(NAME, str(settings.model or SHIPPED), [fail("classify.model", what, mend)])
+        return _unusable(settings, [weights_fault(error)])
+    except FaultsFound as error:
+        return _unusable(settings, error.faults)
     from schemas.labels import INTENTS
 
     scores = engine.score([KNOWN[0]])[0]
@@ -44,6 +47,11 @@ def check(settings: ClassifySettings) -> Check:
         found.append(warn("classify.threads", f"it labels {speed:.0f} posts a second only", mend))
     looked = f"{engine.version}: loaded in {loaded_s:.1f} s, labels {speed:.0f} posts a second, a complaint as {intent}"
     return checked(NAME, looked, found)
+
+
+def _unusable(settings: ClassifySettings, faults: Sequence[Fault]) -> Check:
+    named = settings.model.text if settings.model else "the model in use"
+    return checked(NAME, named, [fail(fault.place, fault.what, fault.mend) for fault in faults])
 
 
 def _posts_a_second(score: object) -> float:

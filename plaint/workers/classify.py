@@ -3,12 +3,9 @@
 from collections.abc import Sequence
 from typing import NoReturn, Protocol
 
-import onnxruntime
-
-from classify.batch import Classifier
+from classify.load import load_classifier
 from classify.settings import ClassifySettings
 from classify.text import is_blank
-from models.engine import Engine
 from plaint.kafka.publisher import OutRecord
 from plaint.kafka.settings import KafkaSettings
 from plaint.monitoring.monitor import Monitor
@@ -85,8 +82,8 @@ def classify(
     kafka: KafkaSettings, settings: ClassifySettings, instance: str | None = None, monitor: Monitor | None = None
 ) -> NoReturn:
     """Run the classify worker in this process until it is told to end."""
-    engine = Engine.load(settings.model, settings.threads)
-    meter = TriageMeter(Classifier(engine, settings.unsure_below), engine, f"onnxruntime {onnxruntime.__version__}")
+    classifier, model = load_classifier(settings)
+    meter = TriageMeter(classifier, model, model.runs_on)
     if monitor is not None:
         monitor.needs.met("model")
         monitor.show(meter)

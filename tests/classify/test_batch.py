@@ -16,7 +16,8 @@ GERMAN = "Mein Paket ist seit zwei Wochen verschwunden und niemand antwortet"
 class Model:
     """Takes every text for a complaint, as sure as it was told to be."""
 
-    version, urgent_threshold, unsure_below, languages = "m-1", 0.5, 0.65, ("en",)
+    version, urgent_threshold, unsure_below = "m-1", 0.5, 0.65
+    languages: tuple[str, ...] = ("en",)
 
     def __init__(self, confidence: float = 0.9, urgent: float = 0.0) -> None:
         self.confidence, self.urgent = confidence, urgent

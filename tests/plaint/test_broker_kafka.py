@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from plaint.broker.kafka_release import find_java
 from plaint.broker.process import BrokerFailed
-from plaint.broker.settings import BrokerSettings, default_data_dir
+from plaint.broker.settings import BrokerSettings
 from plaint.broker.start import start_broker
 from plaint.kafka.settings import KafkaSettings
 from plaint.kafka.topics import ensure_topics
@@ -98,14 +98,6 @@ def test_the_home_comes_from_the_environment_and_is_needed(monkeypatch: pytest.M
     monkeypatch.delenv("PLAINT_KAFKA_HOME")
     with pytest.raises(ValidationError, match="needs kafka_home or PLAINT_KAFKA_HOME"):
         BrokerSettings(embedded="kafka")
-
-
-def test_data_stands_in_the_users_data_folder(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_DATA_HOME", "/srv/data")
-    assert default_data_dir() == Path("/srv/data/plaint")
-    monkeypatch.setenv("XDG_DATA_HOME", "relative")  # to be ignored, says the XDG specification
-    monkeypatch.setenv("HOME", "/home/x")
-    assert default_data_dir() == Path("/home/x/.local/share/plaint")
 
 
 def java(folder: Path, script: str) -> None:

@@ -99,6 +99,9 @@ class TestClassify:
             "urgency",
             "urgencies",
             "urgent",
+            "unsure",
+            "unsure_why",
+            "language",
             "model",
         ]
         assert set(labels["intents"]) == {"complaint", "question", "praise", "marketing", "other"}
@@ -236,7 +239,8 @@ class TestFailing:
             (["--config", "none.yaml", "up"], {}, "none.yaml: can't be read"),
             (["check-config"], {"PLAINT_KAFKA": '{"brokers": ["a:1"'}, "PLAINT_KAFKA"),
             (["check-config"], {"PLAINT_LOG_LEVEL": "LOUD"}, 'PLAINT_LOG_LEVEL: "LOUD" is no level'),
-            (["classify"], {"PLAINT_CLASSIFY__MODEL": "nowhere"}, "nowhere/manifest.json can't be read"),
+            (["classify"], {"PLAINT_CLASSIFY__MODEL": "./nowhere"}, "nowhere/manifest.json can't be read"),
+            (["classify"], {"PLAINT_CLASSIFY__MODEL": "minilm"}, 'classify.model: no model is called "minilm"'),
             (["clasify"], {}, "No such command"),
         ],
     )
