@@ -36,6 +36,7 @@ OWN_VARIABLES = {
     "PLAINT_INSTANCE",
     "PLAINT_LOG_LEVEL",
     "PLAINT_RUNTIME_DIR",
+    "PLAINT_LISTEN_FD",
 }
 """Variables that are no settings: where the file is, where data for training lies, and what differs a process."""
 

@@ -42,7 +42,8 @@ CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]")
 class Child:
     """A process to keep running. ``once``: exit code 0 is its end, it is not started again.
 
-    ``stdin``: it reads this process's standard input, so any end but that one ends everything.
+    ``stdin``: it reads this process's standard input, so any end but that one ends everything. ``sockets``: numbers of
+    this process's descriptors that it has too.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Child:
     env: Mapping[str, str] = field(default_factory=dict)
     once: bool = False
     stdin: bool = False
+    sockets: tuple[int, ...] = ()
     grace_s: float = 30.0
 
 
@@ -258,6 +260,7 @@ class Supervisor:
                 stderr=STDOUT,
                 env={**os.environ, **child.env},
                 start_new_session=True,
+                pass_fds=child.sockets,
             )
         except OSError as error:
             log.error("%s can't be started: %s", child.name, error)

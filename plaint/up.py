@@ -6,9 +6,9 @@ import logging
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from secrets import token_urlsafe
@@ -16,7 +16,7 @@ from secrets import token_urlsafe
 import orjson
 from pydantic import SecretStr
 
-from ingest.http.listening import url
+from ingest.http.listening import HANDED_OVER, bind, url
 from ingest.http.settings import DEFAULT_PORT as DEFAULT_DOOR_PORT
 from ingest.settings import SourceSettings
 from plaint.broker.process import Broker, free_port, is_free
@@ -38,6 +38,8 @@ from route.rules import RouteTable
 log = logging.getLogger(__name__)
 
 REPORT_CHECK_S = 0.2
+PORT_TRIES = 3
+"""A port that was free may be taken when it is asked for."""
 
 INBOX_QUEUES = ("helpdesk", "service", "marketing")
 """The destinations of the shipped routes; the inbox stands in for those that the settings don't have."""
@@ -48,7 +50,8 @@ class Plan:
     """What is to run. ``inbox`` is its address where it stands in for the destinations in ``queues``.
 
     ``door`` is the address where posts can be sent, empty where there is none; a door that asks for a proof takes
-    ``settings.door.token``. ``folder`` is the run's own, gone with it.
+    ``settings.door.token``. ``folder`` is the run's own, gone with it. ``sockets`` are the descriptors of those that listen
+    already, by the child that they are for.
     """
 
     settings: Settings
@@ -56,6 +59,7 @@ class Plan:
     inbox: str = ""
     queues: tuple[str, ...] = ()
     door: str = ""
+    sockets: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def destinations(self) -> list[str]:
@@ -85,6 +89,30 @@ class Plan:
 def plan(settings: Settings, folder: Path, ends: bool = False) -> Plan:
     """``settings`` with the inbox put in where destinations are missing, and a door unless the run ``ends`` by itself."""
     return _with_door(_with_inbox(settings, folder), ends)
+
+
+@contextlib.contextmanager
+def listening(settings: Settings, folder: Path, ends: bool = False) -> Iterator[Plan]:
+    """``plan``, and its inbox and door listen from now on: an address that is told is this run's, whoever starts beside it.
+
+    What can't listen is left to its child, which says why.
+    """
+    for _ in range(PORT_TRIES):
+        planned = plan(settings, folder, ends)
+        places = {}
+        if planned.inbox and planned.settings.inbox.port:
+            places["inbox"] = (planned.settings.inbox.host, planned.settings.inbox.port)
+        if planned.door and planned.settings.door.port:
+            places["ingest"] = (planned.settings.door.host, planned.settings.door.port)
+        with contextlib.ExitStack() as stack:
+            sockets = {}
+            for name, place in places.items():
+                with contextlib.suppress(OSError):
+                    sockets[name] = stack.enter_context(bind(*place)).fileno()
+            if len(sockets) == len(places):
+                yield replace(planned, sockets=sockets)
+                return
+    yield planned
 
 
 def _with_door(planned: Plan, ends: bool) -> Plan:
@@ -142,8 +170,8 @@ class Run:
         ``around`` is entered once it can be found, and left when all has ended: the board, or nothing.
         Raises FileInvalid for the routes before anything starts, BrokerFailed, BrokerAway or TopicsWrong.
         """
-        with tempfile.TemporaryDirectory(prefix="plaint-") as folder:
-            planned = plan(self._settings, Path(folder), ends=self._exit_when_done)
+        with tempfile.TemporaryDirectory(prefix="plaint-") as folder, contextlib.ExitStack() as stack:
+            planned = stack.enter_context(listening(self._settings, Path(folder), ends=self._exit_when_done))
             routes = RunRoutes(planned.settings.route.routes, planned.destinations, planned.folder)
             planned = planned.routed_by(routes.copy)
             with _broker(self._settings) as broker:
@@ -273,7 +301,10 @@ def children(planned: Plan) -> list[list[Child]]:
     def child(name: str, *arguments: str, once: bool = False, stdin: bool = False) -> Child:
         monitoring = child_settings(planned.settings.monitoring, planned.folder, name)
         own = env | {"PLAINT_MONITORING": monitoring.model_dump_json()}
-        return Child(name, python_module("plaint", *arguments), own, once=once, stdin=stdin)
+        sockets = (planned.sockets[name],) if name in planned.sockets else ()
+        if sockets:
+            own[HANDED_OVER] = str(sockets[0])
+        return Child(name, python_module("plaint", *arguments), own, once=once, stdin=stdin, sockets=sockets)
 
     groups = [
         [child("classify", "run", "classify"), child("route", "run", "route")],

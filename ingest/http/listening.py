@@ -1,10 +1,13 @@
 """Sockets that listen, and what programs call them."""
 
 import ipaddress
+import os
 import socket
 
 BACKLOG = 1024
 """Connections that wait to be taken."""
+HANDED_OVER = "PLAINT_LISTEN_FD"
+"""The variable in which `plaint up` tells a child the number of the socket that it listens on already."""
 EVERYWHERE = ("", "0.0.0.0", "::")  # noqa: S104 - compared, not bound
 
 
@@ -25,6 +28,15 @@ def bind(host: str, port: int, backlog: int = BACKLOG) -> socket.socket:
         listener.close()
         raise
     return listener
+
+
+def handed_over() -> socket.socket | None:
+    """The listening socket that whoever started this process opened for it; None where nobody did.
+
+    So an address that was told holds from the start, and over restarts connections wait instead of being refused.
+    """
+    number = os.environ.get(HANDED_OVER)
+    return None if number is None else socket.socket(fileno=int(number))
 
 
 def url(host: str, port: int) -> str:

@@ -15,7 +15,7 @@ from aiohttp.typedefs import Handler
 
 from ingest.http.answers import HEADERS, Problem
 from ingest.http.handlers import ACK_S_AT_END, Handlers, Publisher
-from ingest.http.listening import BACKLOG, address, bind, is_loopback
+from ingest.http.listening import BACKLOG, address, bind, handed_over, is_loopback
 from ingest.http.settings import DEFAULT_PORT, DoorSettings
 
 log = logging.getLogger(__name__)
@@ -36,6 +36,8 @@ class DoorFailed(Exception):
 
 def listen(settings: DoorSettings) -> socket.socket:
     """A socket that takes connections from now on. Raises DoorFailed."""
+    if (listener := handed_over()) is not None:
+        return listener
     port = DEFAULT_PORT if settings.port is None else settings.port
     try:
         return bind(settings.host, port)

@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
-from ingest.http.listening import BACKLOG, address, bind, is_loopback
+from ingest.http.listening import BACKLOG, address, bind, handed_over, is_loopback
 from plaint.inbox.answers import SECURITY_HEADERS, problem
 from plaint.inbox.api import Api
 from plaint.inbox.door import Door
@@ -110,6 +110,8 @@ def _only_named(host: str) -> Middleware:
 
 
 def _listen(settings: InboxSettings) -> socket.socket:
+    if (listener := handed_over()) is not None:
+        return listener
     if settings.port is not None:
         return bind(settings.host, settings.port)
     try:
