@@ -1,5 +1,6 @@
 """The classify worker: plaint.posts → plaint.triaged."""
 
+import logging
 from collections.abc import Sequence
 from typing import NoReturn, Protocol
 
@@ -17,6 +18,8 @@ from schemas import topics
 from schemas.post import Post
 from schemas.reasons import DropReason
 from schemas.triage import Triage
+
+log = logging.getLogger(__name__)
 
 CANARY = InRecord(topics.POSTS, 0, -1, b"canary", Post(id="canary", text="My order has not arrived.").to_bytes(), 0.0)
 
@@ -83,6 +86,7 @@ def classify(
 ) -> NoReturn:
     """Run the classify worker in this process until it is told to end."""
     classifier, model = load_classifier(settings)
+    log.info("model: %s on %s", model.version, model.runs_on)
     meter = TriageMeter(classifier, model, model.runs_on)
     if monitor is not None:
         monitor.needs.met("model")

@@ -171,6 +171,15 @@ def test_prometheus_finds_what_the_run_sums_up(
     assert stages == {"up", "ingest", "classify", "route", "deliver", "inbox"}
 
 
+def test_what_runs_the_model_is_named_in_the_log_and_on_metrics(up: Up) -> None:
+    named = re.search(r"model: (\S+) on (onnxruntime \d.+)", up.said())
+    assert named is not None
+    metrics = get(f"{up.monitoring}/metrics")[1]
+    info = next(line for line in metrics.splitlines() if line.startswith("plaint_model_info{"))
+    assert f'version="{named[1]}"' in info
+    assert f'engine="{named[2]}"' in info
+
+
 def test_promtool_finds_nothing_to_say_of_all_stages_together(up: Up) -> None:
     promtool = shutil.which("promtool")
     if promtool is None:
