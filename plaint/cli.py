@@ -20,6 +20,7 @@ COMMANDS = {
     "run": ("plaint.commands.run:run", "Run one stage of the way, against your own Kafka."),
     "send": ("plaint.commands.send:send", "Send a post from the shell."),
     "classify": ("plaint.commands.classify:classify", "Label posts from standard input."),
+    "evaluate": ("plaint.commands.evaluate:evaluate_", "Say how good the model is on labelled posts."),
     "models": ("plaint.commands.models:models", "Show the models on this machine, and choose one."),
     "check-config": ("plaint.commands.check_config:check_config", "Check the settings and the routes."),
     "route": ("plaint.commands.route_test:route", "Try the routes on posts, without a broker."),

@@ -112,7 +112,9 @@ EXAMPLES = sorted(
 def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with the files that commands on the pages name."""
     monkeypatch.chdir(tmp_path)
-    for name in ("posts.jsonl", "posts.csv", "routes.yaml", "new-routes.yaml", "plaint.yaml", "new.yaml"):
+    for name in ("posts.jsonl", "posts.csv", "labelled.jsonl", "tweets.jsonl"):
+        (tmp_path / name).touch()
+    for name in ("routes.yaml", "new-routes.yaml", "plaint.yaml", "new.yaml"):
         (tmp_path / name).touch()
     return tmp_path
 

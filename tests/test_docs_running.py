@@ -37,6 +37,7 @@ ON_THEIR_OWN = {
     "up": "the fixture runs one; tests/system/test_up.py runs the others",
     "run": "stages run until they are ended; tests/system runs them",
     "classify": "tests/test_docs.py runs it",
+    "evaluate": "tests/plaint/test_evaluate.py runs it",
 }
 ELSEWHERE = ("--ask", "rights --stage")
 """What needs machines or rights that aren't here; that they parse is seen to in tests/test_docs.py."""

@@ -1,6 +1,6 @@
 """Evaluates a folder of weights on the untouched test part, and writes its model card:
 
-    python -m models.evaluation.record models/weights/NAME --network run/network.pt --against ../teacher
+    python -m models.evaluation.record models/weights/NAME --network ../run/network.pt --against ../teacher/network.pt
 
 Writes evaluation.json (every number: the test part with its slices, float32 and baselines beside it, and the dev part),
 the pictures, and README.md out of them. Needs `$PLAINT_DATA` and the `train` extra.
@@ -11,6 +11,7 @@ import json
 import platform
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -26,11 +27,21 @@ from models.evaluation.labelled import LabelledPost
 from models.evaluation.measures import Answers, Truth, assess
 from models.evaluation.report import Measures
 from models.evaluation.sources import terms_of
-from models.manifest import MANIFEST, NETWORK, TOKENIZER, load_manifest, sha256
+from models.manifest import MANIFEST, NETWORK, TOKENIZER, Manifest, load_manifest, sha256
 from models.outputs import Floats, probabilities
 from models.tokens import Tokens
 from models.training.calibrate import MISS_COST, cheapest_threshold, fit_calibration
-from models.training.data import REAL_FILES, SPLIT, Example, Parts, data_folder, file_hashes, load_parts
+from models.training.data import (
+    REAL_FILES,
+    SPLIT,
+    WRITTEN_FILES,
+    Example,
+    Parts,
+    data_folder,
+    file_hashes,
+    load_parts,
+    read_added,
+)
 from schemas.labels import INTENTS, SENTIMENTS
 
 MAX_TOKENS = 128
@@ -95,12 +106,12 @@ def record(
         miss_cost=MISS_COST,
         sources=_sources(parts),
         test=evaluate(posts, engine.version, answers_of(engine, posts), plan, entrants),
-        dev=measured_dev(engine, parts, plan.rounds),
+        dev=measured(engine, parts.dev, plan.rounds),
     )
 
 
-def measured_dev(engine: Engine, parts: Parts, rounds: int) -> Measures:
-    posts = labelled(parts.dev)
+def measured(engine: Engine, examples: Sequence[Example], rounds: int) -> Measures:
+    posts = labelled(examples)
     return assess(Truth.of(posts), answers_of(engine, posts), engine.unsure_below, rounds).measures
 
 
@@ -166,6 +177,25 @@ def processor() -> str:
     return f"{name or platform.machine()} ({flags[0]})" if flags else name or platform.machine()
 
 
+def parts_as_trained(manifest: Manifest, folder: Path, clear: bool = False) -> Parts:
+    """The parts with the training posts that these weights were trained on, so that the card tells no others.
+
+    Raises:
+        ValueError: the data that they were trained on is not what stands here.
+    """
+    parts, found = load_parts(folder, clear), file_hashes(folder)
+    others = [name for name, digest in manifest.data.items() if found.get(name) != digest]
+    added = {name for name in found if name not in REAL_FILES + WRITTEN_FILES}
+    unused = added - manifest.data.keys()
+    if others or (unused and unused != added):
+        what = f"{manifest.name} was trained on other data than stands here: {', '.join(sorted([*others, *unused]))}"
+        raise ValueError(f"{what}; evaluate it at the commit, and with the PLAINT_DATA, that it was trained with")
+    if unused:
+        ids = {example.id for example in read_added(folder)}
+        return replace(parts, train=[example for example in parts.train if example.id not in ids])
+    return parts
+
+
 def write(folder: Path, evaluation: Evaluation) -> None:
     (folder / EVALUATION).write_text(evaluation.model_dump_json() + "\n", encoding="utf-8")
     write_card(folder)
@@ -182,8 +212,9 @@ def main() -> None:
         default=[],
         help="folder of other weights, or network.pt with its tokenizer.json beside it; repeatable",
     )
+    parser.add_argument("--clear", action="store_true", help="they were trained without the sources of unclear terms")
     arguments = parser.parse_args()
-    parts = load_parts(data_folder())
+    parts = parts_as_trained(load_manifest(arguments.folder), data_folder(), arguments.clear)
     float32 = None
     if arguments.network is not None:
         float32 = logits(arguments.network, arguments.folder / TOKENIZER, parts.test)

@@ -11,8 +11,8 @@ from models.engine import Engine
 from models.evaluation.card import CARD, stale, write_card
 from models.evaluation.evaluation import EVALUATION, load_evaluation
 from models.evaluation.sources import SOURCES, terms_of
-from models.manifest import MANIFEST, Manifest
-from models.training.data import REAL_FILES, Example, Parts, data_folder, file_hashes, load_parts
+from models.manifest import MANIFEST, Manifest, sha256
+from models.training.data import REAL_FILES, Example, Parts, data_folder, read_examples, read_ids
 from tests.support.pages import REPOSITORY
 
 WEIGHTS = sorted(path.parent for path in (REPOSITORY / "models" / "weights").glob(f"*/{MANIFEST}"))
@@ -58,15 +58,16 @@ def test_numbers_that_somebody_edited_make_the_card_stale(copy: Path) -> None:
 @pytest.mark.parametrize("folder", WEIGHTS, ids=lambda folder: folder.name)
 def test_the_shipped_weights_score_on_the_dev_posts_what_was_noted(folder: Path) -> None:
     noted = load_evaluation(folder)
-    try:
-        found = file_hashes(data_folder())
-    except FileNotFoundError as error:
-        pytest.skip(f"NOT EVALUATED ANEW: PLAINT_DATA has no {error.filename}")
-    if any(found[name] != noted.data.get(name) for name in REAL_FILES):
+    paths = {name: data_folder() / name for name in REAL_FILES}
+    if not all(path.exists() for path in paths.values()):
+        pytest.skip("NOT EVALUATED ANEW: PLAINT_DATA has no labelled posts")
+    if {name: sha256(path.read_bytes()) for name, path in paths.items()} != noted.data:
         pytest.skip("NOT EVALUATED ANEW: PLAINT_DATA holds other posts than were evaluated")
-    from models.evaluation.record import measured_dev
+    from models.evaluation.record import measured as measure
 
-    measured = measured_dev(Engine.load(folder, remembered=0), load_parts(data_folder()), rounds=0)
+    ids = read_ids("dev")
+    dev = [example for example in read_examples(data_folder(), REAL_FILES) if example.id in ids]
+    measured = measure(Engine.load(folder, remembered=0), dev, rounds=0)
     # int8 is computed a little differently on other processors.
     for head in ("intent", "sentiment", "urgency"):
         ours, theirs = getattr(measured, head), getattr(noted.dev, head)
@@ -146,3 +147,19 @@ def test_recording_measures_weights_beside_baselines_float32_and_others_and_writ
     card = (weights / CARD).read_text()
     assert all(f"| {name} |" in card for name in scores)
     assert "| clinc150 | labelled | 50 | 30 | 40 | CLINC150, CC BY 3.0 |" in card
+
+
+def test_weights_are_not_said_to_be_trained_on_posts_that_came_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    record = pytest.importorskip("models.evaluation.record")
+    manifest = Manifest.model_validate_json((TINY / MANIFEST).read_bytes())
+    before, later = examples("before", 10), examples("later", 5)
+    hashes = dict(manifest.data)
+    monkeypatch.setattr(record, "load_parts", lambda *_: Parts(before + later, [], [], []))
+    monkeypatch.setattr(record, "read_added", lambda *_: later)
+    monkeypatch.setattr(record, "file_hashes", lambda *_: hashes | {"models/data/labels/x.csv": "1"})
+    assert record.parts_as_trained(manifest, TINY).train == before
+    of_later = manifest.model_copy(update={"data": hashes | {"models/data/labels/x.csv": "1"}})
+    assert record.parts_as_trained(of_later, TINY).train == before + later
+    of_others = manifest.model_copy(update={"data": hashes | {"models/data/labels/x.csv": "2"}})
+    with pytest.raises(ValueError, match=r"trained on other data than stands here: models/data/labels/x.csv"):
+        record.parts_as_trained(of_others, TINY)
