@@ -30,7 +30,7 @@ class Evaluation(BaseModel):
     manifest: str
     """sha256 of the manifest.json that was evaluated; it names the weights by theirs."""
     bytes_shipped: int
-    """Of weights, tokenizer and manifest."""
+    """Of the files that the manifest names, and of itself."""
     measured_on: str
     data: dict[str, str]
     """sha256 of the files that test and dev posts were read from."""

@@ -27,7 +27,7 @@ from models.evaluation.labelled import LabelledPost
 from models.evaluation.measures import Answers, Truth, assess
 from models.evaluation.report import Measures
 from models.evaluation.sources import terms_of
-from models.manifest import MANIFEST, NETWORK, TOKENIZER, Manifest, load_manifest, sha256
+from models.manifest import MANIFEST, TOKENIZER, Manifest, load_manifest, sha256
 from models.outputs import Floats, probabilities
 from models.tokens import Tokens
 from models.training.calibrate import MISS_COST, cheapest_threshold, fit_calibration
@@ -99,7 +99,7 @@ def record(
     plan = Plan(engine.unsure_below, rounds, facets)
     return Evaluation(
         manifest=sha256((folder / MANIFEST).read_bytes()),
-        bytes_shipped=sum((folder / name).stat().st_size for name in (NETWORK, TOKENIZER, MANIFEST)),
+        bytes_shipped=sum((folder / name).stat().st_size for name in (*manifest.files, MANIFEST)),
         measured_on=f"{processor()}, ONNX Runtime {onnxruntime.__version__}",
         data={name: digest for name, digest in file_hashes(data_folder()).items() if name in REAL_FILES},
         held_out=held_out,
@@ -214,7 +214,10 @@ def main() -> None:
     )
     parser.add_argument("--clear", action="store_true", help="they were trained without the sources of unclear terms")
     arguments = parser.parse_args()
-    parts = parts_as_trained(load_manifest(arguments.folder), data_folder(), arguments.clear)
+    try:
+        parts = parts_as_trained(load_manifest(arguments.folder), data_folder(), arguments.clear)
+    except ValueError as error:
+        raise SystemExit(str(error)) from error
     float32 = None
     if arguments.network is not None:
         float32 = logits(arguments.network, arguments.folder / TOKENIZER, parts.test)

@@ -99,7 +99,8 @@ def test_only_what_is_labelled_is_measured() -> None:
     alone = [LabelledPost(post.text, sentiment=post.sentiment) for post in complete]
     measures = evaluate(alone, "m", right(complete), PLAN).measures
     assert measures.sentiment is not None
-    assert measures.intent is measures.urgency is measures.urgent is measures.unsure is measures.complaint is None
+    others = (measures.intent, measures.urgency, measures.urgent, measures.unsure, measures.complaint)
+    assert others == (None,) * 5
     mixed = [*alone[:8], *complete[8:]]
     report = evaluate(mixed, "m", right(complete), PLAN)
     assert (intent_of(report).posts, urgent_of(report).posts, report.posts) == (32, 32, 40)

@@ -17,7 +17,8 @@ ONCE = np.ones((1, 6))
 
 @pytest.fixture(scope="module")
 def sklearn_metrics() -> ModuleType:
-    return pytest.importorskip("sklearn.metrics", reason="NOT CHECKED AGAINST scikit-learn: it is not installed")
+    found: ModuleType = pytest.importorskip("sklearn.metrics", reason="NOT CHECKED AGAINST scikit-learn")
+    return found
 
 
 def drawn(seed: int, posts: int = 300) -> tuple[Labels, Floats, Floats]:
