@@ -61,7 +61,7 @@ class Languages:
     def of(self, text: str, given: str = "") -> Language:
         """The language of a text, or the one `given` by its source, such as `en` or `pt-BR`. Takes any `str`.
 
-    70 µs a post where it has to be read.
+        70 µs a post where it has to be read.
         """
         code = main_code(given)
         if code:
