@@ -73,9 +73,8 @@ def _head(manifest: Manifest, evaluation: Evaluation) -> str:
 
 Reads a post in {_languages(manifest)} and says what it asks of the organisation (intent), how its author feels (sentiment),
 what happens if nobody answers for a day (urgency 0–4), and how likely it is an urgent complaint. A fine-tuned
-{BASES.get(base, base)} of {layers}, its mean pooled under four linear heads, as int8 ONNX
-({evaluation.bytes_shipped / 1e6:.1f} MB with its tokenizer). It reads the first and last of at most
-{manifest.max_tokens} tokens.
+{BASES.get(base, base)} of {layers}, its mean pooled under four linear heads, as int8 ONNX. It reads the
+first and last of at most {manifest.max_tokens} tokens. All that ships of it takes {evaluation.bytes_shipped / 1e6:.1f} MB.
 This card is written by `{REMAKE}` from `manifest.json` and `evaluation.json`; don't edit it.
 
 Trained for {manifest.epochs} epochs with seed {manifest.seed}; `manifest.json` has the hashes of the data and the files.
