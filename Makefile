@@ -8,7 +8,7 @@ WORKERS ?= 2
 export PLAINT_DATA ?= $(abspath ../shared/data)
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-long lint bench bench-delivery chaos soak train clean
+.PHONY: help install run test test-long lint bench bench-delivery bench-model chaos soak train clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 12
@@ -37,6 +37,9 @@ bench: $(VENV)/.dev ## the whole way against the bare engine on the same posts
 
 bench-delivery: $(VENV)/.dev ## one deliver worker on a real Kafka: signed deliveries a second, and what each costs
 	@$(BIN)/python -m tests.bench.delivery $(ARGS)
+
+bench-model: $(VENV)/.dev $(VENV)/.train ## the engine against transformers.pipeline and plain ONNX Runtime, on $$PLAINT_DATA (needs torch)
+	@$(BIN)/python -m tests.bench.model $(ARGS)
 
 chaos: $(VENV)/.dev ## long kill tests and outages on a real Kafka; ARGS=kills, outages or embedded for a part
 	@$(BIN)/python -m tests.chaos $(ARGS)
