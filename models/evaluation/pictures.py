@@ -12,7 +12,7 @@ from models.evaluation.tables import heads_of
 CONFUSION = "confusion.svg"
 RELIABILITY = "reliability.svg"
 CELL = 56
-LABEL = 92
+LABEL = 124
 PLOT = 220
 GAP = 40
 _TEMPLATES = Environment(
