@@ -36,6 +36,8 @@ OTHER = {
     "a pod's name: its work then goes on at once after a crash.",
     "PLAINT_KAFKA_HOME": "A Kafka release for `broker.embedded: kafka`.",
     "PLAINT_RUNTIME_DIR": "Folder in which `plaint up` notes where it listens, so that other commands find it.",
+    "PLAINT_LISTEN_FD": "Number of a listening socket that whoever starts the inbox or the door has opened for it and hands "
+    "down; `plaint up` does.",
     "PLAINT_LOG_LEVEL": "DEBUG, INFO (default), WARNING, ERROR or CRITICAL.",
 }
 
