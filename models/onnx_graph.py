@@ -182,8 +182,8 @@ class _Graph:
             self._product(left, slice(number * width, (number + 1) * width), f".{part}")
             for number, part in enumerate(("query", "key", "value"))
         ]
-        heads = {"q_num_heads": self.heads, "kv_num_heads": self.heads}
-        return self.node("Attention", [*parts, self.seen], f"{name}.attention", **heads)
+        inputs = [*parts, self.seen]
+        return self.node("Attention", inputs, f"{name}.attention", q_num_heads=self.heads, kv_num_heads=self.heads)
 
     def _product(self, left: _Left, columns: slice = ALL, part: str = "") -> str:
         """`left` times the matrix of its name, or these columns of it, and the bias."""

@@ -93,7 +93,8 @@ def read_posts(wanted: int, tokens: Tokens) -> Posts:
 
 
 def rivals() -> Iterator[Rival]:
-    from tests.bench.model_rivals import MINILM, MPNET, pipeline, plain_onnxruntime
+    from models.training.bases import MINILM, MPNET
+    from tests.bench.model_rivals import pipeline, plain_onnxruntime
 
     for name, base, posts in (("pipeline", MINILM, 256), ("teacher_pipeline", MPNET, 64)):
         label, what = pipeline(base)

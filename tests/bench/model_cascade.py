@@ -40,7 +40,8 @@ class Stage:
 def staged(folders: tuple[Path, Path], texts: list[str]) -> tuple[Stage, Stage]:
     """Both models over the texts, turn by turn; the median of the turns."""
     engines = [Engine.load(folder, threads=1, remembered=0) for folder in folders]
-    scores, taken = {}, {}
+    scores: dict[int, list[Scores]] = {}
+    taken: dict[int, list[float]] = {}
     for _ in range(TURNS):
         for at, engine in enumerate(engines):
             started = time.process_time()

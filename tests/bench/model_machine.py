@@ -78,12 +78,11 @@ class _Product:
 def operations_a_token(network: Path) -> int:
     """Of the matrices of the layers, two for each multiplication and addition; attention's own products, softmax and norms,
     a few percent more, count as nothing."""
-    graph = onnx.load(network).graph
-    return 2 * sum(
-        tensor.dims[0] * tensor.dims[1]
-        for tensor in graph.initializer
-        if tensor.name.startswith("layers.") and len(tensor.dims) == 2
-    )
+    weights = 0
+    for tensor in onnx.load(network).graph.initializer:
+        if tensor.name.startswith("layers.") and len(tensor.dims) == 2:
+            weights += tensor.dims[0] * tensor.dims[1]
+    return 2 * weights
 
 
 def one_by_one(engine: Engine, posts: Sequence[str]) -> list[float]:
