@@ -1,22 +1,26 @@
 """Trained network to shipped weights: `python -m models.export --run RUN --out models/weights/NAME`.
 
-Writes the int8 graph, the tokenizer, the manifest (calibrated on the dev posts as the int8 graph scores them), and
-evaluation.json with the model card, as `models.evaluation.record` does. Needs the `train` extra and `$PLAINT_DATA`.
+Writes the float network, the int8 graph that is made of it, the tokenizer, the manifest (calibrated on the dev posts as the
+int8 graph scores them), and evaluation.json with the model card, as `models.evaluation.record` does. Needs the `train`
+extra and `$PLAINT_DATA`.
 """
 
 import argparse
 import json
 import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from models.evaluation.evaluation import Evaluation
+from models.evaluation.labelled import LabelledPost
 from models.evaluation.record import record, write
-from models.manifest import MANIFEST, NETWORK, TOKENIZER, Manifest, sha256
+from models.manifest import FLOAT, MANIFEST, NETWORK, TOKENIZER, Manifest, sha256
 from models.onnx_graph import Activation, build
-from models.outputs import INTENT, Floats, probabilities
+from models.outputs import INTENT, Calibration, Floats, probabilities
 from models.session import Session
 from models.tokens import Tokens
 from models.training.activations import observe
@@ -24,6 +28,7 @@ from models.training.calibrate import cheapest_threshold, fit_calibration, unsur
 from models.training.checkpoint import Run, load_network, load_run
 from models.training.data import Example, data_folder, load_parts
 from models.training.network import Network, distance_buckets
+from models.training.packed import Packed, pack, unpack
 from models.training.train import MAX_TOKENS
 from schemas.labels import INTENTS, SENTIMENTS, URGENCIES
 
@@ -41,6 +46,11 @@ def int8_graph(network: Network, examples: Sequence[Example], tokens: Tokens, se
 
 def float32_graph(network: Network) -> bytes:
     return _graph(network)
+
+
+def graph_of(packed: Packed) -> bytes:
+    """The int8 graph of a float network as it ships: the same bytes each time."""
+    return _graph(packed.network, packed.activations)
 
 
 def _graph(network: Network, activations: Mapping[str, Activation] | None = None) -> bytes:
@@ -61,30 +71,41 @@ def write_tokenizer(source: Path, target: Path) -> None:
     target.write_text(json.dumps(content, ensure_ascii=False, separators=(",", ":")), encoding="utf-8")
 
 
-def logits_of(graph: Path, examples: Sequence[Example], tokens: Tokens) -> Floats:
+def logits_of(graph: Path, examples: Sequence[Example | LabelledPost], tokens: Tokens) -> Floats:
     session = Session(graph, threads=None, token_budget=TOKEN_BUDGET)
     return session.logits(tokens.encode([example.text for example in examples]))
 
 
-def export(folder: Path, out: Path) -> None:
-    """Exports the finished run in `folder` to `out`, whose name becomes the model's name; what stood in `out` stays until all
-    of it is made."""
+def export(folder: Path, out: Path) -> Evaluation:
+    """Exports the finished run in `folder` to `out`, whose name becomes the model's name, and measures it; what stood in `out`
+    stays until all of it is made."""
     network, run, parts = load_network(folder / "network.pt"), load_run(folder), load_parts(data_folder())
     draft = out.with_name(f".{out.name}.draft")
     draft.mkdir(parents=True, exist_ok=True)
     write_tokenizer(folder / "tokenizer.json", draft / TOKENIZER)
     tokens = Tokens(draft / TOKENIZER, MAX_TOKENS)
-    (draft / NETWORK).write_bytes(int8_graph(network, parts.train[::OBSERVED_STRIDE], tokens, run.seed))
+    write_networks(draft, network, parts.train[::OBSERVED_STRIDE], tokens, run.seed)
     (draft / "float32.onnx").write_bytes(float32_graph(network))
 
     dev = logits_of(draft / NETWORK, parts.dev, tokens)
     _check_agreement(dev, logits_of(draft / "float32.onnx", parts.dev, tokens))
     manifest = _manifest(network, parts.dev, dev, draft, out.name, run)
     (draft / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    write(draft, record(draft, parts, float32=logits_of(draft / "float32.onnx", parts.test, tokens)))
+    evaluation = record(draft, parts, float32=logits_of(draft / "float32.onnx", parts.test, tokens))
+    write(draft, evaluation)
     (draft / "float32.onnx").unlink()
     shutil.rmtree(out, ignore_errors=True)
     draft.rename(out)
+    return evaluation
+
+
+def write_networks(folder: Path, network: Network, examples: Sequence[Example], tokens: Tokens, seed: int) -> None:
+    """The float network, rounded as it ships, and the int8 graph of it, quantised by what its activations are over these
+    posts, which must not be test posts."""
+    path = folder / FLOAT
+    path.write_bytes(pack(network, {}))
+    path.write_bytes(pack(network, observe(unpack(path).network, examples, tokens, seed)))
+    (folder / NETWORK).write_bytes(graph_of(unpack(path)))
 
 
 def _check_agreement(int8: Floats, float32: Floats) -> None:
@@ -94,22 +115,40 @@ def _check_agreement(int8: Floats, float32: Floats) -> None:
         raise ValueError(f"int8 gives {agreed:.3f} of the dev posts the intent of float32, less than {LEAST_AGREEMENT}")
 
 
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """What is chosen on dev posts: the probabilities' calibration, and the thresholds over them."""
+
+    calibration: Calibration
+    urgent_threshold: float
+    unsure_below: float
+
+
+def choose(examples: Sequence[Example], logits: Floats, seed: int) -> Chosen:
+    """By dev posts as the int8 graph scores them."""
+    calibration = fit_calibration(examples, logits)
+    chances = probabilities(logits, calibration)
+    right = chances.intents.argmax(axis=1) == np.array([example.intent for example in examples])
+    urgent = np.array([example.urgent for example in examples])
+    return Chosen(
+        calibration=calibration,
+        urgent_threshold=cheapest_threshold(chances.urgent, urgent, seed),
+        unsure_below=unsure_threshold(chances.intents.max(axis=1), right, seed),
+    )
+
+
 def _manifest(
     network: Network, examples: Sequence[Example], dev: Floats, folder: Path, name: str, run: Run
 ) -> Manifest:
-    """Calibrated on the dev posts as the int8 graph scores them."""
-    calibration = fit_calibration(examples, dev)
-    chances = probabilities(dev, calibration)
-    right = chances.intents.argmax(axis=1) == np.array([example.intent for example in examples])
-    urgent = np.array([example.urgent for example in examples])
+    chosen = choose(examples, dev, run.seed)
     return Manifest(
         name=name,
         intents=INTENTS,
         sentiments=SENTIMENTS,
         urgencies=URGENCIES,
-        calibration=calibration,
-        urgent_threshold=cheapest_threshold(chances.urgent, urgent, run.seed),
-        unsure_below=unsure_threshold(chances.intents.max(axis=1), right, run.seed),
+        calibration=chosen.calibration,
+        urgent_threshold=chosen.urgent_threshold,
+        unsure_below=chosen.unsure_below,
         languages=("en",),
         max_tokens=MAX_TOKENS,
         layers=network.shape.layers,
@@ -117,8 +156,13 @@ def _manifest(
         seed=run.seed,
         epochs=run.epochs,
         data=run.data,
-        files={file: sha256((folder / file).read_bytes()) for file in (NETWORK, TOKENIZER)},
+        files=hashes(folder),
     )
+
+
+def hashes(folder: Path) -> dict[str, str]:
+    """sha256 of what a manifest names."""
+    return {file: sha256((folder / file).read_bytes()) for file in (NETWORK, FLOAT, TOKENIZER)}
 
 
 def main() -> None:

@@ -10,12 +10,29 @@ from schemas.labels import INTENTS, SENTIMENTS, URGENCIES, Intent, Sentiment
 
 MANIFEST = "manifest.json"
 NETWORK = "model.int8.onnx"
+FLOAT = "network.safetensors"
+"""The network before it was made int8, for whoever trains on; serving never reads it, and older weights have none."""
 TOKENIZER = "tokenizer.json"
 MEND = "restore it from the release (git checkout, or install plaint again), or export the weights anew"
 
 
 class WeightsError(Exception):
     """Weights that can't be served; says which file, what is wrong with it and the mend."""
+
+
+class Corrected(BaseModel):
+    """How weights were made of other weights and of a team's own corrections."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: str
+    """Name of the weights that they continue."""
+    manifest: str
+    """sha256 of that model's manifest.json."""
+    corrections: int
+    """How many there were; a part of them was held out to measure on."""
+    sha256: str
+    """Of the file of corrections."""
 
 
 class Manifest(BaseModel):
@@ -44,6 +61,8 @@ class Manifest(BaseModel):
     """sha256 of the files that the training read."""
     files: dict[str, str]
     """sha256 of the files beside the manifest."""
+    corrected: Corrected | None = None
+    """None of weights that were trained from the pretrained encoder."""
 
 
 def load_manifest(folder: Path) -> Manifest:

@@ -17,6 +17,7 @@ from safetensors.torch import load
 from torch import Tensor
 
 from models.training.network import Network, Shape
+from schemas.faults import Fault, FaultsFound
 
 Tensors = dict[str, Tensor]
 MPNET_FIRST_POSITION = 2
@@ -49,13 +50,15 @@ class Base:
         """The encoder under fresh heads.
 
         Raises:
-            ValueError: the weights found are not the pinned ones, or don't fit.
+            FaultsFound: the weights found are not the pinned ones.
+            ValueError: they don't fit.
             ModuleNotFoundError: a package is not installed.
         """
         content = self._file("model.safetensors")
         found = hashlib.sha256(content).hexdigest()
         if found != self.sha256:
-            raise ValueError(f"the weights of {self.name} have sha256 {found}, expected {self.sha256}: {self.mend}")
+            what = f"its weights have sha256 {found}, expected {self.sha256}"
+            raise FaultsFound([Fault(f"the encoder {self.name}", what, self.mend)])
         network = Network(self.shape, dropout)
         missing, unexpected = network.load_state_dict(self.renamed(load(content), self.shape), strict=False)
         if unexpected or set(missing) != {"heads.weight", "heads.bias"}:

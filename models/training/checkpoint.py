@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from models.training.network import Network, Shape
+from schemas.faults import Fault, FaultsFound
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +40,11 @@ class Run:
 
 
 def save_run(folder: Path, run: Run) -> None:
-    """Raises ValueError where the folder holds a run of other stuff: resuming would mix the two."""
+    """Raises FaultsFound where the folder holds a run of other stuff: resuming would mix the two."""
     path = folder / "run.json"
     if path.exists() and load_run(folder) != run:
-        raise ValueError(f"{folder} holds a run on other data or by another recipe: give another folder, or delete it")
+        what = "holds a run on other data or by another recipe"
+        raise FaultsFound([Fault(str(folder), what, "give another folder, or delete it")])
     path.write_text(json.dumps(asdict(run), indent=2) + "\n", encoding="utf-8")
 
 

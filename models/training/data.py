@@ -11,11 +11,12 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from models.evaluation.sources import UNCLEAR
+from schemas.faults import Fault, FaultsFound
 from schemas.labels import INTENTS, SENTIMENTS, Intent, Sentiment
 
 REAL_FILES = ("labelled.jsonl", "labelled_more.jsonl")
@@ -29,6 +30,8 @@ URGENT_FROM = 3
 
 ADDED = Path(__file__).parent.parent / "data"
 SPLIT = ADDED / "split"
+CHECK_SHARE = 10
+"""One in so many of the written posts of this repository is never trained on: what training on corrections is checked by."""
 LABELLED_CHARS = 600
 """Of a longer public post its annotator saw the beginning alone, and so does the training."""
 
@@ -63,6 +66,8 @@ class Parts:
     dev: list[Example]
     test_seen: list[Example]
     test_unseen: list[Example]
+    check: list[Example] = field(default_factory=list)
+    """Written posts of this repository, for checking whoever trains on without `$PLAINT_DATA`."""
 
     @property
     def test(self) -> list[Example]:
@@ -78,16 +83,24 @@ def read_examples(folder: Path, files: Iterable[str]) -> list[Example]:
 
 
 def read_added(folder: Path) -> list[Example]:
-    """The posts that this repository adds; `folder` has the public sets.
+    """The posts that this repository adds to training; `folder` has the public sets.
 
     Raises:
-        ValueError: a public set is not the one whose rows were labelled.
+        FaultsFound: a public set is not the one whose rows were labelled.
     """
     labelled = [example for path in sorted((ADDED / "labels").glob("*.csv")) for example in _read_labels(path, folder)]
-    written = [
-        example for path in sorted((ADDED / "written").glob("*.jsonl")) for example in _read_file(path, WRITTEN_HERE)
-    ]
-    return labelled + written
+    return labelled + read_written()[0]
+
+
+def read_written() -> tuple[list[Example], list[Example]]:
+    """The written posts of this repository: those that are trained on, and the tenth that never is."""
+    paths = sorted((ADDED / "written").glob("*.jsonl"))
+    examples = [example for path in paths for example in _read_file(path, WRITTEN_HERE)]
+    checked = [int(text_digest(example.text), 16) % CHECK_SHARE == 0 for example in examples]
+    return (
+        [example for example, check in zip(examples, checked, strict=True) if not check],
+        [example for example, check in zip(examples, checked, strict=True) if check],
+    )
 
 
 def public_texts(folder: Path, source: str) -> list[str]:
@@ -112,7 +125,8 @@ def _read_labels(path: Path, folder: Path) -> Iterator[Example]:
         for label in csv.DictReader(lines):
             row = int(label["row"])
             if row >= len(texts) or text_digest(texts[row]) != label["digest"]:
-                raise ValueError(f"{path}: row {row} of {source} in {folder} is not the post that was labelled")
+                what = f"row {row} of {source} in {folder} is not the post that was labelled"
+                raise FaultsFound([Fault(str(path), what, "let PLAINT_DATA name the sets that the labels are of")])
             yield _example(label, f"{source}:{row}", source, texts[row])
 
 
@@ -148,6 +162,14 @@ def _hash(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
+def read_dev(folder: Path) -> list[Example]:
+    """The dev posts alone; none where the files that have them are not there."""
+    if not all((folder / name).is_file() for name in REAL_FILES):
+        return []
+    ids = read_ids("dev")
+    return [example for example in read_examples(folder, REAL_FILES) if example.id in ids]
+
+
 def read_ids(name: str) -> set[str]:
     return set((SPLIT / f"{name}.txt").read_text(encoding="ascii").split())
 
@@ -166,4 +188,5 @@ def load_parts(folder: Path, clear: bool = False) -> Parts:
         dev=[example for example in examples if example.id in dev],
         test_seen=[example for example in examples if example.id in seen],
         test_unseen=[example for example in examples if example.id in unseen],
+        check=read_written()[1],
     )

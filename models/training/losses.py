@@ -21,7 +21,7 @@ URGENT_SHARE = 0.5
 def intent_weights(examples: Sequence[Example]) -> Tensor:
     """Inverse square root of each intent's frequency, with mean 1 over the examples."""
     counts = Counter(example.intent for example in examples)
-    weights = torch.tensor([counts[intent] ** -0.5 for intent in range(len(INTENTS))])
+    weights = torch.tensor([max(1, counts[intent]) ** -0.5 for intent in range(len(INTENTS))])
     mean = sum(weights[intent] * count for intent, count in counts.items()) / len(examples)
     return weights / mean
 
@@ -48,7 +48,18 @@ def loss(logits: Tensor, batch: Batch, weights: Tensor) -> Tensor:
 
 def soft_loss(logits: Tensor, teacher: Tensor) -> Tensor:
     """Cross-entropy with the teacher's probabilities, summed over the heads (Hinton et al. 2015, temperature 1)."""
-    total = functional.binary_cross_entropy_with_logits(logits[:, URGENT], teacher[:, URGENT].sigmoid())
+    return target_losses(logits, chances_of(teacher)).mean()
+
+
+def chances_of(logits: Tensor) -> Tensor:
+    """The probabilities of logits (posts, WIDTH) in the same places."""
+    heads = [logits[:, head].softmax(dim=1) for head in (INTENT, SENTIMENT, URGENCY)]
+    return torch.cat([*heads, logits[:, URGENT, None].sigmoid()], dim=1)
+
+
+def target_losses(logits: Tensor, targets: Tensor) -> Tensor:
+    """Of each post the cross-entropy with target probabilities (posts, WIDTH), summed over the heads."""
+    total = functional.binary_cross_entropy_with_logits(logits[:, URGENT], targets[:, URGENT], reduction="none")
     for head in (INTENT, SENTIMENT, URGENCY):
-        total = total + functional.cross_entropy(logits[:, head], teacher[:, head].softmax(dim=1))
+        total = total + functional.cross_entropy(logits[:, head], targets[:, head], reduction="none")
     return total

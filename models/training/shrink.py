@@ -18,7 +18,7 @@ from models.tokens import Tokens
 from models.training.checkpoint import Run, load_network, load_run, save_run
 from models.training.data import data_folder, file_hashes, load_parts
 from models.training.network import Network
-from models.training.train import MAX_TOKENS, Recipe, Trainer, taught, train
+from models.training.train import MAX_TOKENS, Recipe, Trainer, labels_objective, taught, train
 
 RECIPE = Recipe(epochs=4, rate=4e-4)
 RARE = 2
@@ -77,9 +77,8 @@ def main() -> None:
     run = load_run(arguments.teacher)
     save_run(arguments.out, Run(run.base, RECIPE.seed, RECIPE.epochs, len(parts.train), file_hashes(data_folder())))
     student = student_of(teacher, arguments.layers, [vocabulary[piece] for piece in pieces])
-    trainer = Trainer(
-        student, parts.train, RECIPE, arguments.out, taught(arguments.out, arguments.teacher, parts.train)
-    )
+    logits = taught(arguments.out, arguments.teacher, parts.train)
+    trainer = Trainer(student, len(parts.train), labels_objective(parts.train, logits), RECIPE, arguments.out)
     trainer.resume()
     print(f"{len(pieces)} word pieces, {trainer.steps} steps", flush=True)
     train(trainer, Tokens(tokenizer, MAX_TOKENS), parts)

@@ -7,8 +7,7 @@ into what ships. `--base mpnet` trains the teacher, `--teacher FOLDER` a student
 import argparse
 import copy
 import math
-import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from models.tokens import Tokens
-from models.training.bases import BASES
+from models.training.bases import BASES, Base
 from models.training.batches import Batch, epoch_batches
 from models.training.checkpoint import (
     Progress,
@@ -29,9 +28,10 @@ from models.training.checkpoint import (
     save_run,
 )
 from models.training.data import Example, Parts, data_folder, file_hashes, load_parts
+from models.training.listener import Lines, Listener
 from models.training.losses import intent_weights, loss, soft_loss
 from models.training.network import Network
-from models.training.predict import dev_report, predict
+from models.training.predict import dev_report, fast_bfloat16, predict
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,50 +96,66 @@ def schedule(step: int, steps: int, recipe: Recipe) -> float:
     return 0.5 * (1.0 + math.cos(math.pi * (step - warm) / max(1, steps - warm)))
 
 
-class Trainer:
-    """One run: the network, its average, the optimiser, and where it stands.
+Objective = Callable[[Tensor, Batch], Tensor]
+"""Logits (posts, WIDTH) in float32 of a batch to what is minimised."""
 
-    With the logits of a teacher, (examples, WIDTH), half of the loss is the distance to its probabilities.
-    """
+
+def labels_objective(examples: Sequence[Example], teacher: Tensor | None = None) -> Objective:
+    """The loss of the labels; with a teacher's logits of the examples, (examples, WIDTH), the distance to its probabilities
+    besides."""
+    weights = intent_weights(examples)
+
+    def objective(logits: Tensor, batch: Batch) -> Tensor:
+        labels = loss(logits, batch, weights)
+        return labels if teacher is None else labels + soft_loss(logits, teacher[list(batch.positions)])
+
+    return objective
+
+
+class Trainer:
+    """One run: the network, its average, the optimiser, and where it stands. Without a folder it leaves no checkpoints."""
 
     def __init__(
         self,
         network: Network,
-        examples: Sequence[Example],
+        posts: int,
+        objective: Objective,
         recipe: Recipe,
-        folder: Path,
-        teacher: Tensor | None = None,
+        folder: Path | None = None,
+        listener: Listener | None = None,
     ) -> None:
-        self.network, self.recipe, self.folder, self.teacher = network, recipe, folder, teacher
+        self.network, self.objective, self.recipe, self.folder = network, objective, recipe, folder
+        self.listener = listener or Lines()
         freeze(network, recipe.frozen)
         self.average = copy.deepcopy(network).eval()
-        self.weights = intent_weights(examples)
-        self.steps = recipe.epochs * math.ceil(len(examples) / recipe.batch)
+        self.steps = recipe.epochs * math.ceil(posts / recipe.batch)
         self.optimiser = torch.optim.AdamW(parameter_groups(network, recipe), betas=(0.9, 0.98), fused=True)
         self.progress = Progress(epoch=0, batch=0, step=0)
+        self._loss: float | None = None
 
     def resume(self) -> None:
         """Takes up the folder's checkpoint, where there is one."""
-        found = load_progress(self.folder, self.network, self.average, self.optimiser)
-        if found is not None:
+        found = self.folder and load_progress(self.folder, self.network, self.average, self.optimiser)
+        if found:
             self.progress = found
-            print(f"resuming at step {found.step} of {self.steps}", flush=True)
+            self.listener.say(f"resuming at step {found.step} of {self.steps}")
 
     def run_epoch(self, batches: Sequence[Batch]) -> None:
         """The rest of the epoch that the progress points into."""
         self.network.train()
-        started, first = time.monotonic(), self.progress.batch
-        running = 0.0
-        for index in range(first, len(batches)):
-            running = 0.95 * running + 0.05 * self._step(batches[index])
+        for index in range(self.progress.batch, len(batches)):
+            value = self._step(batches[index])
+            self._loss = value if self._loss is None else 0.95 * self._loss + 0.05 * value
             self.progress = Progress(self.progress.epoch, index + 1, self.progress.step + 1)
-            if self.progress.step % 50 == 0:
-                pace = (time.monotonic() - started) / (index + 1 - first)
-                print(f"step {self.progress.step}/{self.steps} loss {running:.3f} {pace:.2f} s/step", flush=True)
+            self.listener.step(self.progress.step, self.steps, self._loss)
             if self.progress.step % SAVE_EVERY == 0:
-                save_progress(self.folder, self.network, self.average, self.optimiser, self.progress)
+                self._save()
         self.progress = Progress(self.progress.epoch + 1, 0, self.progress.step)
-        save_progress(self.folder, self.network, self.average, self.optimiser, self.progress)
+        self._save()
+
+    def _save(self) -> None:
+        if self.folder is not None:
+            save_progress(self.folder, self.network, self.average, self.optimiser, self.progress)
 
     def _step(self, batch: Batch) -> float:
         share = schedule(self.progress.step, self.steps, self.recipe)
@@ -147,17 +163,13 @@ class Trainer:
             group["lr"] = group["peak"] * share
         with torch.autocast("cpu", torch.bfloat16, enabled=fast_bfloat16()):
             logits = self.network(batch.ids, batch.mask)
-        value = self._objective(logits.float(), batch)
+        value = self.objective(logits.float(), batch)
         torch.autograd.backward(value)
         nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.clip)
         self.optimiser.step()
         self.optimiser.zero_grad()
         self._move_average()
         return float(value.detach())
-
-    def _objective(self, logits: Tensor, batch: Batch) -> Tensor:
-        labels = loss(logits, batch, self.weights)
-        return labels if self.teacher is None else labels + soft_loss(logits, self.teacher[list(batch.positions)])
 
     def _move_average(self) -> None:
         decay = min(self.recipe.average, (1 + self.progress.step) / (10 + self.progress.step))
@@ -167,30 +179,74 @@ class Trainer:
                     mean.lerp_(value, 1 - decay)
 
 
-def fast_bfloat16() -> bool:
-    """Whether this processor multiplies bfloat16 in hardware; elsewhere it's several times slower than float32."""
-    flags = Path("/proc/cpuinfo").read_text(encoding="ascii") if Path("/proc/cpuinfo").exists() else ""
-    return "avx512_bf16" in flags or "amx_bf16" in flags
-
-
 def taught(folder: Path, teacher: Path, examples: Sequence[Example]) -> Tensor:
     """The teacher's logits of the examples; kept in `folder`, so that a run that is taken up again needn't wait."""
     path = folder / "teacher.npy"
     if not path.exists():
-        print(f"the teacher reads {len(examples)} posts", flush=True)
-        logits = predict(load_network(teacher / "network.pt"), examples, Tokens(teacher / "tokenizer.json", MAX_TOKENS))
+        tokens = Tokens(teacher / "tokenizer.json", MAX_TOKENS)
+        logits = predict(load_network(teacher / "network.pt"), examples, tokens, rough=True)
         np.save(path, logits)
     return torch.from_numpy(np.load(path))
 
 
 def train(trainer: Trainer, tokens: Tokens, parts: Parts) -> None:
-    """All epochs that are left, each with a line on the dev posts."""
+    """All epochs that are left, each with a line on the dev posts; the network is saved after each."""
     recipe = trainer.recipe
+    assert trainer.folder is not None, "the network is saved there"
     while trainer.progress.epoch < recipe.epochs:
         trainer.run_epoch(epoch_batches(parts.train, tokens, recipe.batch, recipe.seed, trainer.progress.epoch))
         save_network(trainer.folder / "network.pt", trainer.average)
         report = dev_report(parts.dev, predict(trainer.average, parts.dev, tokens))
-        print(f"epoch {trainer.progress.epoch}: {report}", flush=True)
+        trainer.listener.say(f"epoch {trainer.progress.epoch}: {report}")
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a run is to be made of."""
+
+    base: Base
+    teacher: Path | None = None
+    """Folder of a finished run to learn from."""
+    clear: bool = False
+    """Leave out the sources whose terms are unclear."""
+    epochs: int | None = None
+    """None: the recipe's."""
+    seed: int = Recipe().seed
+
+    @property
+    def recipe(self) -> Recipe:
+        """The base's, or that of the shipped weights, with what differs."""
+        recipe = replace(RECIPES.get(self.base.name, Recipe()), seed=self.seed)
+        return replace(recipe, epochs=self.epochs or recipe.epochs)
+
+
+def run_training(folder: Path, plan: Plan, listener: Listener) -> None:
+    """Trains to the end in `folder`, from its checkpoint where there is one: `network.pt`, for `models.export`.
+
+    The same plan on the same data gives the same weights, however often it was interrupted.
+
+    Raises:
+        ModuleNotFoundError: the pretrained encoder is not installed.
+        FaultsFound: the encoder or a file of data is not the one expected, or the folder holds another run.
+        OSError: a file of data, or the teacher, can't be read.
+    """
+    base, recipe = plan.base, plan.recipe
+    torch.manual_seed(recipe.seed)
+    network, parts = base.network(), load_parts(data_folder(), plan.clear)
+    folder.mkdir(parents=True, exist_ok=True)
+    save_run(folder, Run(base.origin, recipe.seed, recipe.epochs, len(parts.train), file_hashes(data_folder())))
+    (folder / "tokenizer.json").write_bytes(base.tokenizer())
+    teacher = None
+    if plan.teacher is not None:
+        listener.say(f"the teacher reads {len(parts.train):,} posts")
+        teacher = taught(folder, plan.teacher, parts.train)
+    torch.manual_seed(
+        recipe.seed
+    )  # the teacher may have used some of its randomness, or not if it had read them before
+    trainer = Trainer(network, len(parts.train), labels_objective(parts.train, teacher), recipe, folder, listener)
+    trainer.resume()
+    listener.say(f"{len(parts.train):,} posts, {trainer.steps:,} steps, bfloat16 {fast_bfloat16()}")
+    train(trainer, Tokens(folder / "tokenizer.json", MAX_TOKENS), parts)
 
 
 def main() -> None:
@@ -202,19 +258,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=Recipe().seed)
     parser.add_argument("--clear", action="store_true", help="leave out the sources whose terms are unclear")
     arguments = parser.parse_args()
-    base, out = BASES[arguments.base], arguments.out
-    recipe = replace(RECIPES[base.name], seed=arguments.seed)
-    recipe = replace(recipe, epochs=arguments.epochs or recipe.epochs)
-    torch.manual_seed(recipe.seed)
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "tokenizer.json").write_bytes(base.tokenizer())
-    parts = load_parts(data_folder(), arguments.clear)
-    save_run(out, Run(base.origin, recipe.seed, recipe.epochs, len(parts.train), file_hashes(data_folder())))
-    teacher = taught(out, arguments.teacher, parts.train) if arguments.teacher else None
-    trainer = Trainer(base.network(), parts.train, recipe, out, teacher)
-    trainer.resume()
-    print(f"{len(parts.train)} posts, {trainer.steps} steps, bfloat16 {fast_bfloat16()}", flush=True)
-    train(trainer, Tokens(out / "tokenizer.json", MAX_TOKENS), parts)
+    plan = Plan(BASES[arguments.base], arguments.teacher, arguments.clear, arguments.epochs, arguments.seed)
+    run_training(arguments.out, plan, Lines())
 
 
 if __name__ == "__main__":

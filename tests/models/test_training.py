@@ -22,7 +22,7 @@ from models.training.data import Example  # noqa: E402
 from models.training.losses import ranked_probability  # noqa: E402
 from models.training.network import Network, Shape  # noqa: E402
 from models.training.shrink import trimmed_tokenizer  # noqa: E402
-from models.training.train import Recipe, Trainer, schedule  # noqa: E402
+from models.training.train import Recipe, Trainer, labels_objective, schedule  # noqa: E402
 
 TOKENIZER = Path(__file__).parent / "tiny-2" / "tokenizer.json"
 SHAPE = Shape(vocabulary=40_000, positions=32, width=32, layers=2, heads=4, inner=64)
@@ -64,7 +64,7 @@ def test_an_interrupted_run_ends_as_an_uninterrupted_one(tmp_path: Path) -> None
     def run(folder: Path, stop_after: int) -> Trainer:
         folder.mkdir(exist_ok=True)
         torch.manual_seed(5)
-        trainer = Trainer(network(), examples(), RECIPE, folder)
+        trainer = Trainer(network(), len(examples()), labels_objective(examples()), RECIPE, folder)
         trainer.resume()
         while trainer.progress.epoch < stop_after:
             trainer.run_epoch(epoch_batches(examples(), tokens, RECIPE.batch, RECIPE.seed, trainer.progress.epoch))
