@@ -47,8 +47,8 @@ chaos: $(VENV)/.dev ## long kill tests and outages on a real Kafka; ARGS=kills, 
 soak: $(VENV)/.dev ## 100,000 posts: memory of each worker over time
 	@$(BIN)/python -m tests.bench.soak $(ARGS)
 
-train: $(VENV)/.train ## train the model from $$PLAINT_DATA (needs torch)
-	@$(BIN)/python -m models.training.train $(ARGS)
+train: $(VENV)/.train ## train a model from $$PLAINT_DATA (hours); CLEAR=1 without sources of unclear terms
+	@$(BIN)/plaint train $(if $(CLEAR),--clear) $(ARGS)
 
 clean: ## remove .venv and caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

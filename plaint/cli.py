@@ -22,6 +22,7 @@ COMMANDS = {
     "classify": ("plaint.commands.classify:classify", "Label posts from standard input."),
     "evaluate": ("plaint.commands.evaluate:evaluate_", "Say how good the model is on labelled posts."),
     "models": ("plaint.commands.models:models", "Show the models on this machine, and choose one."),
+    "train": ("plaint.commands.train:train", "Train a model, or go on from one with your own corrections."),
     "check-config": ("plaint.commands.check_config:check_config", "Check the settings and the routes."),
     "route": ("plaint.commands.route_test:route", "Try the routes on posts, without a broker."),
     "reload": ("plaint.commands.reload:reload_", "Have the running plaint read its routes again."),

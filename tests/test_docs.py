@@ -112,7 +112,7 @@ EXAMPLES = sorted(
 def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with the files that commands on the pages name."""
     monkeypatch.chdir(tmp_path)
-    for name in ("posts.jsonl", "posts.csv", "labelled.jsonl", "tweets.jsonl"):
+    for name in ("posts.jsonl", "posts.csv", "labelled.jsonl", "tweets.jsonl", "corrections.jsonl"):
         (tmp_path / name).touch()
     for name in ("routes.yaml", "new-routes.yaml", "plaint.yaml", "new.yaml"):
         (tmp_path / name).touch()
@@ -210,11 +210,12 @@ def page_of(block: Block) -> str:
 def test_every_block_of_settings_loads(block: Block, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PLAINT_KAFKA__SASL_PASSWORD", "x")
     settings = settings_of(block.text, tmp_path)
-    assert "helpdesk" in settings.destinations
+    named = settings.classify.model is not None if block.page == "models.md" else "helpdesk" in settings.destinations
+    assert named, "the page shows how to name it"
 
 
-def test_the_settings_of_the_readme_and_of_the_page_about_kafka_are_among_them() -> None:
-    assert {block.page for block in yaml_of("settings")} == {"README.md", "kafka.md"}
+def test_the_pages_that_show_settings_are_among_them() -> None:
+    assert {block.page for block in yaml_of("settings")} == {"README.md", "kafka.md", "models.md"}
 
 
 def test_the_settings_of_the_page_about_kafka_have_all_destinations_of_the_shipped_routes(

@@ -38,6 +38,7 @@ ON_THEIR_OWN = {
     "run": "stages run until they are ended; tests/system runs them",
     "classify": "tests/test_docs.py runs it",
     "evaluate": "tests/plaint/test_evaluate.py runs it",
+    "train": "tests/plaint/test_train.py runs it",
 }
 ELSEWHERE = ("--ask", "rights --stage")
 """What needs machines or rights that aren't here; that they parse is seen to in tests/test_docs.py."""

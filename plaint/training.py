@@ -1,0 +1,137 @@
+"""What ``plaint train`` does: from the training posts, or from weights and a team's own corrections, to a folder of weights."""
+
+import hashlib
+import io
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import date
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from rich.console import Console
+
+from models.evaluation.labelled import Form, LabelledPost, read_labelled
+from plaint.failures import Unavailable
+from plaint.tools.bar import Bar
+from schemas.faults import Fault, FaultsFound
+
+if TYPE_CHECKING:
+    from models.evaluation.evaluation import Evaluation
+    from models.training.continuing import Outcome
+    from models.training.listener import Listener
+
+PACKAGES = {"torch": "torch", "onnx": "onnx", "safetensors": "safetensors", "sklearn": "scikit-learn"}
+"""What training imports that serving does not, by the name of its distribution."""
+_DATED = re.compile(r"-\d{4}-\d\d-\d\d(-\d+)?$")
+
+
+@dataclass(frozen=True, slots=True)
+class Corrections:
+    """A team's own labels as read from a file."""
+
+    posts: list[LabelledPost]
+    faults: list[Fault]
+    """A line each that can't be used."""
+    sha256: str
+
+
+def read_corrections(content: bytes, name: str) -> Corrections:
+    """Raises FaultsFound where there is none in it."""
+    found = list(read_labelled(io.BytesIO(content), Form()))
+    posts = [one for one in found if isinstance(one, LabelledPost)]
+    faults = [one for one in found if isinstance(one, Fault)]
+    if not posts:
+        mend = 'give JSON Lines such as {"text": "my router is dead", "intent": "complaint"}'
+        raise FaultsFound([*faults[:20], Fault(name, "there is no correction in it", mend)])
+    return Corrections(posts, faults, hashlib.sha256(content).hexdigest())
+
+
+def free_folder(folder: Path, stem: str, today: date) -> Path:
+    """`folder/STEM-2026-05-01`, or with a number behind where that is taken; an older date of the stem's own is left out."""
+    name = f"{_DATED.sub('', stem)}-{today.isoformat()}"
+    names = (name if number == 1 else f"{name}-{number}" for number in range(1, 1000))
+    return next(folder / one for one in names if not (folder / one).exists())
+
+
+def refuse_without_extra() -> None:
+    """Raises Unavailable if what training needs is not installed."""
+    if missing := [package for module, package in PACKAGES.items() if find_spec(module) is None]:
+        raise Unavailable(f"training needs {', '.join(missing)}: pip install 'plaint[train]'")
+
+
+@contextmanager
+def listening() -> "Iterator[Listener]":
+    """A bar where a person looks on, else plain lines; both on stderr."""
+    from models.training.listener import Lines
+
+    if sys.stderr.isatty():
+        with Bar(Console(stderr=True)) as bar:
+            yield bar
+    else:
+        yield Lines(write=lambda line: click.echo(line, err=True))
+
+
+def train_anew(
+    base: str, run: Path, out: Path, teacher: Path | None, clear: bool, epochs: int | None, seed: int | None
+) -> "Evaluation":
+    """Trains in `run`, where a checkpoint is taken up, and exports to `out`; what was measured of it.
+
+    Raises:
+        FaultsFound: the data, the teacher, or what stands in `run` or `out` can't be used.
+        Unavailable: what training needs is not installed, or the data is not there.
+    """
+    refuse_without_extra()
+    from models.export import export
+    from models.training.bases import BASES
+    from models.training.train import Plan, Recipe, run_training
+
+    if out.exists():
+        raise FaultsFound([Fault(f"--out {out}", "is there already", "name a folder that isn't")])
+    if teacher is not None and not (teacher / "network.pt").is_file():
+        raise FaultsFound(
+            [Fault(f"--teacher {teacher}", "holds no network.pt", "give the --run of a finished training")]
+        )
+    plan = Plan(BASES[base], teacher, clear, epochs, Recipe().seed if seed is None else seed)
+    try:
+        with listening() as listener:
+            run_training(run, plan, listener)
+            listener.say("exporting and measuring")
+            return export(run, out)
+    except ModuleNotFoundError as error:
+        raise Unavailable(str(error)) from error
+    except FileNotFoundError as error:
+        mend = "let PLAINT_DATA name the folder with the training posts"
+        raise Unavailable(f"{error.filename} is not there; {mend}") from error
+    except OSError as error:
+        raise _unwritable(error) from error
+
+
+def train_on(base: Path, corrections: Corrections, out: Path, seed: int | None, even_if_worse: bool) -> "Outcome":
+    """Goes on from `base` with the corrections; `out` is made unless the model got worse.
+
+    Raises:
+        WeightsError: the weights can't be read or gone on from.
+        FaultsFound: there are too few corrections, or `out` is there.
+        Unavailable: what training needs is not installed.
+    """
+    refuse_without_extra()
+    from models.training.continuing import Order, go_on
+    from models.training.corrections import RECIPE
+
+    recipe = RECIPE if seed is None else replace(RECIPE, seed=seed)
+    order = Order(base, corrections.posts, corrections.sha256, out, recipe, even_if_worse)
+    try:
+        with listening() as listener:
+            return go_on(order, listener)
+    except OSError as error:
+        raise _unwritable(error) from error
+
+
+def _unwritable(error: OSError) -> FaultsFound:
+    mend = "let this user read and write there, or name another folder"
+    return FaultsFound([Fault(str(error.filename), f"can't be used: {error.strerror}", mend)])

@@ -1,0 +1,130 @@
+"""``plaint train`` from labelled posts to weights that serve, with a tiny encoder. Needs the `train` extra."""
+
+import hashlib
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+for _package in ("torch", "onnx", "safetensors", "sklearn", "vaderSentiment"):
+    pytest.importorskip(_package, reason="NOTHING TRAINED: needs the train extra")
+
+import torch  # noqa: E402
+from safetensors.torch import save  # noqa: E402
+
+from models import export  # noqa: E402
+from models.engine import Engine  # noqa: E402
+from models.manifest import FLOAT, TOKENIZER, load_manifest  # noqa: E402
+from models.training import data  # noqa: E402
+from models.training.bases import BASES, Base  # noqa: E402
+from models.training.checkpoint import load_network  # noqa: E402
+from models.training.data import file_hashes, load_parts, read_ids  # noqa: E402
+from models.training.listener import Lines, duration  # noqa: E402
+from models.training.network import Network, Shape  # noqa: E402
+from models.training.train import Plan, run_training  # noqa: E402
+from plaint.cli import cli  # noqa: E402
+from schemas.faults import FaultsFound  # noqa: E402
+from tests.support.pages import REPOSITORY  # noqa: E402
+
+TINY = REPOSITORY / "tests" / "models" / "tiny-2"
+SHAPE = Shape(vocabulary=11_913, width=32, layers=1, heads=4, inner=64)
+KINDS = [
+    ("broken again and nobody answers", "complaint", "negative", 3),
+    ("how do I do this", "question", "neutral", 1),
+    ("thank you so much", "praise", "positive", 0),
+    ("buy two now", "marketing", "positive", 0),
+    ("a day at sea", "other", "neutral", 0),
+]
+
+
+@pytest.fixture(scope="module")
+def encoder() -> Base:
+    """Random, but always the same."""
+    torch.manual_seed(1)
+    state = {name: tensor for name, tensor in Network(SHAPE).state_dict().items() if not name.startswith("heads")}
+    files = {"model.safetensors": save(state), "tokenizer.json": (TINY / TOKENIZER).read_bytes()}
+    digest = hashlib.sha256(files["model.safetensors"]).hexdigest()
+    return Base("tiny", ("tiny",), "", digest, SHAPE, lambda _, name: files[name], lambda tensors, _: tensors)
+
+
+@pytest.fixture(autouse=True)
+def posts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoder: Base) -> Path:
+    """``PLAINT_DATA`` with posts of every part of the split, some of a source whose terms are unclear."""
+    folder, added = tmp_path / "data", tmp_path / "added" / "models" / "data"
+    parts = {"dev": 25, "test_seen": 20, "test_unseen": 20}
+    ids = [id_ for part, count in parts.items() for id_ in sorted(read_ids(part))[:count]]
+    ids += [f"train:{number}" for number in range(60)]
+    folder.mkdir()
+    (added / "written").mkdir(parents=True)
+    with (folder / "labelled.jsonl").open("w") as out:
+        for number, id_ in enumerate(ids):
+            text, intent, sentiment, urgency = KINDS[number % 5]
+            source = "cf_disaster" if id_ in ("train:7", "train:8") else ("banking77", "clinc150")[number % 2]
+            row = {"id": id_, "source": source, "text": f"{text} {number}", "intent": intent, "sentiment": sentiment}
+            out.write(json.dumps({**row, "urgency": urgency, "sure": True}) + "\n")
+    for name in ("labelled_more.jsonl", "written.jsonl", "written_plain.jsonl"):
+        (folder / name).touch()
+    monkeypatch.setattr(data, "ADDED", added)
+    monkeypatch.setenv("PLAINT_DATA", str(folder))
+    monkeypatch.setenv("PLAINT_CLASSIFY__MODELS", str(tmp_path / "own"))
+    monkeypatch.setitem(BASES, "minilm", encoder)
+    monkeypatch.setattr(export, "LEAST_AGREEMENT", 0.0)  # of posts that mean nothing to it, int8 takes some otherwise
+    return folder
+
+
+def test_from_posts_to_weights_that_serve_in_one_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cli.main(["train", "--epochs", "2", "--run", str(tmp_path / "run")], standalone_mode=False)
+    told = capsys.readouterr()
+    assert "60 posts, 4 steps" in told.err
+    assert "epoch 2: intent F1" in told.err
+    assert "on 40 test posts:" in told.out
+    assert "intent macro-F1 " in told.out
+    [made] = (tmp_path / "own").iterdir()
+    assert made.name.startswith("minilm-20")
+    assert f"`plaint models use {made.name}`" in told.out
+    manifest = load_manifest(made)
+    assert FLOAT in manifest.files
+    assert manifest.epochs == 2
+    assert Engine.load(made).version == made.name
+    assert f"# {made.name}" in (made / "README.md").read_text()
+
+
+def test_the_same_seed_and_data_give_the_same_weights_and_others_do_not(tmp_path: Path, encoder: Base) -> None:
+    def trained(name: str, plan: Plan) -> bytes:
+        run_training(tmp_path / name, plan, Lines(write=lambda line: None))
+        state = load_network(tmp_path / name / "network.pt").state_dict()
+        return b"".join(tensor.numpy().tobytes() for tensor in state.values())
+
+    plan = Plan(encoder, epochs=1, seed=4)
+    first = trained("first", plan)
+    assert trained("second", plan) == first
+    assert trained("third", replace(plan, seed=5)) != first
+    taught = replace(plan, teacher=tmp_path / "first")
+    student = trained("student", taught)
+    assert student != first
+    (tmp_path / "student" / "checkpoint.pt").unlink()
+    assert trained("student", taught) == student, "the teacher's answers that lay there change nothing"
+    with pytest.raises(FaultsFound, match="holds a run on other data or by another recipe"):
+        trained("first", replace(plan, seed=9))
+
+
+def test_clear_leaves_out_sources_whose_terms_are_unclear(posts: Path) -> None:
+    every, clear = load_parts(posts).train, load_parts(posts, clear=True).train
+    assert {example.source for example in every} - {example.source for example in clear} == {"cf_disaster"}
+    assert len(every) == len(clear) + 2
+    assert "labelled.jsonl" in file_hashes(posts)
+
+
+def test_plain_lines_tell_now_and_then_how_long_it_takes() -> None:
+    told: list[str] = []
+    clock = iter(range(1000, 2000, 10))
+    lines = Lines(now=lambda: float(next(clock)), write=told.append)
+    for step in range(21, 151):
+        lines.step(step, 200, 1.25)
+    assert told == [
+        "step 50/200 loss 1.250 0.34 s/step, 52 s left",
+        "step 100/200 loss 1.250 0.25 s/step, 25 s left",
+        "step 150/200 loss 1.250 0.23 s/step, 12 s left",
+    ]
+    assert [duration(seconds) for seconds in (89, 150, 3900)] == ["89 s", "2 min", "1 h 05 min"]
