@@ -221,7 +221,7 @@ def test_a_run_whose_stages_and_inbox_are_killed_loses_nothing(
 
 
 def test_a_stage_that_a_restart_cannot_mend_ends_the_run_with_its_code(start: Callable[..., Up]) -> None:
-    up = start("--samples", *DONE, settings={"PLAINT_CLASSIFY__MODEL": "nowhere"})
+    up = start("--samples", *DONE, settings={"PLAINT_CLASSIFY__MODEL": "./nowhere"})
     assert up.process.wait(LIMIT_S) == 2
     assert up.stdout == ""
     assert "nowhere/manifest.json can't be read" in up.stderr
