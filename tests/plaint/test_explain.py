@@ -209,6 +209,12 @@ async def test_a_replayed_triage_counts(desk: Desk) -> None:
     assert [label.counts for label in told.labels] == [True, True]
 
 
+async def test_an_unsure_label_says_why(desk: Desk) -> None:
+    told = await desk.told(triage(desk.id, unsure=True, unsure_why=["confidence", "language"], language="de"))
+    why = "the likeliest intent is not likely enough; the model was not measured in its language (de)"
+    assert f"unsure: {why}" in [line.strip() for line in lines(told)]
+
+
 async def test_topics_that_are_not_there_are_named(desk: Desk) -> None:
     absent = f"absent-{desk.id[2:]}"
     told = await desk.told(post(desk.id), destinations=(*DESTINATIONS, absent))
