@@ -18,7 +18,6 @@ DATA = {
     "models/weights/minilm-2/manifest.json",
     "models/weights/minilm-2/model.int8.onnx",
     "models/weights/minilm-2/tokenizer.json",
-    "models/lid/lid.176.ftz",
     "classify/policy_words.yaml",
     "route/routes.yaml",
     "ingest/samples/posts.jsonl",

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from models.language import FEW_LETTERS, FILE, Language, Languages, main_code, words_of
+from models.language import FEW_LETTERS, Language, Languages, main_code, words_of
 
 ENGLISH = Languages(["en"])
 
@@ -96,8 +96,3 @@ def test_a_foreign_word_needs_more_than_few_letters_or_to_be_plain() -> None:
     assert ENGLISH.of("danke") == Language("und", measured=True)
     assert len("Danke für die schnelle Hilfe") > FEW_LETTERS
     assert ENGLISH.of("Danke für die schnelle Hilfe") == Language("de", measured=False)
-
-
-def test_the_model_ships_with_its_terms() -> None:
-    assert FILE.stat().st_size == 938_013
-    assert "CC BY-SA 3.0" in FILE.with_name("README.md").read_text(encoding="utf-8")
