@@ -103,6 +103,13 @@ def test_the_scores_of_a_post_hang_on_no_other_post(weights: Path) -> None:
     assert np.abs(np.array(alone) - np.array(among_long_ones)).max() < BATCH_TOLERANCE
 
 
+def test_threads_share_the_posts_and_change_no_score(tiny: Engine) -> None:
+    texts = [f"{post} {number}" for number in range(20) for post in POSTS]
+    several = Engine.load(TINY, threads=3, token_budget=64, remembered=0)
+    for alone, shared in zip(tiny.score(texts), several.score(texts), strict=True):
+        assert np.allclose(flat(alone), flat(shared), atol=BATCH_TOLERANCE)
+
+
 def test_probabilities_sum_to_one(tiny: Engine) -> None:
     for scores in tiny.score(POSTS):
         assert [len(scores.intents), len(scores.sentiments), len(scores.urgencies)] == [5, 3, 5]
