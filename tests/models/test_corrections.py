@@ -26,7 +26,7 @@ from schemas.labels import Intent, Sentiment  # noqa: E402
 from tests.support.float_model import float_model  # noqa: E402
 
 BEFORE, CHECK = read_written()
-QUICK = Recipe(epochs=4, batch=16, rate=4e-4, head_rate=2e-3, average=0.9)
+QUICK = Recipe(epochs=3, batch=16, rate=4e-4, head_rate=2e-3, average=0.9)
 """The small model has one layer and learns by larger steps."""
 VIEW = chances_of(torch.linspace(-2, 2, WIDTH).repeat(3, 1))
 
@@ -47,7 +47,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def few_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
     """A part of the posts of before, and no dev posts, so that it's quick."""
-    monkeypatch.setattr(continuing, "read_written", lambda: (BEFORE[:120], CHECK))
+    monkeypatch.setattr(continuing, "read_written", lambda: (BEFORE[:60], CHECK))
     monkeypatch.setattr(continuing, "read_dev", lambda folder: [])
 
 
@@ -85,12 +85,12 @@ def order(base: Path, out: Path, posts: Sequence[LabelledPost], even_if_worse: b
 
 @pytest.fixture(scope="module")
 def gone_on(base: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Outcome]:
-    """Saved weights that learned of 150 corrections."""
+    """Saved weights that learned of 130 corrections."""
     out = tmp_path_factory.mktemp("own") / "tiny-2026-05-01"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(continuing, "read_written", lambda: (BEFORE[:120], CHECK))
+        patch.setattr(continuing, "read_written", lambda: (BEFORE[:60], CHECK))
         patch.setattr(continuing, "read_dev", lambda folder: [])
-        return out, go_on(order(base, out, corrections(Intent.QUESTION, 150)), Silent())
+        return out, go_on(order(base, out, corrections(Intent.QUESTION, 130)), Silent())
 
 
 def test_corrections_help_on_posts_like_them_and_do_not_wreck_the_rest(gone_on: tuple[Path, Outcome]) -> None:
@@ -101,7 +101,7 @@ def test_corrections_help_on_posts_like_them_and_do_not_wreck_the_rest(gone_on: 
         assert compared.after.intent is not None
     assert outcome.worse == []
     assert outcome.held_out >= 20
-    assert outcome.learned + outcome.watched + outcome.held_out == 150
+    assert outcome.learned + outcome.watched + outcome.held_out == 130
     assert theirs.before.intent.accuracy.value < 0.5  # type: ignore[union-attr]
     assert theirs.after.intent.accuracy.value > 0.8  # type: ignore[union-attr]
     assert ours.before.posts == len(CHECK)
@@ -120,28 +120,19 @@ def test_the_new_weights_serve_and_say_what_they_were_made_of(base: Path, gone_o
     assert manifest.calibration == load_manifest(base).calibration
     assert Outcome.model_validate_json((out / CORRECTIONS).read_bytes()) == outcome
     told = "".join((out / name).read_text() for name in (CARD, CORRECTIONS, MANIFEST))
-    assert "150 corrections" in told
+    assert "130 corrections" in told
     assert "kept from tiny-float" in told
     assert "wobbl" not in told
 
 
-def test_the_same_corrections_give_the_same_weights_and_those_can_be_gone_on_from(
-    base: Path, gone_on: tuple[Path, Outcome], tmp_path: Path
-) -> None:
-    out, _ = gone_on
-    again = tmp_path / "again"
-    go_on(order(base, again, corrections(Intent.QUESTION, 150)), Silent())
-    assert (again / FLOAT).read_bytes() == (out / FLOAT).read_bytes()
-    assert (again / FLOAT).read_bytes() != (base / FLOAT).read_bytes()
-
-
 def test_a_model_that_got_worse_is_not_saved_unless_told_to(base: Path, tmp_path: Path) -> None:
-    wrong = [LabelledPost(text=post.text, intent=Intent.MARKETING) for post in BEFORE[120:190]]
+    wrong = [LabelledPost(text=post.text, intent=Intent.MARKETING) for post in BEFORE[60:115]]
     refused = go_on(order(base, tmp_path / "out", wrong), Silent())
     assert any("on our check posts" in line for line in refused.worse)
     assert list(tmp_path.iterdir()) == []
     kept = go_on(order(base, tmp_path / "out", wrong, even_if_worse=True), Silent())
-    assert kept.worse == refused.worse
+    assert kept == refused, "the same corrections give the same weights, to the last digit that is measured"
+    assert (tmp_path / "out" / FLOAT).read_bytes() != (base / FLOAT).read_bytes()
     assert "**Saved although it is worse:**" in (tmp_path / "out" / CARD).read_text()
     with pytest.raises(FaultsFound, match="is there already"):
         go_on(order(base, tmp_path / "out", wrong), Silent())
