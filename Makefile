@@ -47,8 +47,9 @@ chaos: $(VENV)/.dev ## long kill tests and outages on a real Kafka; ARGS=kills, 
 soak: $(VENV)/.dev ## 100,000 posts: memory of each worker over time
 	@$(BIN)/python -m tests.bench.soak $(ARGS)
 
-train: $(VENV)/.train ## train a model from $$PLAINT_DATA (hours); CLEAR=1 without sources of unclear terms
-	@$(BIN)/plaint train $(if $(CLEAR),--clear) $(ARGS)
+train: $(VENV)/.train $(VENV)/.teacher ## train teacher and model from $$PLAINT_DATA (hours; goes on where it was broken off); CLEAR=1 without sources of unclear terms
+	@$(BIN)/plaint train $(if $(CLEAR),--clear) --base mpnet --run plaint-run/teacher --out plaint-run/teacher-weights
+	@$(BIN)/plaint train $(if $(CLEAR),--clear) --teacher plaint-run/teacher --run plaint-run/student $(ARGS)
 
 clean: ## remove .venv and caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
@@ -68,4 +69,8 @@ $(VENV)/.dev: $(VENV)/.runtime
 
 $(VENV)/.train: $(VENV)/.runtime
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[train]'
+	@touch $@
+
+$(VENV)/.teacher: $(VENV)/.train
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[train,teacher]'
 	@touch $@
