@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING
 import click
 from rich.console import Console
 
+from models.evaluation.evaluation import load_evaluation
 from models.evaluation.labelled import Form, LabelledPost, read_labelled
+from models.manifest import WeightsError, load_manifest
 from plaint.failures import Unavailable
 from plaint.tools.bar import Bar
 from schemas.faults import Fault, FaultsFound
@@ -79,7 +81,7 @@ def listening() -> "Iterator[Listener]":
 def train_anew(
     base: str, run: Path, out: Path, teacher: Path | None, clear: bool, epochs: int | None, seed: int | None
 ) -> "Evaluation":
-    """Trains in `run`, where a checkpoint is taken up, and exports to `out`; what was measured of it.
+    """Trains in `run`, where a checkpoint is taken up, and exports to `out`, unless it has; what was measured of it.
 
     Raises:
         FaultsFound: the data, the teacher, or what stands in `run` or `out` can't be used.
@@ -91,7 +93,7 @@ def train_anew(
     from models.training.train import Plan, Recipe, run_training
 
     if out.exists():
-        raise FaultsFound([Fault(f"--out {out}", "is there already", "name a folder that isn't")])
+        return _made_before(run, out)
     if teacher is not None and not (teacher / "network.pt").is_file():
         raise FaultsFound(
             [Fault(f"--teacher {teacher}", "holds no network.pt", "give the --run of a finished training")]
@@ -109,6 +111,23 @@ def train_anew(
         raise Unavailable(f"{error.filename} is not there; {mend}") from error
     except OSError as error:
         raise _unwritable(error) from error
+
+
+def _made_before(run: Path, out: Path) -> "Evaluation":
+    """What was measured of weights that this run has made, so that a command that was broken off behind it can be repeated.
+
+    Raises FaultsFound where something else stands there.
+    """
+    from models.training.checkpoint import load_run
+
+    try:
+        made_of, manifest = load_run(run), load_manifest(out)
+        same = (made_of.base, made_of.seed, made_of.epochs, made_of.data)
+        if same == (manifest.base, manifest.seed, manifest.epochs, manifest.data):
+            return load_evaluation(out)
+    except (OSError, ValueError, TypeError, WeightsError):
+        pass
+    raise FaultsFound([Fault(f"--out {out}", "is there already, and not made by this run", "name a folder that isn't")])
 
 
 def train_on(base: Path, corrections: Corrections, out: Path, seed: int | None, even_if_worse: bool) -> "Outcome":

@@ -31,7 +31,7 @@ CORRECTIONS = "corrections.json"
 CORRECTIONS_FILE = "corrections"
 """In the manifest's hashes of data; the file's own name may tell whose it was."""
 MOST_FALLEN = 0.005
-"""So much may macro-F1 and accuracy fall on our posts; on the team's own they may not fall at all."""
+"""So much may macro-F1 and accuracy fall on our posts, as `fallen` has it; on the team's own they may not fall at all."""
 KEPT = "kept from {}: there were no dev posts to choose it on, and corrections are no fair draw"
 CHOSEN = "chosen on {} dev posts, as that of {} was"
 

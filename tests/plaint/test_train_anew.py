@@ -74,7 +74,8 @@ def posts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoder: Base) -> Pat
 
 
 def test_from_posts_to_weights_that_serve_in_one_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    cli.main(["train", "--epochs", "2", "--run", str(tmp_path / "run")], standalone_mode=False)
+    command = ["train", "--epochs", "2", "--run", str(tmp_path / "run")]
+    cli.main(command, standalone_mode=False)
     told = capsys.readouterr()
     assert "60 posts, 4 steps" in told.err
     assert "epoch 2: intent F1" in told.err
@@ -88,6 +89,13 @@ def test_from_posts_to_weights_that_serve_in_one_command(tmp_path: Path, capsys:
     assert manifest.epochs == 2
     assert Engine.load(made).version == made.name
     assert f"# {made.name}" in (made / "README.md").read_text()
+
+    cli.main([*command, "--out", str(made)], standalone_mode=False)
+    again = capsys.readouterr()
+    assert again.out.partition("saved:")[0] == told.out.partition("saved:")[0]
+    assert "step" not in again.err, "what is made already is not made again"
+    with pytest.raises(FaultsFound, match="is there already, and not made by this run"):
+        cli.main(["train", "--run", str(tmp_path), "--out", str(made)], standalone_mode=False)
 
 
 def test_the_same_seed_and_data_give_the_same_weights_and_others_do_not(tmp_path: Path, encoder: Base) -> None:
