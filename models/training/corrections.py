@@ -220,6 +220,7 @@ def learn(
             f"epoch {trainer.progress.epoch}: {found:.4f} from the watched corrections, {least:.4f} at best before"
         )
         if found >= least:
-            return best
+            break
         best, least = copy.deepcopy(trainer.average), found
-    return best if watched else trainer.average
+    chosen: Network = best if watched else trainer.average
+    return chosen

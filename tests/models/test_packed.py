@@ -26,7 +26,7 @@ CONTINUABLE = [folder for folder in WEIGHTS.iterdir() if (folder / FLOAT).is_fil
 
 def network(shape: Shape = SHAPE) -> Network:
     torch.manual_seed(3)
-    made = Network(shape).eval()
+    made: Network = Network(shape).eval()
     for parameter in made.parameters():
         torch.nn.init.normal_(parameter, std=0.3)
     return made

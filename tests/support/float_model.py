@@ -43,7 +43,8 @@ def _read_back(graph: Path, layers: int) -> tuple[Network, dict[str, Activation]
         f"layers.{layer}.{kind}" for layer in range(layers) for kind in ("qkv", "attention_out", "inner", "outer")
     ):
         factors = found[f"{name}.smoothing"]
-        activations[name] = Activation(1 / factors, found[f"{name}.in.scale"].item(), found[f"{name}.in.zero"].item())
+        scale, zero = float(found[f"{name}.in.scale"].item()), int(found[f"{name}.in.zero"].item())
+        activations[name] = Activation((1 / factors).astype(np.float32), scale, zero)
         parts = [name] if f"{name}.values" in found else [f"{name}.{part}" for part in ("query", "key", "value")]
         matrix = np.concatenate([found[f"{part}.values"] * found[f"{part}.scales"] for part in parts], axis=1)
         state[f"{name}.weight"] = (matrix * factors[:, None]).T
