@@ -15,6 +15,7 @@ from typing import Any
 
 from models.training.data import (
     ADDED,
+    HELD_OUT_SOURCES,
     REAL_FILES,
     WRITTEN_FILES,
     data_folder,
@@ -23,7 +24,7 @@ from models.training.data import (
     read_ids,
     text_digest,
 )
-from models.training.split import HELD_OUT_SOURCES, near_duplicate_groups
+from models.training.split import near_duplicate_groups
 from schemas.labels import Intent, Sentiment
 
 COLUMNS = ("row", "digest", "intent", "sentiment", "urgency", "sure")

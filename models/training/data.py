@@ -28,6 +28,9 @@ or dev posts."""
 URGENT_FROM = 3
 """A complaint of this urgency or above is urgent."""
 
+HELD_OUT_SOURCES = ("banking77", "cesamard_aspect", "cf_apple_sentiment", "cf_disaster")
+"""Of these no post is trained on."""
+
 ADDED = Path(__file__).parent.parent / "data"
 SPLIT = ADDED / "split"
 CHECK_SHARE = 10

@@ -13,9 +13,17 @@ import numpy
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from models.text import normalise
-from models.training.data import REAL_FILES, SPLIT, WRITTEN, WRITTEN_FILES, Example, data_folder, read_examples
+from models.training.data import (
+    HELD_OUT_SOURCES,
+    REAL_FILES,
+    SPLIT,
+    WRITTEN,
+    WRITTEN_FILES,
+    Example,
+    data_folder,
+    read_examples,
+)
 
-HELD_OUT_SOURCES = ("banking77", "cesamard_aspect", "cf_apple_sentiment", "cf_disaster")
 TEST_SHARE = 0.15
 DEV_SHARE = 0.12
 SEED = "plaint-split-1"

@@ -1,0 +1,59 @@
+"""The labels and posts that this repository adds to the training: well formed, of sources that may be trained on."""
+
+import csv
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from models.evaluation.sources import SOURCES
+from models.training.data import ADDED, HELD_OUT_SOURCES, data_folder, read_added, read_ids
+from schemas.labels import Intent, Sentiment
+
+LABELS = sorted((ADDED / "labels").rglob("*.csv"))
+WRITTEN = sorted((ADDED / "written").rglob("*.jsonl"))
+KEYS = {"text", "intent", "sentiment", "urgency", "sure"}
+
+
+def well_labelled(row: dict[str, Any]) -> bool:
+    labels = Intent(row["intent"]), Sentiment(row["sentiment"])
+    return len(labels) == 2 and str(row["urgency"]) in set("01234") and row["sure"] in (True, False, "0", "1")
+
+
+@pytest.mark.parametrize("path", LABELS, ids=lambda path: path.parent.name + "/" + path.stem)
+def test_labels_of_public_posts_hold_no_text_and_name_each_row_once(path: Path) -> None:
+    with path.open(encoding="ascii", newline="") as lines:
+        rows = list(csv.DictReader(lines))
+    assert rows
+    assert len({row["row"] for row in rows}) == len(rows)
+    for row in rows:
+        assert set(row) - {"language"} == {"row", "digest", "intent", "sentiment", "urgency", "sure"}
+        assert re.fullmatch(r"[0-9a-f]{12}", row["digest"])
+        assert well_labelled(row)
+
+
+def test_no_source_that_is_held_out_or_of_unknown_terms_was_labelled() -> None:
+    sources = {path.stem for path in LABELS}
+    assert not sources & set(HELD_OUT_SOURCES)
+    assert sources <= set(SOURCES)
+
+
+def test_no_post_was_written_twice_and_each_is_labelled() -> None:
+    texts: list[str] = []
+    for path in WRITTEN:
+        for line in path.read_text(encoding="utf-8").splitlines():
+            post = json.loads(line)
+            assert set(post) - {"language"} == KEYS, line
+            assert ("language" in post) == (path.parent.name == "multilingual")
+            assert well_labelled(post)
+            texts.append(post["text"])
+    assert len(set(texts)) == len(texts) > 2000
+
+
+@pytest.mark.skipif(not data_folder().exists(), reason="needs the public sets: PLAINT_DATA")
+def test_the_public_posts_are_those_that_were_labelled_and_none_is_a_test_post() -> None:
+    added = read_added(data_folder())
+    assert len(added) > 10_000
+    assert not {post.id for post in added} & set().union(*map(read_ids, ("dev", "test_seen", "test_unseen")))
