@@ -43,6 +43,8 @@ LEAST_WATCHED = 15
 REPLAYED = 4
 """So many posts of before for each correction, within these bounds."""
 LEAST_REPLAYED, MOST_REPLAYED = 240, 1600
+POOL = 2000
+"""So many posts of before are drawn for all epochs: the network has to read each once before it learns."""
 RECIPE = Recipe(epochs=6, batch=24, rate=4e-5, head_rate=2e-4, warmup=0.1, average=0.97)
 """Chosen on corrections drawn from public posts that the model had not seen, 40 to 1,000 of them; see docs/model.md."""
 KEPT_BACK = 10
@@ -197,13 +199,13 @@ def learn(
     epoch counts; that may be none.
     """
     torch.manual_seed(recipe.seed)
+    before = random.Random(recipe.seed).sample(before, min(POOL, len(before)))
     posts = [*learned, *watched]
-    everything = [LabelledPost(text=example.text) for example in before]
-    plain = [_example(post, torch.zeros(WIDTH)) for post in [*posts, *everything]]
-    listener.say(f"the model as it is reads {len(plain):,} posts")
-    view = chances_of(torch.from_numpy(predict(network, plain, tokens)))
-    kept_back = list(range(0, len(before), KEPT_BACK)) if watched else []
-    replayed = [place for place in range(len(before)) if place not in set(kept_back)]
+    read = [_example(post, torch.zeros(WIDTH)) for post in posts] + before
+    listener.say(f"the model as it is reads {len(read):,} posts")
+    view = chances_of(torch.from_numpy(predict(network, read, tokens)))
+    kept_back = [place for place in range(len(before)) if watched and place % KEPT_BACK == 0]
+    replayed = [place for place in range(len(before)) if not watched or place % KEPT_BACK]
     rows = view[len(posts) :]
     mixture = Mixture(learned, view[: len(learned)], [before[place] for place in replayed], rows[replayed])
     watch = Watch(watched, view[len(learned) : len(posts)], [before[place] for place in kept_back], rows[kept_back])

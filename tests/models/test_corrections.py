@@ -26,7 +26,7 @@ from schemas.labels import Intent, Sentiment  # noqa: E402
 from tests.support.float_model import float_model  # noqa: E402
 
 BEFORE, CHECK = read_written()
-QUICK = Recipe(epochs=3, batch=16, rate=4e-4, head_rate=2e-3, average=0.9)
+QUICK = Recipe(epochs=3, batch=16, rate=1.5e-4, head_rate=1e-3, average=0.9)
 """The small model has one layer and learns by larger steps."""
 VIEW = chances_of(torch.linspace(-2, 2, WIDTH).repeat(3, 1))
 
@@ -47,7 +47,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def few_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
     """A part of the posts of before, and no dev posts, so that it's quick."""
-    monkeypatch.setattr(continuing, "read_written", lambda: (BEFORE[:60], CHECK))
+    monkeypatch.setattr(continuing, "read_written", lambda: (BEFORE[:120], CHECK))
     monkeypatch.setattr(continuing, "read_dev", lambda folder: [])
 
 
@@ -88,7 +88,7 @@ def gone_on(base: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path,
     """Saved weights that learned of 130 corrections."""
     out = tmp_path_factory.mktemp("own") / "tiny-2026-05-01"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(continuing, "read_written", lambda: (BEFORE[:60], CHECK))
+        patch.setattr(continuing, "read_written", lambda: (BEFORE[:120], CHECK))
         patch.setattr(continuing, "read_dev", lambda folder: [])
         return out, go_on(order(base, out, corrections(Intent.QUESTION, 130)), Silent())
 
@@ -126,7 +126,7 @@ def test_the_new_weights_serve_and_say_what_they_were_made_of(base: Path, gone_o
 
 
 def test_a_model_that_got_worse_is_not_saved_unless_told_to(base: Path, tmp_path: Path) -> None:
-    wrong = [LabelledPost(text=post.text, intent=Intent.MARKETING) for post in BEFORE[60:115]]
+    wrong = [LabelledPost(text=post.text, intent=Intent.MARKETING) for post in BEFORE[120:175]]
     refused = go_on(order(base, tmp_path / "out", wrong), Silent())
     assert any("on our check posts" in line for line in refused.worse)
     assert list(tmp_path.iterdir()) == []

@@ -114,7 +114,9 @@ def test_corrections_are_learned_or_refused_and_the_exit_code_says_which(
     monkeypatch.setattr(corrections, "RECIPE", Recipe(epochs=2, rate=4e-4, head_rate=4e-3, average=0.9))
     monkeypatch.setenv("PLAINT_CLASSIFY__MODELS", str(tmp_path / "own"))
     monkeypatch.setenv("PLAINT_DATA", str(tmp_path / "nowhere"))
-    lines = [f'{{"text": "\\u001b[31mthe {word} wobbles", "intent": "praise"}}' for word in NOUNS.split()]
+    nouns = NOUNS.split()
+    pairs = zip(nouns, nouns[7:] + nouns[:7], strict=True)
+    lines = [f'{{"text": "\\u001b[31m{one} {other}", "intent": "praise"}}' for one, other in pairs]
     (tmp_path / "corrections.jsonl").write_text("\n".join([*lines, "no json"]))
     command = ["train", "--corrections", str(tmp_path / "corrections.jsonl"), "--model", str(base)]
 
@@ -142,7 +144,8 @@ def test_corrections_are_learned_or_refused_and_the_exit_code_says_which(
 
 
 NOUNS = """lamp kettle fridge router ladder phone basket mirror carpet pillow guitar hammer scarf bottle candle window jacket
-shovel pencil drawer engine camera blanket teapot saddle anchor ribbon spoon trumpet cushion lantern"""
+shovel pencil drawer engine camera blanket teapot saddle anchor ribbon spoon trumpet cushion lantern violin gravel
+saucer compass"""
 
 
 def test_a_model_gets_a_dated_name_that_is_free(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from models.training.checkpoint import load_network  # noqa: E402
 from models.training.data import file_hashes, load_parts, read_ids  # noqa: E402
 from models.training.listener import Lines, duration  # noqa: E402
 from models.training.network import Network, Shape  # noqa: E402
-from models.training.train import Plan, run_training  # noqa: E402
+from models.training.train import RECIPES, Plan, Recipe, run_training  # noqa: E402
 from plaint.cli import cli  # noqa: E402
 from schemas.faults import FaultsFound  # noqa: E402
 from tests.support.pages import REPOSITORY  # noqa: E402
@@ -69,16 +69,17 @@ def posts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoder: Base) -> Pat
     monkeypatch.setenv("PLAINT_DATA", str(folder))
     monkeypatch.setenv("PLAINT_CLASSIFY__MODELS", str(tmp_path / "own"))
     monkeypatch.setitem(BASES, "minilm", encoder)
+    monkeypatch.setitem(RECIPES, "tiny", Recipe(batch=8, rate=3e-3, head_rate=3e-2, average=0.8))
     monkeypatch.setattr(export, "LEAST_AGREEMENT", 0.0)  # of posts that mean nothing to it, int8 takes some otherwise
     return folder
 
 
 def test_from_posts_to_weights_that_serve_in_one_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    command = ["train", "--epochs", "2", "--run", str(tmp_path / "run")]
+    command = ["train", "--epochs", "3", "--run", str(tmp_path / "run")]
     cli.main(command, standalone_mode=False)
     told = capsys.readouterr()
-    assert "60 posts, 4 steps" in told.err
-    assert "epoch 2: intent F1" in told.err
+    assert "60 posts, 24 steps" in told.err
+    assert "epoch 3: intent F1" in told.err
     assert "on 40 test posts:" in told.out
     assert "intent macro-F1 " in told.out
     [made] = (tmp_path / "own").iterdir()
@@ -86,7 +87,7 @@ def test_from_posts_to_weights_that_serve_in_one_command(tmp_path: Path, capsys:
     assert f"`plaint models use {made.name}`" in told.out
     manifest = load_manifest(made)
     assert FLOAT in manifest.files
-    assert manifest.epochs == 2
+    assert manifest.epochs == 3
     assert Engine.load(made).version == made.name
     assert f"# {made.name}" in (made / "README.md").read_text()
 
