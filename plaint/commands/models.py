@@ -45,7 +45,7 @@ def use(config: Path | None, name: str) -> None:
     """Label posts with the model NAME from the next start of classify on, once it has loaded and labelled here.
 
     \b
-    plaint models use minilm-2
+    plaint models use minilm-3
     """
     settings = load_settings(config).classify
     before = Store(settings.models).name_in_use()
