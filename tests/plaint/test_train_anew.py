@@ -83,7 +83,7 @@ def test_from_posts_to_weights_that_serve_in_one_command(tmp_path: Path, capsys:
     assert "on 40 test posts:" in told.out
     assert "intent macro-F1 " in told.out
     [made] = (tmp_path / "own").iterdir()
-    assert made.name.startswith("minilm-30")
+    assert made.name.startswith("minilm-20")
     assert f"`plaint models use {made.name}`" in told.out
     manifest = load_manifest(made)
     assert FLOAT in manifest.files
