@@ -8,7 +8,7 @@ WORKERS ?= 2
 export PLAINT_DATA ?= $(abspath ../shared/data)
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-long lint bench bench-delivery bench-model chaos soak train clean
+.PHONY: help install run test test-train test-long lint bench bench-delivery bench-model chaos soak train clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 12
@@ -20,6 +20,9 @@ run: $(VENV)/.runtime ## sample posts in, tickets out; ends with Ctrl-C, or by i
 
 test: $(VENV)/.dev ## all tests (under 10 minutes on 2 cores); TESTS=path for a part
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(or $(TESTS),tests) $(ARGS)
+
+test-train: $(VENV)/.dev $(VENV)/.train ## the tests that need torch: training, corrections, evaluation beside baselines, Hugging Face models
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile tests/models tests/plaint/test_train.py tests/plaint/test_train_anew.py tests/plaint/test_evaluate.py $(ARGS)
 
 test-long: $(VENV)/.dev ## the tests that mostly wait: restarts, kills and outages at length; CI runs them if time is left
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m long tests $(ARGS)

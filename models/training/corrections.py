@@ -46,7 +46,7 @@ LEAST_REPLAYED, MOST_REPLAYED = 240, 1600
 POOL = 2000
 """So many posts of before are drawn for all epochs: the network has to read each once before it learns."""
 RECIPE = Recipe(epochs=6, batch=24, rate=4e-5, head_rate=2e-4, warmup=0.1, average=0.97)
-"""Chosen on corrections drawn from public posts that the model had not seen, 40 to 1,000 of them; see docs/model.md."""
+"""Chosen on corrections drawn from public posts that the model had not seen, 40 to 1,000 of them."""
 KEPT_BACK = 10
 """One in so many posts of before serves to see whether the network forgets, and is not replayed."""
 MOST_WEIGHT = 4.0

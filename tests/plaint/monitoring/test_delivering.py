@@ -95,6 +95,8 @@ async def test_what_becomes_of_tickets_is_told_by_outcome_and_reason(broker: str
         telling(broker, name, receiver.url, tmp_path, concurrency=1) as told,
     ):
         await until(lambda: told.worker.counters.done == 7)
+        while len((await told.metrics())["plaint_lag_records"]) < 4:  # noqa: ASYNC110 - it is told over HTTP
+            await asyncio.sleep(0.05)
         found, now = await told.metrics(), await told.state()
         assert await told.ready()
     records = {labels: value for labels, value in found["plaint_records_total"].items() if value}
