@@ -79,7 +79,8 @@ def logits_of(graph: Path, examples: Sequence[Example | LabelledPost], tokens: T
 def export(folder: Path, out: Path) -> Evaluation:
     """Exports the finished run in `folder` to `out`, whose name becomes the model's name, and measures it; what stood in `out`
     stays until all of it is made."""
-    network, run, parts = load_network(folder / "network.pt"), load_run(folder), load_parts(data_folder())
+    network, run = load_network(folder / "network.pt"), load_run(folder)
+    parts = load_parts(data_folder(), run.clear)
     draft = out.with_name(f".{out.name}.draft")
     draft.mkdir(parents=True, exist_ok=True)
     write_tokenizer(folder / "tokenizer.json", draft / TOKENIZER)
@@ -156,6 +157,8 @@ def _manifest(
         seed=run.seed,
         epochs=run.epochs,
         data=run.data,
+        clear=run.clear,
+        unlabelled=run.unlabelled,
         files=hashes(folder),
     )
 

@@ -177,13 +177,14 @@ def processor() -> str:
     return f"{name or platform.machine()} ({flags[0]})" if flags else name or platform.machine()
 
 
-def parts_as_trained(manifest: Manifest, folder: Path, clear: bool = False) -> Parts:
+def parts_as_trained(manifest: Manifest, folder: Path) -> Parts:
     """The parts with the training posts that these weights were trained on, so that the card tells no others.
 
     Raises:
         ValueError: the data that they were trained on is not what stands here.
     """
-    parts, found = load_parts(folder, clear), file_hashes(folder)
+    parts = load_parts(folder, manifest.clear)
+    found = file_hashes(folder, manifest.clear, unlabelled=manifest.unlabelled > 0)
     others = [name for name, digest in manifest.data.items() if found.get(name) != digest]
     added = {name for name in found if name not in REAL_FILES + WRITTEN_FILES}
     unused = added - manifest.data.keys()
@@ -212,10 +213,9 @@ def main() -> None:
         default=[],
         help="folder of other weights, or network.pt with its tokenizer.json beside it; repeatable",
     )
-    parser.add_argument("--clear", action="store_true", help="they were trained without the sources of unclear terms")
     arguments = parser.parse_args()
     try:
-        parts = parts_as_trained(load_manifest(arguments.folder), data_folder(), arguments.clear)
+        parts = parts_as_trained(load_manifest(arguments.folder), data_folder())
     except ValueError as error:
         raise SystemExit(str(error)) from error
     float32 = None

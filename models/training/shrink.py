@@ -65,7 +65,8 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.manual_seed(RECIPE.seed)
     arguments.out.mkdir(parents=True, exist_ok=True)
-    teacher, parts = load_network(arguments.teacher / "network.pt"), load_parts(data_folder())
+    teacher, run = load_network(arguments.teacher / "network.pt"), load_run(arguments.teacher)
+    parts = load_parts(data_folder(), run.clear)
     full = Tokens(arguments.teacher / "tokenizer.json", MAX_TOKENS)
     content = json.loads((arguments.teacher / "tokenizer.json").read_text(encoding="utf-8"))
     vocabulary: dict[str, int] = content["model"]["vocab"]
@@ -74,14 +75,14 @@ def main() -> None:
     tokenizer = arguments.out / "tokenizer.json"
     tokenizer.write_text(json.dumps(trimmed_tokenizer(content, pieces), ensure_ascii=False), encoding="utf-8")
 
-    run = load_run(arguments.teacher)
-    save_run(arguments.out, Run(run.base, RECIPE.seed, RECIPE.epochs, len(parts.train), file_hashes(data_folder())))
+    hashes = file_hashes(data_folder(), run.clear, unlabelled=False)
+    save_run(arguments.out, Run(run.base, RECIPE.seed, RECIPE.epochs, len(parts.train), hashes, run.clear))
     student = student_of(teacher, arguments.layers, [vocabulary[piece] for piece in pieces])
     logits = taught(arguments.out, arguments.teacher, parts.train)
     trainer = Trainer(student, len(parts.train), labels_objective(parts.train, logits), RECIPE, arguments.out)
     trainer.resume()
     print(f"{len(pieces)} word pieces, {trainer.steps} steps", flush=True)
-    train(trainer, Tokens(tokenizer, MAX_TOKENS), parts)
+    train(trainer, Tokens(tokenizer, MAX_TOKENS), parts.train, parts.dev)
 
 
 if __name__ == "__main__":

@@ -23,15 +23,17 @@ from models.training.checkpoint import (
     Run,
     load_network,
     load_progress,
+    load_run,
     save_network,
     save_progress,
     save_run,
 )
-from models.training.data import Example, Parts, data_folder, file_hashes, load_parts
+from models.training.data import Example, data_folder, file_hashes, load_parts
 from models.training.listener import Lines, Listener
 from models.training.losses import intent_weights, loss, soft_loss
 from models.training.network import Network
 from models.training.predict import dev_report, fast_bfloat16, predict
+from schemas.faults import Fault, FaultsFound
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,14 +191,25 @@ def taught(folder: Path, teacher: Path, examples: Sequence[Example]) -> Tensor:
     return torch.from_numpy(np.load(path))
 
 
-def train(trainer: Trainer, tokens: Tokens, parts: Parts) -> None:
+UNLABELLED_TURNS = 2
+"""An epoch has one in so many of the posts without labels, the next epoch others."""
+
+
+def turn(examples: Sequence[Example], epoch: int) -> list[int]:
+    """Positions of the examples that an epoch is made of: as many in each."""
+    unlabelled = [position for position, example in enumerate(examples) if not example.labelled]
+    mine = unlabelled[epoch % UNLABELLED_TURNS :: UNLABELLED_TURNS][: len(unlabelled) // UNLABELLED_TURNS]
+    return [position for position, example in enumerate(examples) if example.labelled] + mine
+
+
+def train(trainer: Trainer, tokens: Tokens, examples: Sequence[Example], dev: Sequence[Example]) -> None:
     """All epochs that are left, each with a line on the dev posts; the network is saved after each."""
     recipe = trainer.recipe
     assert trainer.folder is not None, "the network is saved there"
-    while trainer.progress.epoch < recipe.epochs:
-        trainer.run_epoch(epoch_batches(parts.train, tokens, recipe.batch, recipe.seed, trainer.progress.epoch))
+    while (epoch := trainer.progress.epoch) < recipe.epochs:
+        trainer.run_epoch(epoch_batches(examples, tokens, recipe.batch, recipe.seed, epoch, turn(examples, epoch)))
         save_network(trainer.folder / "network.pt", trainer.average)
-        report = dev_report(parts.dev, predict(trainer.average, parts.dev, tokens))
+        report = dev_report(dev, predict(trainer.average, dev, tokens))
         trainer.listener.say(f"epoch {trainer.progress.epoch}: {report}")
 
 
@@ -234,19 +247,36 @@ def run_training(folder: Path, plan: Plan, listener: Listener) -> None:
     torch.manual_seed(recipe.seed)
     network, parts = base.network(), load_parts(data_folder(), plan.clear)
     folder.mkdir(parents=True, exist_ok=True)
-    save_run(folder, Run(base.origin, recipe.seed, recipe.epochs, len(parts.train), file_hashes(data_folder())))
+    examples = parts.train + (parts.unlabelled if plan.teacher else [])
+    hashes = file_hashes(data_folder(), plan.clear, unlabelled=plan.teacher is not None)
+    if plan.clear and plan.teacher is not None and not load_run(plan.teacher).clear:
+        what = "was trained on the sources whose terms are unclear"
+        raise FaultsFound([Fault(f"the teacher {plan.teacher}", what, "train a teacher without them")])
+    save_run(
+        folder,
+        Run(
+            base.origin,
+            recipe.seed,
+            recipe.epochs,
+            len(parts.train),
+            hashes,
+            plan.clear,
+            len(examples) - len(parts.train),
+        ),
+    )
     (folder / "tokenizer.json").write_bytes(base.tokenizer())
     teacher = None
     if plan.teacher is not None:
-        listener.say(f"the teacher reads {len(parts.train):,} posts")
-        teacher = taught(folder, plan.teacher, parts.train)
+        listener.say(f"the teacher reads {len(examples):,} posts")
+        teacher = taught(folder, plan.teacher, examples)
     torch.manual_seed(
         recipe.seed
     )  # the teacher may have used some of its randomness, or not if it had read them before
-    trainer = Trainer(network, len(parts.train), labels_objective(parts.train, teacher), recipe, folder, listener)
+    posts = len(turn(examples, 0))
+    trainer = Trainer(network, posts, labels_objective(examples, teacher), recipe, folder, listener)
     trainer.resume()
-    listener.say(f"{len(parts.train):,} posts, {trainer.steps:,} steps, bfloat16 {fast_bfloat16()}")
-    train(trainer, Tokens(folder / "tokenizer.json", MAX_TOKENS), parts)
+    listener.say(f"{posts:,} posts an epoch, {trainer.steps:,} steps, bfloat16 {fast_bfloat16()}")
+    train(trainer, Tokens(folder / "tokenizer.json", MAX_TOKENS), examples, parts.dev)
 
 
 def main() -> None:

@@ -156,7 +156,7 @@ def test_weights_are_not_said_to_be_trained_on_posts_that_came_later(monkeypatch
     hashes = dict(manifest.data)
     monkeypatch.setattr(record, "load_parts", lambda *_: Parts(before + later, [], [], []))
     monkeypatch.setattr(record, "read_added", lambda *_: later)
-    monkeypatch.setattr(record, "file_hashes", lambda *_: hashes | {"models/data/labels/x.csv": "1"})
+    monkeypatch.setattr(record, "file_hashes", lambda *_, **__: hashes | {"models/data/labels/x.csv": "1"})
     assert record.parts_as_trained(manifest, TINY).train == before
     of_later = manifest.model_copy(update={"data": hashes | {"models/data/labels/x.csv": "1"}})
     assert record.parts_as_trained(of_later, TINY).train == before + later
