@@ -60,7 +60,7 @@ def render(manifest: Manifest, evaluation: Evaluation) -> str:
         _head(manifest, evaluation),
         _scores(evaluation),
         _slices(evaluation.test),
-        _data(evaluation),
+        _data(manifest, evaluation),
         _limits(manifest),
     ]
     return "\n\n".join(sections) + "\n"
@@ -135,7 +135,7 @@ def _slices(test: Report) -> str:
     )
 
 
-def _data(evaluation: Evaluation) -> str:
+def _data(manifest: Manifest, evaluation: Evaluation) -> str:
     rows = [
         (one.source, one.origin, *(f"{count:,}" for count in (one.train, one.dev, one.test)), one.terms)
         for one in evaluation.sources
@@ -146,11 +146,25 @@ def _data(evaluation: Evaluation) -> str:
 Labels are by AI annotators after one guide; on a blind second pass over the written posts intent agreed with kappa
 0.90–0.96, so the last points of any score here are noise. Posts whose annotator wasn't sure weigh half in training.
 Test and dev hold real posts only; near-duplicates stand in one part. Labels: `labelled` posts are other people's,
-`written` ones were written and labelled for this purpose.
+`written` ones were written and labelled for this purpose.{_unlabelled(manifest)}
 
 {table.markdown()}
 
-Customer support tweets under a non-commercial licence (TWCS) were not trained on. Where the table says that no licence is
+Customer support tweets under a non-commercial licence (TWCS) were not trained on. {_terms(manifest)}"""
+
+
+def _unlabelled(manifest: Manifest) -> str:
+    if not manifest.unlabelled:
+        return ""
+    return f""" Besides, {manifest.unlabelled:,} posts of
+the sets trained on have no labels here: of them the model learned what its teacher says (`models/data/unlabelled`)."""
+
+
+def _terms(manifest: Manifest) -> str:
+    if manifest.clear:
+        return """Sources of which the table says that no
+licence is stated or that terms are unclear were not trained on either: their posts serve dev and test alone."""
+    return """Where the table says that no licence is
 stated or that terms are unclear, whoever needs clean terms trains again without these sources
 (`python -m models.training.train`)."""
 

@@ -33,7 +33,6 @@ from models.tokens import Tokens
 from models.training.calibrate import MISS_COST, cheapest_threshold, fit_calibration
 from models.training.data import (
     REAL_FILES,
-    SPLIT,
     WRITTEN_FILES,
     Example,
     Parts,
@@ -67,10 +66,9 @@ def labelled(examples: Sequence[Example]) -> list[LabelledPost]:
     ]
 
 
-def held_out_sources() -> list[str]:
-    """As the committed split has them."""
-    found: list[str] = json.loads((SPLIT / "split.json").read_text(encoding="ascii"))["held_out_sources"]
-    return found
+def held_out_sources(parts: Parts) -> list[str]:
+    """Those of the test posts that no post was trained on of: what the split holds out, and what the training left out."""
+    return sorted({example.source for example in parts.test} - {example.source for example in parts.train})
 
 
 def record(
@@ -89,7 +87,7 @@ def record(
     if missing := missing_packages():
         raise ModuleNotFoundError(f"{', '.join(missing)} can't be imported: pip install 'plaint[train]'")
     manifest, engine = load_manifest(folder), Engine.load(folder, remembered=0)
-    posts, held_out = labelled(parts.test), held_out_sources()
+    posts, held_out = labelled(parts.test), held_out_sources(parts)
     entrants = [_other(path, parts) for path in against] + baselines(parts, [post.text for post in posts])
     if float32 is not None:
         about = "the same weights before they were made int8"

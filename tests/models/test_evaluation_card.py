@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from models.engine import Engine
-from models.evaluation.card import CARD, stale, write_card
+from models.evaluation.card import CARD, render, stale, write_card
 from models.evaluation.evaluation import EVALUATION, load_evaluation
 from models.evaluation.sources import SOURCES, terms_of
 from models.manifest import MANIFEST, Manifest, sha256
@@ -123,7 +123,8 @@ def test_recording_measures_weights_beside_baselines_float32_and_others_and_writ
     weights = tmp_path / "tiny-2"
     shutil.copytree(TINY, weights)
     test = examples("test", 80)
-    parts = Parts(train=examples("train", 100), dev=examples("dev", 60), test_seen=test[:40], test_unseen=test[40:])
+    train = [example for example in examples("train", 200) if example.source == "clinc150"]
+    parts = Parts(train=train, dev=examples("dev", 60), test_seen=test[:40], test_unseen=test[40:])
     float32 = np.random.default_rng(1).normal(size=(80, 14)).astype(np.float32)
     found = record(weights, parts, float32, [WEIGHTS[0]], rounds=20)
     write(weights, found)
@@ -143,10 +144,20 @@ def test_recording_measures_weights_beside_baselines_float32_and_others_and_writ
     assert {part.name: part.posts for part in found.test.slices if part.by == "held out"} == {
         "sources seen in training": 40,
         "sources never seen": 40,
-    }
+    }, "what no post was trained on of is never seen"
+    assert found.held_out == ["banking77"]
     card = (weights / CARD).read_text()
     assert all(f"| {name} |" in card for name in scores)
-    assert "| clinc150 | labelled | 50 | 30 | 40 | CLINC150, CC BY 3.0 |" in card
+    assert "| clinc150 | labelled | 100 | 30 | 40 | CLINC150, CC BY 3.0 |" in card
+    assert "trains again without these sources" in card
+
+
+def test_the_card_of_weights_of_clear_sources_says_so_and_counts_what_a_teacher_labelled() -> None:
+    manifest = Manifest.model_validate_json((TINY / MANIFEST).read_bytes())
+    clear = render(manifest.model_copy(update={"clear": True, "unlabelled": 1234}), load_evaluation(WEIGHTS[0]))
+    assert "unclear were not trained on either" in clear
+    assert "Besides, 1,234 posts" in clear
+    assert "trains again without these sources" not in clear
 
 
 def test_weights_are_not_said_to_be_trained_on_posts_that_came_later(monkeypatch: pytest.MonkeyPatch) -> None:
