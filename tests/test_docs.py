@@ -296,7 +296,7 @@ def promtool(*words: str | Path) -> str:
 
 
 def test_promtool_takes_the_shipped_scrape_job_and_rules() -> None:
-    assert "12 rules found" in promtool("check", "config", PROMETHEUS / "scrape.yml")
+    assert "13 rules found" in promtool("check", "config", PROMETHEUS / "scrape.yml")
 
 
 @pytest.mark.parametrize("block", yaml_of("prometheus"), ids=page_of)
@@ -340,6 +340,12 @@ ALARMS: list[tuple[str, dict[str, str], dict[str, str], int]] = [
     ("PlaintProcessAway", {'up{job="plaint"}': "1 0x9"}, {'up{job="plaint"}': "1 0 1x9"}, 5),
     ("PlaintNotReady", {'plaint_ready{stage="route"}': "0x9"}, {'plaint_ready{stage="route"}': "0 0 1x9"}, 7),
     ("PlaintStalled", {'plaint_stalled{stage="route"}': "0 1x9"}, {'plaint_stalled{stage="route"}': "0x9"}, 5),
+    (
+        "PlaintDoorFails",
+        {'plaint_door_requests_total{status="202"}': "0+9x30", 'plaint_door_requests_total{status="503"}': "0+1x30"},
+        {'plaint_door_requests_total{status="200"}': "0+1x30", 'plaint_door_requests_total{status="400"}': "0+9x30"},
+        25,
+    ),
     (
         "PlaintStartsAgainAndAgain",
         {'process_start_time_seconds{job="plaint"}': "1 2 3 4 5 5x9"},

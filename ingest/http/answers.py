@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from http import HTTPStatus
 
 import orjson
 from aiohttp import web
+
+from ingest.http.outcomes import STATUS, Refusal
 
 HEADERS = {
     "Server": "plaint",
@@ -27,15 +28,21 @@ class FieldFault:
     detail: str
 
 
+class Refused(web.Response):
+    """A refusal, which knows why."""
+
+    why: Refusal
+
+
 class Problem(Exception):
-    """The request is refused: the status, what is wrong in words for its sender, and each field that is wrong.
+    """The request is refused: why, what is wrong in words for its sender, and each field that is wrong.
 
     ``closes`` ends the connection after the answer, where the rest of the request can't be told from the next.
     """
 
     def __init__(
         self,
-        status: int,
+        why: Refusal,
         detail: str,
         *,
         faults: Sequence[FieldFault] = (),
@@ -43,28 +50,30 @@ class Problem(Exception):
         closes: bool = False,
     ) -> None:
         super().__init__(detail)
-        self.status = status
+        self.why = why
+        self.status = STATUS[why]
         self.detail = detail
         self.faults = faults
         self.headers = headers
         self.closes = closes
 
-    def answer(self) -> web.Response:
+    def answer(self) -> Refused:
         """As ``application/problem+json``."""
         fields: dict[str, object] = {
             "type": "about:blank",
-            "title": HTTPStatus(self.status).phrase,
+            "title": self.status.phrase,
             "status": self.status,
             "detail": self.detail,
         }
         if self.faults:
             fields["errors"] = [asdict(fault) for fault in self.faults[:MAX_FAULTS]]
-        answer = web.Response(
+        answer = Refused(
             body=orjson.dumps(fields),
             status=self.status,
             content_type="application/problem+json",
             headers=self.headers,
         )
+        answer.why = self.why
         if self.closes:
             answer.force_close()
         return answer

@@ -12,6 +12,7 @@ from pydantic_core import from_json
 
 from ingest.decode import GivenPost
 from ingest.http.answers import FieldFault, Problem
+from ingest.http.outcomes import Refusal
 from schemas.post import Post
 
 T = TypeVar("T")
@@ -98,4 +99,4 @@ def _invalid(faults: Sequence[FieldFault]) -> Problem:
         detail = f"Nothing was taken: {first}"
     else:
         detail = f"Nothing was taken, there are {len(faults)} faults. The first: {first}"
-    return Problem(400, detail, faults=faults)
+    return Problem(Refusal.INVALID_POST, detail, faults=faults)

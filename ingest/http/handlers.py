@@ -13,6 +13,7 @@ from ingest.http.answers import FieldFault, Problem, json_answer
 from ingest.http.body import TYPES, read_posts
 from ingest.http.keys import Keys, Unauthorized
 from ingest.http.openapi import description
+from ingest.http.outcomes import Meter, Refusal
 from ingest.http.page import STYLE, page
 from ingest.http.settings import DoorSettings
 from ingest.publish import Busy, PostTooLarge, PublishFailed
@@ -47,12 +48,18 @@ class Handlers:
     """The handlers; ``failed`` is called with what makes publishing impossible for good."""
 
     def __init__(
-        self, settings: DoorSettings, publisher: Publisher, version: str, failed: Callable[[Exception], None]
+        self,
+        settings: DoorSettings,
+        publisher: Publisher,
+        version: str,
+        failed: Callable[[Exception], None],
+        meter: Meter,
     ) -> None:
         """Raises ValueError or OSError if a secret can't be read."""
         self._settings = settings
         self._publisher = publisher
         self._failed = failed
+        self._meter = meter
         self._keys = Keys(settings.signing_keys(), settings.tokens())
         described = description(settings, version)
         self._description = json.dumps(described).encode()  # it holds numbers of 128 bits
@@ -89,9 +96,11 @@ class Handlers:
 
     async def posts(self, request: web.Request) -> web.Response:
         """Take one post or several, or say why not. Raises Problem."""
+        began = asyncio.get_running_loop().time()
         body = await self._body(request)
         posts = read_posts(body, request.content_type, self._settings.max_posts)
         await self._publish([post.model_copy(update={"received_at": None}) for post in posts])
+        self._meter.acknowledged(len(posts), asyncio.get_running_loop().time() - began)
         return json_answer({"accepted": len(posts)}, status=202)
 
     async def _body(self, request: web.Request) -> bytes:
@@ -104,7 +113,7 @@ class Handlers:
                 self._keys.check_body(request.headers, body)
         except Unauthorized as error:
             challenge = {"WWW-Authenticate": 'Bearer realm="plaint"'}
-            raise Problem(401, f"Nothing was taken: {error}.", headers=challenge) from None
+            raise Problem(Refusal.UNAUTHORIZED, f"Nothing was taken: {error}.", headers=challenge) from None
         return body
 
     def _check_form(self, request: web.Request) -> None:
@@ -113,11 +122,12 @@ class Handlers:
         if request.content_type not in TYPES:
             # Also what keeps a web page of another site out: a browser asks first before it sends such a type.
             what = f"The Content-Type must be {' or '.join(TYPES)}."
-            raise Problem(415, what, headers=accepted)
+            raise Problem(Refusal.CONTENT_TYPE, what, headers=accepted)
         if request.headers.get("Content-Encoding", "identity").casefold() != "identity":
-            raise Problem(415, "A compressed body is not taken.", headers=accepted | {"Accept-Encoding": "identity"})
+            identity = accepted | {"Accept-Encoding": "identity"}
+            raise Problem(Refusal.CONTENT_TYPE, "A compressed body is not taken.", headers=identity)
         if (request.charset or "utf-8").casefold() not in ("utf-8", "utf8"):
-            raise Problem(415, "The charset must be utf-8.", headers=accepted)
+            raise Problem(Refusal.CONTENT_TYPE, "The charset must be utf-8.", headers=accepted)
         if (request.content_length or 0) > self._settings.max_body_bytes:
             raise self._too_large()
 
@@ -131,14 +141,17 @@ class Handlers:
             except web.HTTPRequestEntityTooLarge:
                 raise self._too_large() from None
             except TimeoutError:
-                raise Problem(408, f"The body did not come within {BODY_S:g} s.", closes=True) from None
+                what = f"The body did not come within {BODY_S:g} s."
+                raise Problem(Refusal.SLOW_BODY, what, closes=True) from None
             except (web.RequestPayloadError, ConnectionError):
-                raise Problem(400, "The body can't be read as its headers say.", closes=True) from None
+                what = "The body can't be read as its headers say."
+                raise Problem(Refusal.UNREADABLE, what, closes=True) from None
 
     @contextmanager
     def _holding(self, size: int) -> Iterator[None]:
         if self._held_bytes + size > MAX_HELD_BYTES:
-            raise Problem(429, "Too many bodies are being read.", headers={"Retry-After": BUSY_S}, closes=True)
+            what = "Too many bodies are being read."
+            raise Problem(Refusal.MANY_BODIES, what, headers={"Retry-After": BUSY_S}, closes=True)
         self._held_bytes += size
         try:
             yield
@@ -160,7 +173,7 @@ class Handlers:
                 error = await acknowledged
         except TimeoutError:
             what = "Kafka has not acknowledged in time. The posts may still be written: send the request again."
-            raise Problem(503, what, headers={"Retry-After": AWAY_S}) from None
+            raise Problem(Refusal.LATE_ACKNOWLEDGEMENT, what, headers={"Retry-After": AWAY_S}) from None
         if error is not None:
             self._failed(PublishFailed(f"the broker refused a record for good: {error!r}"))
             raise _broken()
@@ -170,14 +183,15 @@ class Handlers:
         try:
             if self._publisher.offers_wait_s() > self._settings.ack_timeout_s:
                 what = "Kafka does not acknowledge. Nothing was taken."
-                raise Problem(503, what, headers={"Retry-After": AWAY_S})
+                raise Problem(Refusal.NO_ACKNOWLEDGEMENT, what, headers={"Retry-After": AWAY_S})
             self._publisher.offer(posts, SOURCE, ended)
         except Busy:
             what = "Too many posts are not yet acknowledged by Kafka. Nothing was taken."
-            raise Problem(429, what, headers={"Retry-After": BUSY_S}) from None
+            raise Problem(Refusal.MANY_UNACKNOWLEDGED, what, headers={"Retry-After": BUSY_S}) from None
         except PostTooLarge as error:
             fault = FieldFault(f"#/{error.index}" if len(posts) > 1 else "#", str(error))
-            raise Problem(413, f"Nothing was taken: a post is too large: {error}.", faults=[fault]) from None
+            what = f"Nothing was taken: a post is too large: {error}."
+            raise Problem(Refusal.LARGE_POST, what, faults=[fault]) from None
         except PublishFailed as error:
             self._failed(error)
             raise _broken() from None
@@ -193,19 +207,21 @@ class Handlers:
                 del self._waits[wait]
 
     def _too_large(self) -> Problem:
-        return Problem(413, f"The body is over {self._settings.max_body_bytes} bytes.", closes=True)
+        what = f"The body is over {self._settings.max_body_bytes} bytes."
+        return Problem(Refusal.LARGE_BODY, what, closes=True)
 
 
 async def _expectation(request: web.Request) -> web.Response | None:
     """Let a sender that asks first go on, or refuse what it expects."""
     if request.headers["Expect"].casefold() != "100-continue":
-        return Problem(417, "Only Expect: 100-continue is known here.").answer()
+        return Problem(Refusal.EXPECTATION, "Only Expect: 100-continue is known here.").answer()
     await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
     return None
 
 
 def _broken() -> Problem:
-    return Problem(503, "Posts can't be published now.", headers={"Retry-After": AWAY_S}, closes=True)
+    what = "Posts can't be published now."
+    return Problem(Refusal.BROKEN, what, headers={"Retry-After": AWAY_S}, closes=True)
 
 
 def _resolve(future: "asyncio.Future[Exception | None]", error: Exception | None) -> None:

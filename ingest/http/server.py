@@ -13,9 +13,10 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Handler
 
-from ingest.http.answers import HEADERS, Problem
+from ingest.http.answers import HEADERS, Problem, Refused
 from ingest.http.handlers import ACK_S_AT_END, Handlers, Publisher
 from ingest.http.listening import BACKLOG, address, bind, handed_over, is_loopback
+from ingest.http.outcomes import BY_SERVER, NONE, Meter, Refusal
 from ingest.http.settings import DEFAULT_PORT, DoorSettings
 
 log = logging.getLogger(__name__)
@@ -60,16 +61,17 @@ async def opened(
     publisher: Publisher,
     version: str,
     failed: Callable[[Exception], None],
+    meter: Meter,
 ) -> AsyncIterator[None]:
     """The door is open while the context lasts; then it takes no more, and answers what is under way.
 
-    ``failed`` is called with what makes publishing impossible for good. Raises ValueError or OSError if a secret can't be
-    read.
+    ``failed`` is called with what makes publishing impossible for good, ``meter`` with every answer. Raises ValueError or
+    OSError if a secret can't be read.
     """
     if not settings.is_guarded and not settings.is_loopback:
         raise ValueError("a door that others reach needs a secret or a token")  # the settings were not checked
     async with AsyncExitStack() as stack:
-        handlers = Handlers(settings, publisher, version, failed)
+        handlers = Handlers(settings, publisher, version, failed, meter)
         guards = [_problems] if settings.is_guarded else [_problems, _only_from_here]
         app = web.Application(client_max_size=settings.max_body_bytes, middlewares=guards)
         app.on_response_prepare.append(_with_headers)
@@ -80,7 +82,7 @@ async def opened(
         stack.push_async_callback(runner.cleanup)
         stack.callback(handlers.close)
         server = await asyncio.get_running_loop().create_server(
-            partial(_Line, runner.server), sock=listener, backlog=BACKLOG
+            partial(_Line, runner.server, meter), sock=listener, backlog=BACKLOG
         )
         stack.callback(server.close)
         yield
@@ -89,7 +91,7 @@ async def opened(
 class _Line(web.RequestHandler):
     """One connection, in bounds; what is no HTTP is answered like any other fault, and not worth a line in the log."""
 
-    def __init__(self, server: web.Server) -> None:
+    def __init__(self, server: web.Server, meter: Meter) -> None:
         super().__init__(
             server,
             loop=asyncio.get_running_loop(),
@@ -99,6 +101,7 @@ class _Line(web.RequestHandler):
             auto_decompress=False,
         )
         self._server = server
+        self._meter = meter
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
@@ -116,12 +119,21 @@ class _Line(web.RequestHandler):
         message: str | None = None,
     ) -> web.StreamResponse:
         if isinstance(exc, HttpProcessingError):
-            answer = Problem(status, "This is no HTTP request that can be read.", closes=True).answer()
+            what = "This is no HTTP request that can be read."
+            answer = Problem(Refusal.UNREADABLE, what, closes=True).answer()
         else:
             log.error("the door failed", exc_info=exc)
-            answer = Problem(500, "The door failed. What was sent may have been written.", closes=True).answer()
+            what = "The door failed. What was sent may have been written."
+            answer = Problem(Refusal.FAILED, what, closes=True).answer()
         answer.headers.update(HEADERS)
         return answer
+
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        """Every answer comes by here, also those that no handler and no middleware sees."""
+        self._meter.answered(resp.status, resp.why if isinstance(resp, Refused) else BY_SERVER.get(resp.status, NONE))
+        return await super().finish_response(request, resp, start_time)
 
 
 async def _with_headers(_request: web.Request, answer: web.StreamResponse) -> None:
@@ -136,8 +148,11 @@ async def _problems(request: web.Request, handler: Handler) -> web.StreamRespons
     except Problem as problem:
         return problem.answer()
     except web.HTTPException as error:
+        why = BY_SERVER.get(error.status)
+        if why is None:
+            raise
         kept = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else None
-        return Problem(error.status, f"{error.reason}.", headers=kept).answer()
+        return Problem(why, f"{error.reason}.", headers=kept).answer()
 
 
 @web.middleware
@@ -149,10 +164,10 @@ async def _only_from_here(request: web.Request, handler: Handler) -> web.StreamR
     """
     host = request.headers.get("Host", "")
     if not _names_loopback(host):
-        raise Problem(421, "This door answers to a loopback address only.", closes=True)
+        raise Problem(Refusal.HOST, "This door answers to a loopback address only.", closes=True)
     origin = request.headers.get("Origin", f"http://{host}")
     if origin != f"http://{host}" or request.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin"):
-        raise Problem(403, "This door takes nothing from web pages.", closes=True)
+        raise Problem(Refusal.WEB_PAGE, "This door takes nothing from web pages.", closes=True)
     return await handler(request)
 
 

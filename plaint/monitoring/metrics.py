@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
+from ingest.http.outcomes import ANSWERS, NONE, Refusal
 from plaint.monitoring.state import StageName
 from schemas.labels import INTENTS, URGENCIES, Unsure
 from schemas.reasons import DeadReason, DropReason
@@ -213,6 +214,25 @@ UNACKNOWLEDGED = Metric(
     "Records sent to Kafka and not acknowledged by it yet.",
     ("ingest",),
 )
+DOOR_REQUESTS = Metric(
+    "plaint_door_requests",
+    "counter",
+    "Requests to the HTTP door by the status of their answer and why they were refused: none for an answer that is no "
+    "refusal. With late_acknowledgement, failed and broken posts may have been written; with every other nothing was taken.",
+    ("ingest",),
+    {"status": tuple(sorted({status for status, _ in ANSWERS})), "why": (NONE, *Refusal)},
+    sets=ANSWERS,
+)
+DOOR_POSTS = Metric(
+    "plaint_door_posts", "counter", "Posts that came by the HTTP door and that Kafka has acknowledged.", ("ingest",)
+)
+DOOR_SECONDS = Metric(
+    "plaint_door_request_seconds",
+    "histogram",
+    "From the head of a request to Kafka's acknowledgement of all its posts; of requests that were accepted.",
+    ("ingest",),
+    buckets=WORK_SECONDS,
+)
 LAG = Metric(
     "plaint_lag_records",
     "gauge",
@@ -290,6 +310,9 @@ METRICS: tuple[Metric, ...] = (
     BREAKER_OPENED,
     DISABLED,
     UNACKNOWLEDGED,
+    DOOR_REQUESTS,
+    DOOR_POSTS,
+    DOOR_SECONDS,
     LAG,
     READY,
     STALLED,

@@ -7,6 +7,7 @@ from threading import Event, Thread
 
 import uvloop
 
+from ingest.http.outcomes import Meter
 from ingest.http.server import listen, opened, url_of
 from ingest.http.settings import DoorSettings
 from ingest.publish import PostPublisher
@@ -19,12 +20,13 @@ STOP_CHECK_S = 0.1
 class DoorThread(Thread):
     """Takes posts until ``stop`` is set, then answers what is under way and ends. ``error`` is what ended it before."""
 
-    def __init__(self, settings: DoorSettings, publisher: PostPublisher, stop: Event) -> None:
+    def __init__(self, settings: DoorSettings, publisher: PostPublisher, meter: Meter, stop: Event) -> None:
         """It listens from now on, and answers once it is started. Raises DoorFailed."""
         super().__init__(name="door", daemon=True)
         self.error: Exception | None = None
         self._settings = settings
         self._publisher = publisher
+        self._meter = meter
         self._stop_event = stop
         self._listener = listen(settings)
         log.info("door: %s", url_of(settings, self._listener))
@@ -37,7 +39,8 @@ class DoorThread(Thread):
             self.error = error
 
     async def _serve(self) -> None:
-        async with opened(self._settings, self._listener, self._publisher, version("plaint"), self._fail):
+        settings, listener, publisher = self._settings, self._listener, self._publisher
+        async with opened(settings, listener, publisher, version("plaint"), self._fail, self._meter):
             while self.error is None and not self._stop_event.is_set():  # noqa: ASYNC110 - a thread sets it
                 await asyncio.sleep(STOP_CHECK_S)
 

@@ -19,6 +19,7 @@ from ingest.publish import PostPublisher, PublishFailed
 from ingest.settings import SourceSettings
 from ingest.source import Source, SourceFailed
 from plaint.kafka.settings import KafkaSettings
+from plaint.monitoring.door import DoorMeter
 from plaint.monitoring.ingesting import IngestSight
 from plaint.monitoring.monitor import Monitor
 from plaint.preflight import check_door, check_sources
@@ -87,9 +88,11 @@ def ingest(
         closing(PostPublisher(kafka.connection(), kafka.idempotent_producer)) as publisher,
         _stopped_by_signals(stop),
     ):
+        meter = DoorMeter()
         if monitor is not None:
             monitor.show(IngestSight(publisher))
-        work = _Work(sources, door, publisher, stop, report)
+            monitor.show(meter)
+        work = _Work(sources, door, publisher, meter, stop, report)
         work.run()
     return work.report()
 
@@ -124,6 +127,7 @@ class _Work:
         sources: Sequence[SourceSettings],
         door: DoorSettings | None,
         publisher: PostPublisher,
+        meter: DoorMeter,
         stop: Event,
         report: Path | None,
     ) -> None:
@@ -135,7 +139,7 @@ class _Work:
         self._readers = [_Reader(FileSource(settings), settings.rate, publisher, stop) for settings in sources]
         self._threads: list[_Reader | DoorThread] = [*self._readers]
         if door:
-            self._threads.append(DoorThread(door, publisher, stop))
+            self._threads.append(DoorThread(door, publisher, meter, stop))
 
     def run(self) -> None:
         """Raises what a thread raised, or PublishFailed."""

@@ -16,6 +16,9 @@ from ingest.http.handlers import Publisher
 from ingest.http.server import listen, opened
 from ingest.http.settings import DoorSettings
 from ingest.publish import PostTooLarge
+from plaint.monitoring.door import DoorMeter
+from plaint.monitoring.metrics import DOOR_REQUESTS
+from plaint.monitoring.readings import Readings
 from schemas.post import Post
 from schemas.record import MAX_RECORD_BYTES
 
@@ -46,6 +49,7 @@ class Door:
     """A door that is open."""
 
     port: int
+    meter: DoorMeter = field(default_factory=DoorMeter)
     failures: list[Exception] = field(default_factory=list)
 
     def request(
@@ -64,6 +68,13 @@ class Door:
         given = {"Content-Type": "application/json"} | {name.replace("_", "-"): text for name, text in headers.items()}
         raw = body if isinstance(body, bytes) else json.dumps(body).encode()
         return self.request("POST", "/v1/posts", raw, given)
+
+    def counted(self, name: str = "plaint_door_requests_total") -> dict[tuple[str, ...], float]:
+        """The samples of this name that are not 0, by their labels: those of an answer are its status and why."""
+        readings = Readings("ingest")
+        self.meter.read(readings)
+        found = [sample for family in readings.families() for sample in family.samples if sample.name == name]
+        return {tuple(one.labels.values())[1:]: one.value for one in found if one.value}
 
     def raw(self, data: bytes, timeout_s: float = 5) -> bytes:
         """What is answered to these bytes, until the other end closes or says nothing more."""
@@ -128,7 +139,7 @@ class Running:
     def _run(self, settings: DoorSettings, listener: socket.socket, publisher: Publisher) -> None:
         async def serve() -> None:
             self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
-            async with opened(settings, listener, publisher, "0.0", self.door.failures.append):
+            async with opened(settings, listener, publisher, "0.0", self.door.failures.append, self.door.meter):
                 self._ready.set()
                 await self._stop.wait()
 
@@ -145,6 +156,7 @@ class Running:
             self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join(wait_s)
         assert not self._thread.is_alive(), "the door does not end"
+        assert self.door.counted().keys() <= set(DOOR_REQUESTS.sets or ()), "an answer that is not declared"
 
     def ask_to_close(self) -> None:
         self._loop.call_soon_threadsafe(self._stop.set)

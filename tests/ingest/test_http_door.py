@@ -15,6 +15,7 @@ from ingest.http import handlers, server
 from ingest.http.keys import proof
 from ingest.http.settings import DoorSettings
 from ingest.publish import Busy, PublishFailed
+from plaint.monitoring.metrics import DOOR_REQUESTS
 from schemas.record import MAX_RECORD_BYTES
 from tests.ingest.http_door import POST, SECRETS, TOKENS, Door, Running, Shelf, open_door, read_all
 
@@ -169,6 +170,7 @@ WRONG = {
 def test_who_does_not_prove_who_they_are_is_refused(guarded: Door, shelf: Shelf, headers: dict[str, str]) -> None:
     answer = guarded.post(BODY, **headers)
     assert answer.status == 401
+    assert guarded.counted() == {("401", "unauthorized"): 1}
     assert answer.headers["WWW-Authenticate"].startswith("Bearer")
     assert shelf.posts == []
     assert not any(key in answer.body.decode() for key in (*SECRETS, *TOKENS))
@@ -258,6 +260,8 @@ def test_nothing_is_accepted_before_it_is_acknowledged(shelf: Shelf) -> None:
         shelf.waiting.pop()(None)
         thread.join()
         assert answers == [202]
+        assert door.counted() == {("503", "late_acknowledgement"): 1, ("202", "none"): 1}
+        assert door.counted("plaint_door_request_seconds_count") == {(): 1}
 
 
 def test_what_makes_publishing_impossible_is_told_to_the_program_and_not_accepted(door: Door, shelf: Shelf) -> None:
@@ -266,6 +270,57 @@ def test_what_makes_publishing_impossible_is_told_to_the_program_and_not_accepte
     shelf.refusal, shelf.raises = None, PublishFailed("no topic")
     assert door.post(POST).status == 503
     assert [type(error) for error in door.failures] == [PublishFailed, PublishFailed]
+
+
+def test_every_answer_is_counted_once_by_its_status_and_why(door: Door, shelf: Shelf) -> None:
+    assert door.post([POST, POST | {"id": "2"}]).status == 202
+    assert door.request("GET", "/").status == 200
+    assert door.post({"id": ""}).status == 400
+    assert b" 400 " in door.raw(b"no HTTP\r\n\r\n")
+    assert door.post(POST, Origin="null").status == 403
+    for path, expect in (("/nowhere", {}), ("/nowhere", {"Expect": "a-miracle"})):
+        assert door.request("GET", path, headers=expect).status == (417 if expect else 404)
+    assert door.request("OPTIONS", "/v1/posts").status == 405
+    assert door.post([POST, POST | {"text": "x" * (MAX_RECORD_BYTES + 1)}]).status == 413
+    assert door.post(b" " * 600_001).status == 413
+    assert door.post(POST, Content_Type="text/plain").status == 415
+    assert door.post(POST, Host="attacker.example").status == 421
+    for shelf.wait_s, shelf.raises in (
+        (0, Busy()),
+        (10.5, None),
+        (0, RuntimeError("a bug")),
+        (0, PublishFailed("gone")),
+    ):
+        assert door.post(POST).status in (429, 500, 503)
+    assert door.counted() == dict.fromkeys(
+        (
+            ("202", "none"),
+            ("200", "none"),
+            ("400", "invalid_post"),
+            ("400", "unreadable"),
+            ("403", "web_page"),
+            ("404", "unknown_page"),
+            ("417", "expectation"),
+            ("405", "method"),
+            ("413", "large_post"),
+            ("413", "large_body"),
+            ("415", "content_type"),
+            ("421", "host"),
+            ("429", "many_unacknowledged"),
+            ("503", "no_acknowledgement"),
+            ("500", "failed"),
+            ("503", "broken"),
+        ),
+        1,
+    )
+    assert door.counted("plaint_door_posts_total") == {(): 2}
+    assert door.counted("plaint_door_request_seconds_count") == {(): 1}
+
+
+def test_every_status_that_the_description_names_is_counted_from_the_start(door: Door) -> None:
+    described = door.request("GET", "/openapi.json").json["paths"]["/v1/posts"]["post"]["responses"]
+    by_server_or_bug = {"200", "404", "405", "417", "500"}
+    assert {status for status, _ in DOOR_REQUESTS.sets or ()} == {*described, *by_server_or_bug}
 
 
 HEAD = b"POST /v1/posts HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
@@ -322,6 +377,7 @@ def test_a_slow_sender_is_let_go(door: Door, monkeypatch: pytest.MonkeyPatch, sh
     with socket.create_connection(("127.0.0.1", door.port), timeout=5) as line:
         line.sendall(HEAD + b"Content-Length: 1000\r\n\r\n{")
         assert b" 408 " in read_all(line)
+    assert door.counted() == {("408", "slow_body"): 1}
     assert shelf.posts == []
 
 
@@ -358,6 +414,7 @@ def test_bodies_are_read_only_while_they_fit_into_memory(monkeypatch: pytest.Mon
         while (answer := door.post(POST)).status == 202 and time.monotonic() < deadline:
             time.sleep(0.01)
         assert (answer.status, answer.headers["Retry-After"]) == (429, "1")
+        assert door.counted()["429", "many_bodies"] == 1
         slow.close()
         while (answer := door.post(POST)).status != 202:
             time.sleep(0.01)

@@ -47,6 +47,8 @@ def test_what_is_accepted_lies_in_the_topic_with_source_time_and_mark(broker: Br
         assert door.post([POST, {"id": "never"}]).status == 400
         for event in ("edit", "edit", "delete"):
             assert door.post({"id": "1", "text": "y", "event": event}).status == 202
+        assert door.counted() == {("202", "none"): 5, ("400", "invalid_post"): 1}
+        assert door.counted("plaint_door_posts_total") == {(): 104}
     read = posts(broker.bootstrap, 104)
     assert len(read) == 104 == publisher.offered
     assert publisher.published == 0
@@ -113,6 +115,13 @@ def test_while_the_broker_stands_still_nothing_is_accepted_and_afterwards_nothin
             senders.wait_for(lambda: len(senders.of(202)) > before + 50)
         finally:
             senders.end()
+        counted = door.counted()
+        assert {status: len(senders.of(int(status))) for status, _ in counted} == {
+            status: sum(count for (known, _), count in counted.items() if known == status) for status, _ in counted
+        }
+        assert door.counted("plaint_door_posts_total") == {(): len(senders.of(202))}
+        slowest = door.counted("plaint_door_request_seconds_bucket")
+        assert slowest[("+Inf",)] == len(senders.of(202))
     publisher.drain()
     assert set(senders.answers.values()) == {202, 429, 503}
     written = {record.key.decode() for record in posts(broker.bootstrap, len(senders.of(202)))}

@@ -160,7 +160,7 @@ def test_the_stage_alone_takes_posts_until_it_is_told_to_end(tansu: str, here: H
         "PLAINT_DOOR__PORT": here.settings["PLAINT_DOOR__PORT"],
         "PLAINT_KAFKA__BROKERS": json.dumps([tansu]),
         "PLAINT_KAFKA__IDEMPOTENT_PRODUCER": "false",
-        "PLAINT_MONITORING__PORT": "0",
+        "PLAINT_MONITORING__PORT": str(monitoring := free_ports(1)[0]),
     }
     command = ["run", "ingest", "--door"]
     with subprocess.Popen(
@@ -173,7 +173,15 @@ def test_the_stage_alone_takes_posts_until_it_is_told_to_end(tansu: str, here: H
                 assert time.monotonic() < deadline
                 time.sleep(0.05)
             assert here.status([{"id": str(number), "text": "x"} for number in range(50)]) == 202
-            second = plaint(*command, cwd=tmp_path, settings=settings)
+            assert here.status({"id": "1"}) == 400
+            with urllib.request.urlopen(f"http://127.0.0.1:{monitoring}/metrics", timeout=10) as told:
+                metrics = told.read().decode().splitlines()
+            assert 'plaint_door_requests_total{stage="ingest",status="202",why="none"} 1.0' in metrics
+            assert 'plaint_door_requests_total{stage="ingest",status="400",why="invalid_post"} 1.0' in metrics
+            assert 'plaint_door_requests_total{stage="ingest",status="503",why="late_acknowledgement"} 0.0' in metrics
+            assert 'plaint_door_posts_total{stage="ingest"} 50.0' in metrics
+            assert 'plaint_door_request_seconds_count{stage="ingest"} 1.0' in metrics
+            second = plaint(*command, cwd=tmp_path, settings=settings | {"PLAINT_MONITORING__PORT": "0"})
             assert second.returncode == 69
             assert "another program listens there, set door.port" in shown(second)
             worker.terminate()
