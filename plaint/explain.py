@@ -5,9 +5,10 @@ from datetime import UTC, datetime
 
 import orjson
 
-from plaint.explanation import Drop, Explanation, TicketLife
+from plaint.explanation import Drop, Explanation, Routing, TicketLife
 from plaint.kafka.reading import Progress, Stored, TopicReader, Where, partition_of
 from plaint.kafka.settings import KafkaSettings
+from plaint.tools.holds import NO_CLUES, Clues, look_for_holds
 from plaint.tools.letters import LetterBook
 from plaint.tools.lives import LifeBook
 from plaint.tools.verdicts import labels_of, posts_of, routing_of, triage_in
@@ -32,13 +33,15 @@ async def explain(
     *,
     everywhere: bool = False,
     progress: Progress | None = None,
+    clues: Clues = NO_CLUES,
 ) -> Explanation:
     """What is known of the post with this id. ``table`` None: the routes can't be read, and say nothing.
 
     Reads the partitions on which plaint puts what belongs to the post, all of plaint.deadletters, and, if nothing is found
     there or ``everywhere`` is set, the other partitions of posts and triages too: a foreign producer may choose them
-    otherwise. Raises as TopicReader does.
+    otherwise. What holds tickets back is told by the logs and the ``clues``. Raises as TopicReader does.
     """
+    holds = await look_for_holds(clues)
     found = _Found(post_id, tuple(destinations))
     async with TopicReader(kafka) as reader:
         there = await reader.partitions(found.topics)
@@ -48,7 +51,8 @@ async def explain(
         if everywhere or not (found.posts or found.triages):
             async for record in reader.scan(_rest(there, near), progress=progress):
                 found.add(record)
-    return found.explanation(table, [name for name in found.topics if name not in there])
+        lives = await found.lives.held_lives(reader, holds)
+    return found.explanation(table, lives, [name for name in found.topics if name not in there])
 
 
 def _rest(there: Where, near: Where) -> dict[str, list[int]]:
@@ -65,18 +69,18 @@ class _Found:
         self.posts: list[Stored] = []
         self.triages: list[Stored] = []
         self._key = post_id.encode("utf-8", "replace")
-        self._lives = LifeBook({name: ticket_key(self._key.decode(), name) for name in destinations})
+        self.lives = LifeBook({name: ticket_key(self._key.decode(), name) for name in destinations})
         self._letters = LetterBook(self._concerned)
-        self._letter_keys = {self._key[:1024], *(key.encode() for key in self._lives.keys.values())}
+        self._letter_keys = {self._key[:1024], *(key.encode() for key in self.lives.keys.values())}
 
     @property
     def topics(self) -> list[str]:
         """All that may hold something of it."""
-        return [topics.POSTS, topics.TRIAGED, *self._lives.topics, topics.DEAD_LETTERS]
+        return [topics.POSTS, topics.TRIAGED, *self.lives.topics, topics.DEAD_LETTERS]
 
     def near(self, there: Where) -> dict[str, list[int]]:
         """Where plaint itself puts what belongs to this post; dead letters may lie on any partition."""
-        found = self._lives.where(there)
+        found = self.lives.where(there)
         for name in (topics.POSTS, topics.TRIAGED):
             if name in there:
                 found[name] = [partition_of(self._key, len(there[name]))]
@@ -96,7 +100,7 @@ class _Found:
             if held is not None:
                 held.certain = held.letter.key != b"" or _id_in(record.value) is not None
         else:
-            self._lives.add(record)
+            self.lives.add(record)
 
     def _concerned(self, letter: DeadLetter, record: Stored) -> bool:
         if letter.key:
@@ -106,14 +110,14 @@ class _Found:
             return said == self.post_id
         return len(self.post_id) >= MIN_TELLING_ID and self._key in letter.value
 
-    def explanation(self, table: RouteTable | None, missing: Sequence[str]) -> Explanation:
-        """All of it. ``missing`` are topics that don't exist or that this user may not see."""
+    def explanation(self, table: RouteTable | None, lives: Sequence[TicketLife], missing: Sequence[str]) -> Explanation:
+        """All of it; ``lives`` are its tickets, ``missing`` topics that don't exist or that this user may not see."""
         triages = [(record, triage) for record in self.triages if (triage := triage_in(record)) is not None]
         letters = sorted(self._letters.letters.values(), key=lambda held: held.letter.at)
         labels, label_drops = labels_of(triages)
         posts, post_drops = posts_of(self.posts, {label.revision for label in labels}, letters)
         routing, route_drops = routing_of(triages, labels, table)
-        lives = self._lives.lives()
+        lives = [life if life.state != "none" or _is_routed(life, routing) else _unheld(life) for life in lives]
         facts = Explanation(
             post_id=self.post_id,
             at=datetime.now(UTC),
@@ -122,12 +126,20 @@ class _Found:
             posts=tuple(posts),
             labels=tuple(labels),
             routing=routing,
-            tickets=lives,
+            tickets=tuple(lives),
             dead_letters=tuple(held.shape() for held in letters),
             drops=(*post_drops, *label_drops, *route_drops, *_withdrawn(lives)),
         )
         told = {"summary": summary(facts), "unknown": unknowns(facts, missing, table is None), "check": checks(facts)}
         return facts.model_copy(update=told)
+
+
+def _is_routed(life: TicketLife, routing: Routing | None) -> bool:
+    return routing is not None and life.destination in routing.destinations
+
+
+def _unheld(life: TicketLife) -> TicketLife:
+    return life.model_copy(update={"hold": None})
 
 
 def _withdrawn(lives: Iterable[TicketLife]) -> Iterator[Drop]:

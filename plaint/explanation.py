@@ -116,6 +116,33 @@ class Step(Shape):
     remote_url: str
 
 
+HoldCause = Literal["disabled", "breaker", "max_per_minute", "max_per_author_per_hour"]
+
+
+class Hold(Shape):
+    """What keeps a ticket back that would be sent else, or a destination from all its tickets.
+
+    ``cause``: ``disabled``: nothing is sent until the destination is enabled; ``breaker``: it is taken to be down, and only
+    asked whether it is back; else the limit of that name. ``why`` is what the destination answered, or what the person said
+    who disabled it (``by``), or how the limit stands. ``until`` is when its turn comes at the earliest, where that can be
+    told. ``mend`` says what to do.
+    """
+
+    destination: str
+    cause: HoldCause
+    why: str
+    since: Moment | None = None
+    until: Moment | None = None
+    status: int | None = None
+    by: Literal["", "answers", "person"] = ""
+    mend: str = ""
+
+    @property
+    def is_of_destination(self) -> bool:
+        """Whether it holds for all tickets of the destination."""
+        return self.cause in ("disabled", "breaker")
+
+
 TicketState = Literal["none", "asked", "accepted", "sending", "done", "dead"]
 
 
@@ -125,7 +152,8 @@ class TicketLife(Shape):
     ``state``: ``none``: never asked for, or asked to withdraw what never was; ``asked``: no deliver worker has taken it on;
     else that of the delivery log. ``webhook_id`` is the id under which its newest revision is sent. ``next_try`` is set
     while it is open. ``requests`` counts those that the log still tells of, ``requests_lost`` those whose records were
-    compacted away.
+    compacted away. ``hold`` is what it waits for, of one that is not done, or is routed there and not asked for; of a dead
+    one what it would wait for if it went again.
     """
 
     destination: str
@@ -142,6 +170,7 @@ class TicketLife(Shape):
     reason: str = ""
     remote_id: str = ""
     remote_url: str = ""
+    hold: Hold | None = None
 
 
 class Replay(Shape):

@@ -2,13 +2,14 @@
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import NamedTuple
 
 from aiokafka.errors import KafkaConnectionError
 
 from plaint.failures import Unavailable
 from plaint.kafka.publisher import Publisher, PublishFailed
-from plaint.kafka.reading import TopicReader
+from plaint.kafka.reading import Stored, TopicReader
 from plaint.kafka.settings import KafkaSettings
 from plaint.workers.delivering.switching import write_switch
 from route.delivery.switch import SWITCH, Disabled, read_switch
@@ -24,6 +25,12 @@ class SwitchState(NamedTuple):
     disabled: Disabled | None
 
 
+def why_disabled(disabled: Disabled) -> str:
+    """The reason, with the status that said so where the reason doesn't name it."""
+    said = disabled.status is not None and str(disabled.status) not in disabled.reason
+    return f"{disabled.reason} (the destination answered {disabled.status})" if said else disabled.reason
+
+
 class NoLog(FaultsFound):
     """The destination has no delivery log yet."""
 
@@ -33,17 +40,37 @@ async def switch_states(kafka: KafkaSettings, destinations: Sequence[str]) -> li
 
     A destination without a log is not disabled. Raises Unavailable, KafkaConnectionError or ReadRefused.
     """
-    found: dict[str, Disabled | None] = dict.fromkeys(destinations)
-    names = {topics.deliveries(name): name for name in destinations}
+    book = SwitchBook()
     async with TopicReader(kafka) as reader:
-        there = {topic: numbers[:1] for topic, numbers in (await reader.partitions(names)).items()}
-        async for record in reader.scan(there):
-            if record.key == SWITCH:
-                try:
-                    found[names[record.topic]] = read_switch(record.value)
-                except RecordInvalid:
-                    continue  # the workers pass it over too
-    return [SwitchState(name, disabled) for name, disabled in found.items()]
+        logs = await reader.partitions(map(topics.deliveries, destinations))
+        async for record in reader.scan({topic: numbers[:1] for topic, numbers in logs.items()}):
+            book.feed(record)
+    off = book.disabled()
+    return [SwitchState(name, off.get(name)) for name in dict.fromkeys(destinations)]
+
+
+class SwitchBook:
+    """What delivery logs say of the switches; feed it any of their partitions, each in order."""
+
+    def __init__(self) -> None:
+        self._said: dict[tuple[str, int], Disabled | None] = {}
+
+    def feed(self, record: Stored) -> None:
+        """The next record of a partition."""
+        if record.key != SWITCH:
+            return
+        with suppress(RecordInvalid):  # the workers pass it over too
+            self._said[record.topic, record.partition] = read_switch(record.value)
+
+    def disabled(self) -> dict[str, Disabled]:
+        """The destinations that are off. All partitions say the same, so that of each log the first one counts."""
+        first = {topic: disabled for (topic, _), disabled in sorted(self._said.items(), key=_place, reverse=True)}
+        prefix = topics.deliveries("")
+        return {topic.removeprefix(prefix): disabled for topic, disabled in first.items() if disabled is not None}
+
+
+def _place(said: tuple[tuple[str, int], object]) -> tuple[str, int]:
+    return said[0]
 
 
 async def turn(kafka: KafkaSettings, destination: str, off: str | None) -> None:

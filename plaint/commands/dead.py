@@ -9,12 +9,14 @@ from typing import Any, TypeVar
 
 import click
 
+from plaint.commands.holding import destination_at, done_fields, done_words, holds_at, notice
 from plaint.kafka.reading import TopicReader
 from plaint.kafka.settings import KafkaSettings
 from plaint.running import destinations_at_hand, kafka_at_hand
 from plaint.settings import SettingsInvalid, load_settings
 from plaint.tools.again import Done
 from plaint.tools.dead import STAGES, WantedLetters, find_letters, page, row, without_letters
+from plaint.tools.holds import clues_at_hand
 from plaint.tools.letters import HeldLetter
 from plaint.tools.replay import replay as send_again
 from plaint.tools.replay import stand_of
@@ -124,7 +126,7 @@ def show(config: Path | None, letter: str, raw: bool, as_json: bool) -> None:
     help="Send also what this version would refuse again or what was sent again before, and tickets that ended as dead: in a "
     "new generation, with a webhook-id of its own, so that the receiver takes it.",
 )
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line: letter, sent, place, why.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line: letter, sent, place, why, hold.")
 @click.pass_obj
 def replay(
     config: Path | None,
@@ -140,8 +142,8 @@ def replay(
     """Send the original records of dead letters again, to the topic of the stage that refused them.
 
     Ids and keys stay, so nothing becomes a second ticket. What was cut, and what would be refused again, is left out, with
-    the reason. Each letter that was sent again is marked, and those that the filters find are left out then. Exit code 1
-    if one of them could not be sent.
+    the reason. Each letter that was sent again is marked, and those that the filters find are left out then. Tickets of a
+    destination that is disabled or down wait, which is said. Exit code 1 if one of them could not be sent.
 
     \b
     plaint dead replay 2@17
@@ -161,10 +163,19 @@ def replay(
     if len(found) >= MANY and not dry_run:
         confirmed(_summed_up(found, 0) + ": send them again?", yes)
     destinations = destinations_at_hand(settings)
+    holds = holds_at(kafka, [held.letter.place for held in found], clues_at_hand(settings, kafka))
+
+    def tell(one: Done) -> None:
+        hold = holds.get(destination_at(one.place))
+        words = done_words(one, hold, "would go to" if dry_run else "sent again as")
+        fields = {"letter": one.name, **done_fields(one, hold, dry_run)}
+        click.echo(json_line(fields) if as_json else f"{one.name}  {one_line(words)}")
+
     with leaving_early():
-        done = asyncio.run(_replay(kafka, found, destinations, force, dry_run, as_json))
+        done = asyncio.run(_replay(kafka, found, destinations, force, dry_run, tell))
     if not as_json:
         click.echo(_told(done, dry_run), err=True)
+        notice(holds.get(destination_at(one.place)) for one in done)
     sys.exit(0 if all(one.place for one in done) else 1)
 
 
@@ -174,7 +185,7 @@ async def _replay(
     destinations: Sequence[str],
     force: bool,
     dry_run: bool,
-    as_json: bool,
+    tell: Callable[[Done], None],
 ) -> list[Done]:
     if not found:
         return []
@@ -185,10 +196,7 @@ async def _replay(
         reading.end()
         async for one in send_again(kafka, reader, found, stand, dry_run):
             done.append(one)
-            fields = {"letter": one.name, "sent": bool(one.place) and not dry_run, "place": one.place, "why": one.why}
-            verb = "would go to" if dry_run else "sent again as"
-            words = f"{verb} {one.place}" if one.place else f"not sent: {one.why}"
-            click.echo(json_line(fields) if as_json else f"{one.name}  {one_line(words)}")
+            tell(one)
     return done
 
 

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import click
 
+from plaint.commands.holding import ASK
 from plaint.explain import explain as look
 from plaint.running import destinations_at_hand, kafka_at_hand
 from plaint.settings import load_settings
 from plaint.tools.explain_text import lines
+from plaint.tools.holds import clues_at_hand
 from plaint.tools.routes import table_at_hand
 from plaint.tools.terminal import Reading, json_line, leaving_early
 
@@ -18,13 +20,14 @@ from plaint.tools.terminal import Reading, json_line, leaving_early
 @click.argument("post")
 @click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
 @click.option("--everywhere", is_flag=True, help="Look on every partition, for producers that choose them otherwise.")
+@ASK
 @click.pass_obj
-def explain(config: Path | None, post: str, as_json: bool, everywhere: bool) -> None:
+def explain(config: Path | None, post: str, as_json: bool, everywhere: bool, addresses: tuple[str, ...]) -> None:
     """Say all that is known of the post with this id: why it has a ticket, or none.
 
     Its revisions, its label with each part of the urgency, the rules that did not take it and the one that did, its
-    tickets with every attempt, what was dropped, dead letters, and what can't be known any more. Exit code 1 if nothing
-    is known.
+    tickets with every attempt and what holds them back, what was dropped, dead letters, and what can't be known any more.
+    Exit code 1 if nothing is known.
 
     Needs Describe and Read on plaint.posts, plaint.triaged, plaint.deadletters, plaint.tickets.* and plaint.deliveries.*.
 
@@ -44,6 +47,7 @@ def explain(config: Path | None, post: str, as_json: bool, everywhere: bool) -> 
                 post,
                 everywhere=everywhere,
                 progress=reading,
+                clues=clues_at_hand(settings, kafka, addresses),
             )
         )
     finally:

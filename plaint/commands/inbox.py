@@ -14,6 +14,7 @@ from plaint.inbox.server import serve
 from plaint.monitoring.monitor import Monitor
 from plaint.monitoring.needs import Needs
 from plaint.settings import Settings, load_settings
+from plaint.tools.holds import clues_at_hand
 from plaint.tools.routes import FreshTable
 from route.yamlfile import FileInvalid
 
@@ -57,4 +58,4 @@ def _insight(settings: Settings) -> KafkaInsight | None:
     except FileInvalid as error:
         log.warning("the pages don't tell where posts go, the routes have faults: %s", error)
         return None
-    return KafkaInsight(settings.kafka, table)
+    return KafkaInsight(settings.kafka, table, lambda: clues_at_hand(settings, settings.kafka))

@@ -8,16 +8,20 @@ from pathlib import Path
 
 import click
 
+from plaint.commands.holding import ASK, destination_at, done_fields, done_words, holds_at, notice
+from plaint.explanation import Hold
 from plaint.kafka.settings import KafkaSettings
 from plaint.running import destinations_at_hand, kafka_at_hand
 from plaint.settings import SettingsInvalid, load_settings
 from plaint.tools.again import Done, Plan
 from plaint.tools.destinations import chosen_destinations
 from plaint.tools.explain_text import life_lines
+from plaint.tools.hold_words import hold_in_short
+from plaint.tools.holds import NO_CLUES, Clues, clues_at_hand
 from plaint.tools.retry import plan_retries
 from plaint.tools.retry import retry as send_again
 from plaint.tools.terminal import SPAN, Reading, confirmed, json_line, leaving_early, one_line, span
-from plaint.tools.tickets import STATES, State, TicketRow, WantedTickets, key_of, list_tickets, show_tickets
+from plaint.tools.tickets import STATES, Listed, State, TicketRow, WantedTickets, key_of, list_tickets, show_tickets
 from schemas.faults import Fault, shown
 
 MANY = 10
@@ -39,6 +43,7 @@ def tickets() -> None:
 @click.option("--older", type=SPAN, help="Of at least this age: 10m, 2h, 3d.")
 @click.option("--younger", type=SPAN, help="Of at most this age.")
 @click.option("-n", "--most", type=click.IntRange(0), default=100, show_default=True, help="Newest so many; 0: all.")
+@ASK
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 @click.pass_obj
 def list_(
@@ -48,9 +53,12 @@ def list_(
     older: float | None,
     younger: float | None,
     most: int,
+    addresses: tuple[str, ...],
     as_json: bool,
 ) -> None:
     """List tickets, oldest first: those that are open or dead, unless states are named.
+
+    An open one says what it waits for: its next try, a limit, or a destination that is disabled or down.
 
     \b
     plaint tickets list
@@ -58,24 +66,29 @@ def list_(
     plaint tickets list --state done --younger 10m --json | jq -r .remote_url
     """
     settings = load_settings(config)
-    known = destinations_at_hand(settings)
+    kafka, known = kafka_at_hand(settings), destinations_at_hand(settings)
     chosen = chosen_destinations(destinations, known) or known
     wanted = WantedTickets(states or ("open", "dead"), older or 0.0, float("inf") if younger is None else younger)
-    rows, count = _list(kafka_at_hand(settings), chosen, wanted, most)
+    rows, count, off = _list(kafka, chosen, wanted, most, clues_at_hand(settings, kafka, addresses))
     with leaving_early():
         for row in rows:
             click.echo(json_line(row.model_dump(mode="json")) if as_json else _row(row))
     if not as_json:
         more = f"; the {count - len(rows)} oldest are left out, -n 0 shows all" if count > len(rows) else ""
         click.echo(f"{count} ticket{'s' * (count != 1)}{more}", err=True)
+        notice(off.values())
 
 
 def _list(
-    kafka: KafkaSettings, destinations: Sequence[str], wanted: WantedTickets, most: int
-) -> tuple[list[TicketRow], int]:
+    kafka: KafkaSettings,
+    destinations: Sequence[str],
+    wanted: WantedTickets,
+    most: int,
+    clues: Clues = NO_CLUES,
+) -> Listed:
     reading = Reading("reading the delivery logs")
     try:
-        return asyncio.run(list_tickets(kafka, destinations, wanted, most, reading))
+        return asyncio.run(list_tickets(kafka, destinations, wanted, most, reading, clues))
     finally:
         reading.end()
 
@@ -85,7 +98,9 @@ def _row(row: TicketRow) -> str:
     said = [row.key, row.destination, row.state, span(row.age.total_seconds()), tries]
     if row.under_way:
         said.append("one under way")
-    elif row.next_try is not None:
+    if row.hold is not None and row.state == "open":
+        said.append(hold_in_short(row.hold))
+    elif not row.under_way and row.next_try is not None:
         wait = (row.next_try - datetime.now(UTC)).total_seconds()
         said.append(f"next in {span(wait)}" if wait > 0 else "due now")
     said += [str(row.status)] if row.status is not None else []
@@ -97,10 +112,11 @@ def _row(row: TicketRow) -> str:
 
 @tickets.command()
 @click.argument("ticket")
+@ASK
 @click.option("--json", "as_json", is_flag=True, help="As one JSON object a ticket.")
 @click.pass_obj
-def show(config: Path | None, ticket: str, as_json: bool) -> None:
-    """Show a ticket's whole life: what route asked for, and every attempt that the delivery log tells of.
+def show(config: Path | None, ticket: str, addresses: tuple[str, ...], as_json: bool) -> None:
+    """Show a ticket's whole life: what route asked for, every attempt that the delivery log tells of, what holds it back.
 
     TICKET is its key, its webhook-id, or the id of its post, which may have a ticket at each destination.
 
@@ -109,9 +125,11 @@ def show(config: Path | None, ticket: str, as_json: bool) -> None:
     plaint tickets show reddit:t3_pw01v7y --json
     """
     settings = load_settings(config)
+    kafka, known = kafka_at_hand(settings), destinations_at_hand(settings)
+    clues = clues_at_hand(settings, kafka, addresses)
     reading = Reading("reading")
     try:
-        found = asyncio.run(show_tickets(kafka_at_hand(settings), destinations_at_hand(settings), ticket, reading))
+        found = asyncio.run(show_tickets(kafka, known, ticket, reading, clues))
     finally:
         reading.end()
     if not found:
@@ -138,7 +156,7 @@ def _unknown(name: str) -> Fault:
 @click.option("--younger", type=SPAN, help="Of at most this age.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be done.")
 @click.option("--yes", is_flag=True, help=f"Do not ask; {MANY} or more are asked about otherwise.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line: ticket, sent, place, why.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line: ticket, sent, place, why, hold.")
 @click.pass_obj
 def retry_(
     config: Path | None,
@@ -154,7 +172,8 @@ def retry_(
     """Have tickets tried now: open ones are due at once, dead ones go again, with all their tries.
 
     They go in a new generation: same key, a webhook-id of its own, so that the receiver takes it. What was delivered
-    meanwhile is not sent again. Exit code 1 if one of them could not be sent.
+    meanwhile is not sent again. Where the destination is disabled or down they wait, which is said. Exit code 1 if one of
+    them could not be sent.
 
     \b
     plaint tickets retry 45ad88101944a0f348d3d72c19c300bd
@@ -168,13 +187,18 @@ def retry_(
     keys = _keys(kafka, chosen, names)
     if states:
         wanted = WantedTickets(states, older or 0.0, float("inf") if younger is None else younger)
-        keys |= {row.key: row.key for row in _list(kafka, chosen, wanted, 0)[0]}
+        keys |= {row.key: row.key for row in _list(kafka, chosen, wanted, 0).rows}
     if len(keys) >= MANY and not dry_run:
         confirmed(f"have {len(keys)} tickets tried again?", yes)
-    done = _retried(kafka, chosen, keys, dry_run)
+    plans = _planned(kafka, chosen, keys)
+    topics = [plan.record.topic for plan in plans if plan.record is not None]
+    holds = holds_at(kafka, topics, clues_at_hand(settings, kafka))
+    done = [_would(plan) for plan in plans] if dry_run or not topics else asyncio.run(send_again(kafka, plans))
     with leaving_early():
         for one in done:
-            click.echo(_told(one, dry_run, as_json))
+            click.echo(_told(one, holds.get(destination_at(one.place)), dry_run, as_json))
+    if not as_json:
+        notice(holds.values())
     sys.exit(0 if all(one.place for one in done) else 1)
 
 
@@ -184,7 +208,7 @@ def _keys(kafka: KafkaSettings, destinations: Sequence[str], names: Sequence[str
     asked = {key_of(name, destination): name for name in names for destination in destinations}
     if asked:
         wanted = WantedTickets(STATES, keys=asked.keys())
-        keys = {row.key: row.key for row in _list(kafka, destinations, wanted, 0)[0]}
+        keys = {row.key: row.key for row in _list(kafka, destinations, wanted, 0).rows}
     known = {asked[key] for key in keys}
     faults = [_unknown(name) for name in names if name not in known]
     if faults:
@@ -192,15 +216,12 @@ def _keys(kafka: KafkaSettings, destinations: Sequence[str], names: Sequence[str
     return keys
 
 
-def _retried(kafka: KafkaSettings, destinations: Sequence[str], keys: Mapping[str, str], dry_run: bool) -> list[Done]:
+def _planned(kafka: KafkaSettings, destinations: Sequence[str], keys: Mapping[str, str]) -> list[Plan]:
     reading = Reading("reading")
     try:
-        plans = asyncio.run(plan_retries(kafka, destinations, keys, reading)) if keys else []
+        return asyncio.run(plan_retries(kafka, destinations, keys, reading)) if keys else []
     finally:
         reading.end()
-    if dry_run or not any(plan.record for plan in plans):
-        return [_would(plan) for plan in plans]
-    return asyncio.run(send_again(kafka, plans))
 
 
 def _would(plan: Plan) -> Done:
@@ -208,10 +229,8 @@ def _would(plan: Plan) -> Done:
     return Done(plan.name, place, plan.why)
 
 
-def _told(one: Done, dry_run: bool, as_json: bool) -> str:
+def _told(one: Done, hold: Hold | None, dry_run: bool, as_json: bool) -> str:
     if as_json:
-        return json_line(
-            {"ticket": one.name, "sent": bool(one.place) and not dry_run, "place": one.place, "why": one.why}
-        )
+        return json_line({"ticket": one.name, **done_fields(one, hold, dry_run)})
     verb = "would go to" if dry_run else "goes again as"
-    return f"{one.name}  {one_line(f'{verb} {one.place}' if one.place else f'not sent: {one.why}')}"
+    return f"{one.name}  {one_line(done_words(one, hold, verb))}"

@@ -46,3 +46,11 @@ def mend_of(detail: str, destination: str = "") -> str:
         if words.casefold() in detail.casefold():
             return mend.format(name=destination or "<id>")
     return "look at its log; `plaint doctor` tries what it needs"
+
+
+def enable_mend(why: str, destination: str) -> str:
+    """What to do about a destination that is disabled for that reason."""
+    enable = f"`plaint destination enable {destination}` sends again"
+    if status_of(why) is None:  # a person turned it off, who said why
+        return f"once that is over {enable}"
+    return f"{mend_of(why, destination)}; {enable}"

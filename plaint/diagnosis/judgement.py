@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
-from plaint.diagnosis.answers import mend_of, status_of
+from plaint.diagnosis.answers import enable_mend, mend_of, status_of
 from plaint.diagnosis.finding import Finding, ago, count, fail, warn
 from plaint.diagnosis.status import StageStatus, Status
 from plaint.diagnosis.topics_view import DeadTally
@@ -104,7 +104,9 @@ def _destination(stage: StageStatus, now: datetime) -> Iterator[Finding]:
     name = stage.destination
     error = stage.last_error.what if stage.last_error else ""
     if stage.disabled:
-        yield fail(stage.name, f"{name} is disabled and gets nothing: {stage.disabled}", _enable(stage))
+        yield fail(
+            stage.name, f"{name} is disabled and gets nothing: {stage.disabled}", enable_mend(stage.disabled, name)
+        )
     elif stage.breaker == "open":
         since = f" for {ago((now - stage.breaker_since).total_seconds())}" if stage.breaker_since else ""
         last = f"; it says: {error}" if error else ""
@@ -114,13 +116,6 @@ def _destination(stage: StageStatus, now: datetime) -> Iterator[Finding]:
         yield warn(
             stage.name, what, f"`plaint tickets list` shows them and what {name} answers, `plaint doctor` tries it"
         )
-
-
-def _enable(stage: StageStatus) -> str:
-    enable = f"`plaint destination enable {stage.destination}` sends again"
-    if status_of(stage.disabled) is None:  # a person turned it off, who said why
-        return f"once that is over {enable}"
-    return f"{mend_of(stage.disabled, stage.destination)}; {enable}"
 
 
 def _open(stage: StageStatus) -> str:

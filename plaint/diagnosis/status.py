@@ -23,8 +23,7 @@ from plaint.kafka.rights import DELIVER
 from plaint.kafka.settings import KafkaSettings
 from plaint.monitoring.gather import STARTING
 from plaint.monitoring.state import ChildState, LastError, StageState
-from plaint.switches import switch_states
-from route.delivery.switch import Disabled
+from plaint.switches import switch_states, why_disabled
 from schemas import topics
 from schemas.faults import FaultsFound
 
@@ -199,12 +198,7 @@ async def _read(kafka: KafkaSettings, inputs: Mapping[str, str], quiet: Sequence
             seen.open = {DELIVER + name: tickets for name, tickets in found.items()}
     if delivering:
         states = await switch_states(kafka, delivering)
-        seen.disabled = {DELIVER + one.destination: _why(one.disabled) for one in states if one.disabled}
-
-
-def _why(disabled: Disabled) -> str:
-    said = disabled.status is not None and str(disabled.status) not in disabled.reason
-    return f"{disabled.reason} (the destination answered {disabled.status})" if said else disabled.reason
+        seen.disabled = {DELIVER + one.destination: why_disabled(one.disabled) for one in states if one.disabled}
 
 
 async def _watch(kafka: KafkaSettings, inputs: Mapping[str, str], quiet: Sequence[str], seen: _Seen) -> None:

@@ -17,6 +17,7 @@ from plaint.failures import Unavailable
 from plaint.inbox.outcome import MAX_TYPED, TYPED, Verdict
 from plaint.kafka.reading import ReadRefused, Start, Stored, TopicReader
 from plaint.kafka.settings import KafkaSettings
+from plaint.tools.holds import NO_CLUES, Clues
 from route.rules import RouteTable
 from schemas.record import RecordDropped, RecordInvalid
 from schemas.topics import TRIAGED
@@ -53,10 +54,13 @@ class KafkaInsight:
     It reads nothing before and after: an inbox that only receives must stay as cheap as it is.
     """
 
-    def __init__(self, kafka: KafkaSettings, table: Callable[[], RouteTable]) -> None:
-        """``table`` gives the routes as they are when it is asked."""
+    def __init__(
+        self, kafka: KafkaSettings, table: Callable[[], RouteTable], clues: Callable[[], Clues] = lambda: NO_CLUES
+    ) -> None:
+        """``table`` gives the routes as they are when it is asked, ``clues`` what is known besides the topics."""
         self._kafka = kafka
         self._table = table
+        self._clues = clues
         self._verdicts: OrderedDict[str, Verdict] = OrderedDict()
         self._wanted_until = 0.0
         self._reading: asyncio.Task[None] | None = None
@@ -77,7 +81,7 @@ class KafkaInsight:
         try:
             async with asyncio.timeout(EXPLAIN_S), self._one_explains:
                 table = self._table()
-                return await explain(self._kafka, table.destinations, table, post_id)
+                return await explain(self._kafka, table.destinations, table, post_id, clues=self._clues())
         except TimeoutError:
             raise Unavailable(f"Kafka did not tell it within {EXPLAIN_S:g} s; try `plaint explain`") from None
         except KafkaError as error:

@@ -14,6 +14,7 @@ from plaint.monitoring.readings import Readings
 from plaint.monitoring.state import LastError
 from route.delivery.breaker import Breaker
 from route.delivery.counters import Counters
+from route.delivery.limits import Limits
 from route.delivery.switch import Disabled
 from route.destinations.base import Destination, Finds, MaySend, NeverAgain, NotNow, Outcome, Parcel, Taken, Withheld
 from schemas import topics
@@ -128,6 +129,7 @@ class Worker(Protocol):
 
     counters: Counters
     breaker: Breaker
+    limits: Limits
 
     @property
     def disabled(self) -> Disabled | None: ...
@@ -212,6 +214,10 @@ class DeliverSight:
             "oldest_undelivered_s": self._age(since),
             "window_full": worker.is_window_full,
             "breaker": {"state": "open" if worker.breaker.is_open else "closed", "since": self._turned_at},
+            "limits": {
+                "max_per_minute": worker.limits.per_minute,
+                "max_per_author_per_hour": worker.limits.per_author,
+            },
             "last_error": self._meter.last_error,
             "disabled": {"why": disabled.reason, "since": disabled.since} if disabled else None,
         }

@@ -38,6 +38,13 @@ class Disabled(_Shown):
     since: datetime | None = None
 
 
+class LimitsState(_Shown):
+    """The limits of a destination, as its settings of the same names have them."""
+
+    max_per_minute: int | None = None
+    max_per_author_per_hour: int | None = None
+
+
 class ModelState(_Shown):
     """What classifies: the version of the weights and what runs them."""
 
@@ -89,6 +96,7 @@ class StageState(_Shown):
     """So many tickets are open that it reads no more for now, on purpose."""
     breaker: BreakerState | None = None
     disabled: Disabled | None = None
+    limits: LimitsState | None = None
     last_error: LastError | None = None
     model: ModelState | None = None
     routes: RoutesState | None = None

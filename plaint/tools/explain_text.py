@@ -99,6 +99,8 @@ def life_lines(life: TicketLife) -> Iterator[str]:
     post = f" of {one_line(life.post_id)}" if life.post_id else ""
     yield f"ticket {life.key}{post}"
     yield from (f"  {line}" for line in _life(life))
+    if life.hold is not None:
+        yield f"  to do: {one_line(life.hold.mend)}"
     if life.requests_lost:
         yield f"  of {life.requests_lost} earlier requests only the number is known; the delivery log is compacted"
 

@@ -1,9 +1,12 @@
 """The lives of a few tickets, whose keys are known, read from the tickets topics and the delivery logs."""
 
 from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 
 from plaint.explanation import Step, TicketAsked, TicketLife, TicketState
-from plaint.kafka.reading import Stored, Where
+from plaint.kafka.reading import Stored, TopicReader, Where
+from plaint.switches import SwitchBook
+from plaint.tools.holds import Holds, Waiting, waiting_author
 from plaint.tools.logbook import LogBook, step_of
 from schemas import topics
 from schemas.delivery import Delivery
@@ -24,6 +27,8 @@ class LifeBook:
         self._asked: dict[str, list[TicketAsked]] = {name: [] for name in keys}
         self._steps: dict[str, list[Step]] = {name: [] for name in keys}
         self._posts: dict[str, str] = {}
+        self._waiting: dict[str, Waiting] = {}
+        self._switches = SwitchBook()
 
     @property
     def topics(self) -> list[str]:
@@ -66,18 +71,39 @@ class LifeBook:
         )
 
     def _add_step(self, destination: str, record: Stored) -> None:
+        self._switches.feed(record)
         told = self._books[destination].feed(record)
         if told is None or told.entry.key != self.keys[destination]:
             return
         step = step_of(record, told.counts)
         if step is not None:
             self._steps[destination].append(step)
+        entry = told.entry
+        if entry.state == "accepted" and told.counts:
+            author = waiting_author(entry.op, entry.body)
+            self._waiting[destination] = Waiting(destination, entry.key, entry.rank, author)
         if ticket := logged_ticket(record):
             self._posts.setdefault(destination, ticket.post_id)
 
     def lives(self) -> tuple[TicketLife, ...]:
         """How each stands, as far as it was fed."""
         return tuple(map(self._life, self.keys))
+
+    async def held_lives(self, reader: TopicReader, holds: Holds) -> tuple[TicketLife, ...]:
+        """The same, each that is not done with what holds it back. Raises as TopicReader does."""
+        off = holds.of_destinations(self._switches.disabled(), self.keys)
+        lives, now = self.lives(), datetime.now(UTC)
+        due = [
+            life for life in lives if life.state == "accepted" and life.next_try is not None and life.next_try <= now
+        ]
+        waiting = [self._waiting[life.destination] for life in due if life.destination not in off]
+        limited = await holds.of_tickets(reader, waiting)
+        return tuple(
+            life.model_copy(update={"hold": off.get(life.destination) or limited.get(life.key)})
+            if life.state != "done"
+            else life
+            for life in lives
+        )
 
     def _life(self, destination: str) -> TicketLife:
         key, asked, steps = self.keys[destination], self._asked[destination], self._steps[destination]

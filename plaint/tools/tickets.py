@@ -1,16 +1,18 @@
 """Tickets by what the delivery logs say of them: all of them, or one."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import orjson
 from pydantic import BaseModel, ConfigDict
 
-from plaint.explanation import TicketLife
+from plaint.explanation import Hold, TicketLife
 from plaint.kafka.reading import Progress, Stored, TopicReader
 from plaint.kafka.settings import KafkaSettings
+from plaint.switches import SwitchBook
+from plaint.tools.holds import NO_CLUES, Clues, Holds, Waiting, look_for_holds, waiting_author
 from plaint.tools.lives import LifeBook, ticket_in
 from plaint.tools.logbook import LogBook
 from route.delivery.entry import Entry, is_key
@@ -26,7 +28,8 @@ class TicketRow(BaseModel):
     """How one ticket stands. ``since`` is when the log first tells of its newest revision, ``at`` when it last does.
 
     ``attempt`` counts the requests begun. ``post_id`` is empty where no record is left that names the post: the log holds
-    neither text nor post once a ticket is settled.
+    neither text nor post once a ticket is settled. ``hold`` is what it waits for, of one that is not done; of a dead one what
+    it would wait for if it went again.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -49,6 +52,7 @@ class TicketRow(BaseModel):
     remote_id: str
     remote_url: str
     place: str
+    hold: Hold | None = None
 
     @property
     def age(self) -> timedelta:
@@ -84,6 +88,7 @@ class _Known:
     entry: Entry
     since: str
     post_id: str
+    waiting: Waiting | None
 
 
 @dataclass
@@ -97,9 +102,11 @@ class TicketBook:
     keys: Collection[str] | None = None
     _books: dict[tuple[str, int], LogBook] = field(default_factory=dict)
     _known: dict[tuple[str, str], _Known] = field(default_factory=dict)
+    _switches: SwitchBook = field(default_factory=SwitchBook)
 
     def feed(self, record: Stored) -> None:
         """The next record of a partition of a delivery log."""
+        self._switches.feed(record)
         told = self._books.setdefault((record.topic, record.partition), LogBook()).feed(record)
         if told is None or not told.counts:
             if record.value is None and is_key(record.key or b""):
@@ -117,12 +124,38 @@ class TicketBook:
         same = before is not None and before.entry.version == entry.version
         since = before.since if before is not None and same else str(fields.get("at"))
         post_id = str((fields.get("ticket") or {}).get("post_id") or (before.post_id if before else ""))
+        waiting = _waiting(record.topic, entry) if entry.state == "accepted" else None
         entry.body = b""
-        self._known[name] = _Known(record._replace(value=_without_ticket(fields)), entry, since, post_id)
+        self._known[name] = _Known(record._replace(value=_without_ticket(fields)), entry, since, post_id, waiting)
 
     def rows(self) -> list[TicketRow]:
         """All that are known, oldest first."""
         return sorted(map(_row, self._known.values()), key=lambda row: row.since)
+
+    def off(self, holds: Holds, destinations: Iterable[str]) -> dict[str, Hold]:
+        """Which of these get nothing now, as far as the logs were fed."""
+        return holds.of_destinations(self._switches.disabled(), destinations)
+
+    async def held(
+        self, rows: Sequence[TicketRow], off: Mapping[str, Hold], reader: TopicReader, holds: Holds
+    ) -> list[TicketRow]:
+        """These of the rows, each that is not done with what holds it back. Raises as TopicReader does."""
+        now = datetime.now(UTC)
+        due = [row for row in rows if row.next_try is not None and row.next_try <= now and row.destination not in off]
+        known = [self._known[topics.deliveries(row.destination), row.key].waiting for row in due]
+        limited = await holds.of_tickets(reader, [one for one in known if one is not None])
+        return [
+            row.model_copy(update={"hold": off.get(row.destination) or limited.get(row.key)})
+            if row.state != "done"
+            else row
+            for row in rows
+        ]
+
+
+def _waiting(topic: str, entry: Entry) -> Waiting:
+    return Waiting(
+        topic.removeprefix(topics.deliveries("")), entry.key, entry.rank, waiting_author(entry.op, entry.body)
+    )
 
 
 def _without_ticket(fields: dict[str, Any]) -> bytes:
@@ -156,17 +189,27 @@ def _row(known: _Known) -> TicketRow:
     )
 
 
+class Listed(NamedTuple):
+    """``rows`` of ``found`` that there are, and ``off``: which of the destinations get nothing now."""
+
+    rows: list[TicketRow]
+    found: int
+    off: dict[str, Hold]
+
+
 async def list_tickets(
     kafka: KafkaSettings,
     destinations: Sequence[str],
     wanted: WantedTickets,
     most: int = 0,
     progress: Progress | None = None,
-) -> tuple[list[TicketRow], int]:
-    """The newest ``most`` (0: all) of those wanted, oldest first, and how many there are. Raises as TopicReader does.
+    clues: Clues = NO_CLUES,
+) -> Listed:
+    """The newest ``most`` (0: all) of those wanted, oldest first. Raises as TopicReader does.
 
     Post ids that the logs no longer tell are looked up in the tickets topics.
     """
+    holds = await look_for_holds(clues)
     book = TicketBook("done" in wanted.states, wanted.keys or None)
     async with TopicReader(kafka) as reader:
         logs = {topics.deliveries(name): name for name in destinations}
@@ -180,7 +223,9 @@ async def list_tickets(
             book.feed(record)
         found = [row for row in book.rows() if wanted.takes(row)]
         chosen = found[-most:] if most else found
-        return await _named(reader, there, chosen), len(found)
+        off = book.off(holds, destinations)
+        held = await book.held(chosen, off, reader, holds)
+        return Listed(await _named(reader, there, held), len(found), off)
 
 
 async def _named(reader: TopicReader, there: dict[str, list[int]], rows: list[TicketRow]) -> list[TicketRow]:
@@ -198,16 +243,21 @@ async def _named(reader: TopicReader, there: dict[str, list[int]], rows: list[Ti
 
 
 async def show_tickets(
-    kafka: KafkaSettings, destinations: Sequence[str], name: str, progress: Progress | None = None
+    kafka: KafkaSettings,
+    destinations: Sequence[str],
+    name: str,
+    progress: Progress | None = None,
+    clues: Clues = NO_CLUES,
 ) -> list[TicketLife]:
     """The lives of the tickets that ``name`` means: a ticket's key, a webhook id, or the id of a post."""
+    holds = await look_for_holds(clues)
     keys = {destination: key_of(name, destination) for destination in destinations}
     book = LifeBook(keys)
     async with TopicReader(kafka) as reader:
         there = await reader.partitions(book.topics)
         async for record in reader.scan(book.where(there), progress=progress):
             book.add(record)
-    return [life for life in book.lives() if life.state != "none"]
+        return [life for life in await book.held_lives(reader, holds) if life.state != "none"]
 
 
 def key_of(name: str, destination: str) -> str:

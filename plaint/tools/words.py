@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
 from plaint.explanation import Explanation, Label, Letter, TicketLife
+from plaint.tools.hold_words import hold_words
 from plaint.tools.terminal import clock
 from plaint.tools.verdicts import WAITING
 from schemas.reasons import DropReason
@@ -54,7 +55,12 @@ def _lives(facts: Explanation) -> list[TicketLife]:
 
 
 def life_words(life: TicketLife) -> str:
-    """How a ticket stands: ``helpdesk: done (201) as 17``."""
+    """How a ticket stands, and what holds it back: ``helpdesk: done (201) as 17``."""
+    held = f"; {hold_words(life.hold)}" if life.hold is not None else ""
+    return f"{_stand(life)}{held}"
+
+
+def _stand(life: TicketLife) -> str:
     status = f" ({life.status})" if life.status is not None else ""
     reason = f", {life.reason}" if life.reason else ""
     if life.reason in _UNSENT:
@@ -67,6 +73,8 @@ def life_words(life: TicketLife) -> str:
         return f"{life.destination}: dead{reason}{status}"
     if life.state == "sending":
         return f"{life.destination}: request {life.steps[-1].attempt} is under way, or its worker has died"
+    if life.hold is not None:
+        return f"{life.destination}: open, waiting"
     return f"{life.destination}: open, next try {clock(life.next_try)}"
 
 
@@ -144,6 +152,11 @@ def _missing_tickets(facts: Explanation) -> Iterator[str]:
     ]
     if absent and newest_label(facts) is not None and routing.tried:
         yield f"no ticket for {', '.join(absent)} yet: is route running, and how far behind is it? plaint status tells"
+        yield from (
+            f"{hold_words(life.hold)}; {life.hold.mend}"
+            for life in facts.tickets
+            if life.state == "none" and life.hold is not None
+        )
     unknown = [name for name in routing.destinations if name not in {life.destination for life in facts.tickets}]
     if unknown:
         yield f"the rules name {', '.join(unknown)}, which the settings don't"
@@ -152,9 +165,12 @@ def _missing_tickets(facts: Explanation) -> Iterator[str]:
 def _ticket_checks(life: TicketLife, letters: Sequence[Letter]) -> Iterator[str]:
     if life.state == "asked":
         yield f"{life.destination}: is its deliver worker running? plaint status tells"
-    elif life.state in ("accepted", "sending"):
+    elif life.state in ("accepted", "sending") and life.hold is None:
         yield f"{life.destination}: plaint tickets retry {life.key} makes it due now"
     elif life.state == "dead":
         found = [letter.id for letter in letters if letter.stage == "deliver"]
         again = f"plaint dead replay {found[-1]} --force" if found else f"plaint tickets retry {life.key}"
         yield f"{life.destination}: once what refused it is mended, {again} sends it again"
+    if life.hold is not None and life.state != "none":
+        until = "it would wait all the same: " if life.state == "dead" else ""
+        yield f"{life.destination}: {until}{life.hold.mend}"

@@ -70,15 +70,26 @@ class RequestLimit:
 
     def wait_s(self, urgent: bool, now: float) -> float:
         """Seconds until another request may begin; 0: now. Look again after that, and whenever a request has ended."""
-        while self._spent and self._spent[0] + self._window_s <= now:
-            heappop(self._spent)
-        free = self._budget if urgent else self._budget - round(self._budget / 10)
-        begun = len(self._spent) + self._under_way
+        free, begun = self._free(urgent), self.spent(now)
         if begun >= free:
             return max(self._spent[0] + self._window_s - now, 0.001) if self._spent else self._window_s
         if urgent or begun * 2 < free:
             return 0.0
         return max(0.0, self._last + self._window_s / free - now)
+
+    def is_scarce(self, urgent: bool, now: float) -> bool:
+        """Whether what is due waits for its turn now, be it for a moment: none is left, or they go evenly."""
+        free, begun = self._free(urgent), self.spent(now)
+        return begun >= free or (begun * 2 >= free and not urgent)
+
+    def spent(self, now: float) -> int:
+        """Requests of the last minute."""
+        while self._spent and self._spent[0] + self._window_s <= now:
+            heappop(self._spent)
+        return len(self._spent) + self._under_way
+
+    def _free(self, urgent: bool) -> int:
+        return self._budget if urgent else self._budget - round(self._budget / 10)
 
     def began(self, now: float) -> None:
         """A request begins."""
@@ -148,6 +159,7 @@ class Limits:
     """Both limits of a destination, as far as it has them. At first all partitions are ours."""
 
     def __init__(self, per_minute: int | None, per_author: int | None, partitions: int) -> None:
+        self.per_minute, self.per_author = per_minute, per_author
         self._requests = RequestLimit(per_minute, partitions) if per_minute else None
         self._authors = AuthorLimit(per_author, partitions) if per_author else None
 
@@ -170,6 +182,14 @@ class Limits:
     def request_wait_s(self, urgent: bool, now: float) -> float:
         """Seconds until a request may begin; see RequestLimit."""
         return 0.0 if self._requests is None else self._requests.wait_s(urgent, now)
+
+    def is_scarce(self, urgent: bool, now: float) -> bool:
+        """Whether what is due waits for the minute's requests; see RequestLimit."""
+        return self._requests is not None and self._requests.is_scarce(urgent, now)
+
+    def spent(self, now: float) -> int:
+        """Requests of the last minute, if they are counted."""
+        return 0 if self._requests is None else self._requests.spent(now)
 
     def author_wait_s(self, author: bytes, key: str, now: float) -> float:
         """Seconds until a new ticket may go; see AuthorLimit."""

@@ -46,8 +46,8 @@ POLL_RECORDS = 500
 class DeliverWorker:
     """Delivers the tickets of one destination; one process runs one.
 
-    ``counters``, ``breaker``, ``disabled`` and ``waiting`` are for whoever wants to know how it goes. ``fatal`` must end
-    the process: it is called when something that has to be written or read can't be.
+    ``counters``, ``breaker``, ``limits``, ``disabled`` and ``waiting`` are for whoever wants to know how it goes. ``fatal``
+    must end the process: it is called when something that has to be written or read can't be.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class DeliverWorker:
         self._destination = destination
         self._clock = clock
         self._fatal = fatal
-        self._limits = Limits(settings.max_per_minute, settings.max_per_author_per_hour, kafka.partitions)
+        self.limits = Limits(settings.max_per_minute, settings.max_per_author_per_hour, kafka.partitions)
         self._switch = Switch(
             settings.disable_after, settings.disable_after_s, lambda: destination.mark, self._turned_off
         )
@@ -96,7 +96,7 @@ class DeliverWorker:
             clock,
             may_send,
             fatal,
-            self._limits,
+            self.limits,
             self._switch,
             self.counters,
             settings.window // 2,
@@ -209,7 +209,7 @@ class DeliverWorker:
             LogWriter(self._publisher, self._log_topic, number, self._fatal),
             self._bodies,
             self._dispatcher,
-            self._limits,
+            self.limits,
             self._switch,
             self._clock,
             self.counters,
@@ -225,7 +225,7 @@ class DeliverWorker:
     def _share(self) -> None:
         """What is ours now decides how much of the limits is, and which partition's word on the switch counts."""
         numbers = [tp.partition for tp in self.lanes]
-        self._limits.own(numbers)
+        self.limits.own(numbers)
         self._switch.own(numbers)
         if numbers:
             self._tell_switch()

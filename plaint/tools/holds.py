@@ -1,0 +1,185 @@
+"""What keeps tickets back that could be sent else: destinations that are disabled or down, limits that are used up."""
+
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, NamedTuple
+
+from plaint.diagnosis.answers import enable_mend, mend_of
+from plaint.diagnosis.states import ask
+from plaint.explanation import Hold
+from plaint.kafka.reading import Start, Stored, TopicReader
+from plaint.kafka.settings import KafkaSettings
+from plaint.monitoring.state import StageState
+from plaint.running import find_running
+from plaint.switches import switch_states, why_disabled
+from route.delivery.entry import RANKS, is_key, read_entry
+from route.delivery.limits import HOUR_S, MINUTE_S, Limits, author_of
+from route.delivery.switch import Disabled
+from schemas import topics
+from schemas.record import RecordInvalid
+
+if TYPE_CHECKING:
+    from plaint.settings import Settings
+
+URGENT = RANKS["urgent"]
+
+
+class Caps(NamedTuple):
+    """The limits of a destination, None where it has none."""
+
+    per_minute: int | None = None
+    per_author: int | None = None
+
+
+@dataclass(frozen=True)
+class Clues:
+    """What is known besides the topics: ``addresses`` where processes tell of themselves, ``caps`` by destination."""
+
+    addresses: tuple[str, ...] = ()
+    caps: Mapping[str, Caps] = field(default_factory=dict)
+
+
+NO_CLUES = Clues()
+
+
+def clues_at_hand(settings: "Settings", kafka: KafkaSettings, addresses: Iterable[str] = ()) -> Clues:
+    """The limits of the settings, and the addresses with that of the ``plaint up`` that runs here on these brokers."""
+    running = find_running()
+    is_ours = running is not None and (running.kafka is None or running.kafka.brokers == kafka.brokers)
+    up = running.monitoring if running is not None and is_ours else ""
+    caps = {name: Caps(one.max_per_minute, one.max_per_author_per_hour) for name, one in settings.destinations.items()}
+    return Clues(tuple(filter(None, (*addresses, up))), caps)
+
+
+class Waiting(NamedTuple):
+    """An open ticket that is due by what the log says. ``author`` is empty unless it makes a new ticket."""
+
+    destination: str
+    key: str
+    rank: int
+    author: bytes
+
+
+def waiting_author(op: str, body: bytes) -> bytes:
+    """Whose new ticket this is, as the limits count it; empty for what changes one that is there."""
+    return author_of(body) if op == "create" and body else b""
+
+
+class Holds:
+    """What is held back, by what processes say of themselves and what the logs hold."""
+
+    def __init__(self, clues: Clues, states: Sequence[StageState]) -> None:
+        self._states: dict[str, list[StageState]] = {}
+        for state in states:
+            if state.stage == "deliver":
+                self._states.setdefault(state.destination, []).append(state)
+        self._caps = dict(clues.caps)
+        for name, found in self._states.items():
+            if (limits := found[0].limits) is not None:  # what a worker obeys, whatever the settings here say
+                self._caps[name] = Caps(limits.max_per_minute, limits.max_per_author_per_hour)
+
+    def of_destinations(self, disabled: Mapping[str, Disabled], names: Iterable[str]) -> dict[str, Hold]:
+        """Of those among ``names`` that get nothing. ``disabled`` is what the logs say."""
+        found = {name: self._disabled(name, disabled.get(name)) or self._breaker(name) for name in names}
+        return {name: hold for name, hold in found.items() if hold is not None}
+
+    def _disabled(self, name: str, off: Disabled | None) -> Hold | None:
+        states = self._states.get(name, ())
+        if off is None or (off.settings and states and all(state.disabled is None for state in states)):
+            return None  # refused was another address or secret than the one in use
+        why = why_disabled(off)
+        enable = enable_mend(why, name) if off.settings else f"once that is over `plaint destination enable {name}`"
+        return Hold(
+            destination=name,
+            cause="disabled",
+            why=why,
+            since=datetime.fromtimestamp(off.since, UTC),
+            status=off.status,
+            by="answers" if off.settings else "person",
+            mend=enable,
+        )
+
+    def _breaker(self, name: str) -> Hold | None:
+        state = next((one for one in self._states.get(name, ()) if one.breaker and one.breaker.state == "open"), None)
+        if state is None or state.breaker is None:
+            return None
+        said = state.last_error.what if state.last_error else ""
+        return Hold(destination=name, cause="breaker", why=said, since=state.breaker.since, mend=mend_of(said, name))
+
+    async def of_tickets(self, reader: TopicReader, waiting: Collection[Waiting]) -> dict[str, Hold]:
+        """Of those that wait for a limit, by key. What counts is what the log tells of the last hour, or minute.
+
+        It is told as for one process that owns all partitions: of several each has its share, and may wait a bit longer.
+        """
+        found: dict[str, Hold] = {}
+        for name in {one.destination for one in waiting}:
+            caps = self._caps.get(name, Caps())
+            if caps != Caps():
+                theirs = [one for one in waiting if one.destination == name]
+                found |= await _limited(reader, name, caps, theirs)
+        return found
+
+
+async def look_for_holds(clues: Clues) -> Holds:
+    """Ask the processes, which takes 3 s at most; those that don't answer are passed over."""
+    return Holds(clues, (await ask(clues.addresses)).stages if clues.addresses else ())
+
+
+async def destination_holds(kafka: KafkaSettings, names: Sequence[str], clues: Clues) -> dict[str, Hold]:
+    """Of those destinations that get nothing now. Raises as TopicReader does."""
+    if not names:
+        return {}
+    holds = await look_for_holds(clues)
+    off = {state.destination: state.disabled for state in await switch_states(kafka, names) if state.disabled}
+    return holds.of_destinations(off, names)
+
+
+async def _limited(
+    reader: TopicReader, name: str, caps: Caps, waiting: Sequence[Waiting], now: Callable[[], float] = time.time
+) -> dict[str, Hold]:
+    there = await reader.partitions([topics.deliveries(name)])
+    count = sum(map(len, there.values()))
+    if not count:
+        return {}
+    limits, at = Limits(caps.per_minute, caps.per_author, count), now()
+    since = datetime.fromtimestamp(at, UTC) - timedelta(seconds=HOUR_S if caps.per_author else MINUTE_S)
+    async for record in reader.scan(there, Start(since=since)):
+        _remember(limits, record, at)
+    found = {one.key: _limit(limits, one, at) for one in waiting}
+    return {key: hold for key, hold in found.items() if hold is not None}
+
+
+def _remember(limits: Limits, record: Stored, now: float) -> None:
+    """As a new owner does with what the one before has sent."""
+    if not is_key(record.key or b"") or b'"sending"' not in (record.value or b""):
+        return
+    try:
+        entry = read_entry(record.key or b"", record.value or b"", record.offset)
+    except RecordInvalid:
+        return
+    if entry.state == "sending":
+        limits.remember(waiting_author(entry.op, entry.body), entry.key, record.timestamp, now)
+
+
+def _limit(limits: Limits, one: Waiting, now: float) -> Hold | None:
+    place = f"destinations.{one.destination}"
+    wait = limits.author_wait_s(one.author, one.key, now)
+    if wait > 0:
+        return Hold(
+            destination=one.destination,
+            cause="max_per_author_per_hour",
+            why=f"{limits.per_author} new tickets of one author may go in any hour, and so many have gone",
+            until=datetime.fromtimestamp(now + wait, UTC),
+            mend=f"it goes by itself; or set {place}.max_per_author_per_hour higher and restart its deliver workers",
+        )
+    if limits.is_scarce(one.rank == URGENT, now):
+        sent = limits.spent(now)
+        return Hold(
+            destination=one.destination,
+            cause="max_per_minute",
+            why=f"{limits.per_minute} requests may go in any minute, and {sent} have gone in the last one",
+            mend=f"it goes by itself, urgent ones first; or set {place}.max_per_minute higher and restart its deliver workers",
+        )
+    return None
