@@ -2,11 +2,12 @@
 
 import logging
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from models.choice import ModelChoice
-from models.manifest import WeightsError, load_manifest
+from models.manifest import MANIFEST, WeightsError, load_manifest, sha256
 from models.outputs import Scores
 from models.store import ModelInvalid, Store
 from schemas.faults import Fault
@@ -69,6 +70,27 @@ def folder_of(choice: ModelChoice | None, store: Store) -> Path:
     if "/" in choice.name or (Path(choice.name).is_dir() and choice.name not in store.names()):
         return Path(choice.name)
     return store.find(choice.name)
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """What `load_model` would load: ``place`` is its folder, or what the settings name; other weights, other ``identity``."""
+
+    place: str
+    identity: str
+
+
+def weights_of(choice: ModelChoice | None, folder: Path) -> Weights:
+    """What `load_model` would load now, its files checked. A model of Hugging Face is taken to be the same for good.
+
+    Raises:
+        ModelInvalid, WeightsError: it can't be used.
+    """
+    if choice is not None and choice.hugging_face:
+        return Weights(choice.text, choice.text)
+    path = folder_of(choice, Store(folder))
+    load_manifest(path)
+    return Weights(str(path.resolve()), sha256((path / MANIFEST).read_bytes()))
 
 
 def model_faults(choice: ModelChoice | None, folder: Path) -> list[Fault]:

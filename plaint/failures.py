@@ -17,8 +17,8 @@ EXIT_INTERRUPTED = 130
 
 CODES = {
     0: "All is well.",
-    1: "Something was lost, a line could not be read, only the routes have faults, a model got worse in training, or `status`, "
-    "`doctor` or `topics` named what is wrong.",
+    1: "Something was lost, a line could not be read, only the routes have faults, a running plaint refused a model, a model "
+    "got worse in training, or `status`, `doctor` or `topics` named what is wrong.",
     EXIT_USAGE: "Wrong usage, settings, routes, topics or weights: a restart won't mend it.",
     EXIT_UNAVAILABLE: "The broker, a source or a port can't be had now.",
     EXIT_FAILED: "The program failed, or Kafka did not take a result: what was not acknowledged is read again.",

@@ -1,13 +1,16 @@
-"""What SIGHUP means: read the routes again, or, where the terminal was closed, end.
+"""What SIGHUP means: read routes and model again, or, where the terminal was closed, end.
 
 nginx, Prometheus and Vector read their files again on SIGHUP, always. A terminal that is closed sends it too, and what was
 started in it would run on unseen, with a broker and an inbox. So the signal ends a process whose terminal is gone, and
 only that one: with a terminal that is still there, without one (systemd, a container, cron) and under nohup it reads
-the routes again.
+them again.
 """
 
 import os
 import signal
+import threading
+from collections.abc import Callable
+from queue import SimpleQueue
 
 
 class Hangup:
@@ -29,3 +32,30 @@ def has_terminal() -> bool:
     except OSError:
         return False
     return True
+
+
+def on_hangup(act: Callable[[], None]) -> None:
+    """Call ``act`` in a thread of its own after each SIGHUP; those that come meanwhile are one. Main thread only."""
+    wanted: SimpleQueue[None] = SimpleQueue()  # its put may be called by a signal handler, an Event's set may not
+
+    def work() -> None:
+        while True:
+            wanted.get()
+            while not wanted.empty():
+                wanted.get()
+            act()
+
+    signal.signal(signal.SIGHUP, lambda *_: wanted.put(None))
+    threading.Thread(target=work, name="hangup", daemon=True).start()
+
+
+def reload_on_hangup(hangup: Hangup, reload: Callable[[], object]) -> None:
+    """Call ``reload`` after each SIGHUP, as `on_hangup` does; one that means the end ends this process. Main thread only."""
+
+    def hung_up() -> None:
+        if hangup.means_end():
+            os.kill(os.getpid(), signal.SIGTERM)
+        else:
+            reload()
+
+    on_hangup(hung_up)

@@ -7,12 +7,10 @@ import asyncio
 import logging
 import os
 import signal
-import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from queue import SimpleQueue
 
 from plaint.kafka.admin import BrokerAway
 from plaint.kafka.settings import KafkaSettings
@@ -189,18 +187,3 @@ def tell_taken(file: Path, before: str, now: str) -> None:
         log.info("routes: %s is unchanged, version %s", file, now)
     else:
         log.info("routes: %s, version %s from now on, was %s", file, now, before)
-
-
-def on_hangup(act: Callable[[], None]) -> None:
-    """Call ``act`` in a thread of its own after each SIGHUP; those that come meanwhile are one. Main thread only."""
-    wanted: SimpleQueue[None] = SimpleQueue()  # its put may be called by a signal handler, an Event's set may not
-
-    def work() -> None:
-        while True:
-            wanted.get()
-            while not wanted.empty():
-                wanted.get()
-            act()
-
-    signal.signal(signal.SIGHUP, lambda *_: wanted.put(None))
-    threading.Thread(target=work, name="hangup", daemon=True).start()

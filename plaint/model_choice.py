@@ -9,6 +9,8 @@ from models.choice import ModelChoice
 from models.evaluation.report import Figure
 from models.store import Known, ModelInvalid, Origin, Store
 from plaint.diagnosis import model as diagnosis
+from plaint.model_in_use import ModelInUse
+from plaint.running import find_running
 from schemas.faults import Fault
 
 KEY = "classify.model"
@@ -49,7 +51,7 @@ def named(settings: ClassifySettings) -> str:
 
 
 def choose(settings: ClassifySettings, name: str) -> str:
-    """Use a model from the next start on, once it has loaded and labelled; what was seen of it.
+    """Use a model from the next start or ``plaint reload`` on, once it has loaded and labelled; what was seen of it.
 
     Raises ModelInvalid if it can't be used, or if the settings name another.
     """
@@ -68,6 +70,32 @@ def go_back(settings: ClassifySettings) -> tuple[str, str]:
     looked = _tried(settings, store, name)
     store.rollback()
     return name, looked
+
+
+def taken_by(settings: ClassifySettings) -> list[str]:
+    """What has the processes take what was chosen, a line each; processes of this user on this machine are named."""
+    running = find_running()
+    found = ModelInUse.all()
+    if running is not None:
+        found = [one for one in found if one.pid == running.pid]
+    elsewhere = "" if running is not None else "; elsewhere send SIGHUP to each `plaint run classify`"
+    lines = [_not_taken(one) for one in found if not one.takes_choices_of(settings.models)]
+    who = [_who(one) for one in found if one.takes_choices_of(settings.models)]
+    if who:
+        lines.append(f"`plaint reload` has {', '.join(who)} take it now{elsewhere}")
+    elif running is None:
+        lines.append(f"`plaint run classify` takes it when it starts{elsewhere}")
+    return lines
+
+
+def _who(one: ModelInUse) -> str:
+    return f"`plaint {'up' if one.role == 'up' else 'run classify'}` (process {one.pid})"
+
+
+def _not_taken(one: ModelInUse) -> str:
+    if one.named:
+        return f"{_who(one)} does not take it: its settings name {one.named}, which wins"
+    return f"{_who(one)} does not take it: its classify.models is {one.folder}"
 
 
 def _refuse_if_named(settings: ClassifySettings) -> None:

@@ -28,6 +28,7 @@ from plaint.hot_routes import RunRoutes
 from plaint.inbox.settings import DEFAULT_PORT
 from plaint.kafka.topics import ensure_topics
 from plaint.monitoring.gather import RunMonitor, child_settings
+from plaint.run_model import RunModel
 from plaint.running import Running, announced
 from plaint.settings import OWN_VARIABLES, PREFIX, Settings
 from plaint.settle import Follower, Summary, receipts, settle, sum_up
@@ -206,11 +207,13 @@ class Run:
         say: Callable[[str], None],
     ) -> int:
         hangup = Hangup()
+        model = RunModel(planned.settings.classify)
 
         def hung_up() -> bool:
             if hangup.means_end():
                 return False
             routes.want()
+            model.want()
             return True
 
         supervisor = Supervisor(children(planned), hung_up=hung_up)
@@ -232,10 +235,14 @@ class Run:
                 stack.push_async_callback(_cancelled, counting)
                 counting.add_done_callback(lambda task: _stop_if_failed(supervisor, task))
                 count = partial(_count_with, census, follower)
-            following = asyncio.create_task(routes.follow(partial(_pid, supervisor, "route"), count))
-            stack.push_async_callback(_cancelled, following)
-            stack.callback(routes.retract)
-            asyncio.get_running_loop().call_soon(routes.announce)  # once the supervisor heeds signals
+            for following in (
+                routes.follow(partial(_pid, supervisor, "route"), count),
+                model.follow(partial(_pid, supervisor, "classify")),
+            ):
+                stack.push_async_callback(_cancelled, asyncio.create_task(following))
+            for told in (model, routes):
+                stack.callback(told.retract)
+                asyncio.get_running_loop().call_soon(told.announce)  # once the supervisor heeds signals
             return await supervisor.run(broker.ended() if broker else None)
 
     async def _count(

@@ -395,6 +395,12 @@ ALARMS: list[tuple[str, dict[str, str], dict[str, str], int]] = [
         5,
     ),
     (
+        "PlaintReloadRefused",
+        {'plaint_reload_refused{stage="classify"}': "0 1x9"},
+        {'plaint_reload_refused{stage="classify"}': "1 0x9"},
+        3,
+    ),
+    (
         "PlaintHearsNothing",
         {'plaint_records_total{stage="classify",outcome="result",reason="none"}': "7x140"},
         {'plaint_records_total{stage="classify",outcome="result",reason="none"}': "7+1x140"},

@@ -5,10 +5,10 @@ from pathlib import Path
 import click
 from pydantic import TypeAdapter
 
+from classify.settings import ClassifySettings
 from models.store import Store
 from plaint.logs import escaped
-from plaint.model_choice import ModelShown, choose, go_back, lines, models_here
-from plaint.running import find_running
+from plaint.model_choice import ModelShown, choose, go_back, lines, models_here, taken_by
 from plaint.settings import load_settings
 
 
@@ -42,7 +42,7 @@ def list_(config: Path | None, as_json: bool) -> None:
 @click.argument("name")
 @click.pass_obj
 def use(config: Path | None, name: str) -> None:
-    """Label posts with the model NAME from the next start of classify on, once it has loaded and labelled here.
+    """Label posts with the model NAME, once it has loaded and labelled here. `plaint reload` has what runs take it.
 
     \b
     plaint models use minilm-3
@@ -50,14 +50,14 @@ def use(config: Path | None, name: str) -> None:
     settings = load_settings(config).classify
     before = Store(settings.models).name_in_use()
     looked = choose(settings, name)
-    _tell(looked, f"{name} is in use from the next start of classify on; it was {before}")
+    _tell(settings, looked, f"{name} is chosen; it was {before}")
     click.echo("  `plaint models rollback` takes it back")
 
 
 @models.command()
 @click.pass_obj
 def rollback(config: Path | None) -> None:
-    """Go back to the model that was in use before the last `plaint models use`.
+    """Go back to the model that was in use before the last `plaint models use`. `plaint reload` has what runs take it.
 
     \b
     plaint models rollback
@@ -65,14 +65,9 @@ def rollback(config: Path | None) -> None:
     settings = load_settings(config).classify
     before = Store(settings.models).name_in_use()
     name, looked = go_back(settings)
-    _tell(looked, f"{name} is in use again from the next start of classify on; it was {before}")
+    _tell(settings, looked, f"{name} is chosen again; it was {before}")
 
 
-def _tell(looked: str, done: str) -> None:
-    click.echo(escaped(looked))
-    click.echo(escaped(done))
-    running = find_running()
-    if running is not None:
-        click.echo(f"  `plaint up` (process {running.pid}) goes on with what it has loaded: stop it and start it again")
-    else:
-        click.echo("  what runs goes on with what it has loaded: start `plaint run classify` again")
+def _tell(settings: ClassifySettings, looked: str, done: str) -> None:
+    for line in (looked, done, *(f"  {line}" for line in taken_by(settings))):
+        click.echo(escaped(line))

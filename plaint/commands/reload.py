@@ -1,4 +1,4 @@
-"""``plaint reload``: have the running plaint read its routes again."""
+"""``plaint reload``: have the running plaint read its routes again, and load the model that is chosen now."""
 
 import sys
 from pathlib import Path
@@ -12,19 +12,25 @@ from plaint.settings import load_settings
 
 
 @click.command("reload")
-@click.option("--json", "as_json", is_flag=True, help="As JSON: a list of what became of each process.")
+@click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="As JSON: a list of what became of the routes and the model of each process.",
+)
 @click.pass_obj
 def reload_(config: Path | None, as_json: bool) -> None:
-    """Have the running plaint read its routes again, and wait until it uses them.
+    """Have the running plaint read its routes again and load the model that is chosen now; wait until it uses them.
 
-    Checks the file first: if it has faults they are told, and the running plaint is left alone. Finds `plaint up`, else the
-    `plaint run route` of this user on this machine; elsewhere send SIGHUP to the process. Settings are not read again.
+    Checks the routes first: if they have faults they are told, and the running plaint is left alone. A model that can't be
+    loaded is refused, and the one before goes on. Finds `plaint up`, else each `plaint run route` and `plaint run classify`
+    of this user on this machine; elsewhere send SIGHUP to the process. Settings are not read again.
 
-    Exit code 0 if the new routes are in use, 1 if they have faults, 69 if nobody runs.
+    Exit code 0 if routes and model are in use, 1 if one of them was refused, 69 if nobody runs.
 
     \b
     plaint reload
-    plaint reload --json | jq -r '.[].version'
+    plaint reload --json | jq -r '.[] | .what + " " + .version'
     """
     settings = load_settings(config)
     found = targets()
@@ -35,13 +41,14 @@ def reload_(config: Path | None, as_json: bool) -> None:
         _tell(wrong)
         click.echo("nothing was reloaded", err=True)
         sys.exit(1)
-    done = [reload(known) for known in found]
-    if as_json:
-        click.echo(orjson.dumps([one.model_dump() for one in done]))
-    for one in done:
+    done = []
+    for one in reload(found):
+        done.append(one)
         _tell(one.faults)
         if not as_json or one.faults:
             click.echo(escaped(one.text), err=bool(one.faults))
+    if as_json:
+        click.echo(orjson.dumps([one.model_dump() for one in done]))
     sys.exit(1 if any(one.faults for one in done) else 0)
 
 

@@ -22,6 +22,13 @@ DEAD_MENDS = {
     "stage_error": "it is a fault of plaint's: its log has the traceback; after an upgrade "
     "`plaint dead replay --reason stage_error`",
 }
+KEPT_MENDS = {
+    "classify": "then `plaint reload`; or `plaint models rollback` and `plaint reload`",
+    "route": "then `plaint reload`",
+}
+"""What comes after the mend that the refusal names."""
+STAYS = "stays in use"
+"""How the log ends that tells of a refusal, which is told here as long as it holds."""
 READ_DEAD = "`plaint dead show` has the record and what is wrong with it; whoever writes it has to mend it"
 
 
@@ -34,11 +41,14 @@ def judged(status: Status) -> Status:
 
 def _stage(stage: StageStatus, now: datetime) -> Iterator[Finding]:
     yield from _life(stage)
+    for why in stage.kept:
+        yield warn(stage.name, f"what it was to take up was refused, {why}", KEPT_MENDS[stage.name])
     yield from _backlog(stage)
     if stage.destination:
         yield from _destination(stage, now)
-    is_told = stage.breaker == "open" or stage.disabled
-    if (error := stage.last_error) and now - error.at < ERROR_IS_OLD and not is_told:
+    error = stage.last_error
+    is_told = stage.breaker == "open" or stage.disabled or (stage.kept and error and error.what.endswith(STAYS))
+    if error and now - error.at < ERROR_IS_OLD and not is_told:
         since = ago((now - error.at).total_seconds())
         yield warn(stage.name, f"{since} ago: {error.what}", mend_of(error.what, stage.destination))
     for tally in stage.dead:

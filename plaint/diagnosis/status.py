@@ -45,7 +45,8 @@ class StageStatus(BaseModel):
 
     ``processes`` are the members of its group, ``group`` the group's state. ``moves`` is false where it acknowledged
     nothing while it was watched although something waits; ``silent`` and ``unwell`` hold what its processes lack,
-    ``starting`` what those lack that began a moment ago.
+    ``starting`` what those lack that began a moment ago; ``kept`` is what they go on with since what they were to take
+    up was refused, and why.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -60,6 +61,7 @@ class StageStatus(BaseModel):
     silent: tuple[str, ...] = ()
     unwell: tuple[str, ...] = ()
     starting: tuple[str, ...] = ()
+    kept: tuple[str, ...] = ()
     done: bool = False
     moves: bool | None = None
     lag: int | None = None
@@ -246,6 +248,7 @@ def _stage(
         silent=_silent(child),
         unwell=_unwell(states),
         starting=_starting(child, states),
+        kept=kept(states),
         done=child is not None and child.done,
         moves=seen.moving.get(name),
         lag=sum(part.lag for part in parts.values()) if parts else None,
@@ -291,6 +294,17 @@ def _unwell(states: Sequence[StageState]) -> tuple[str, ...]:
 def _starting(child: ChildState | None, states: Sequence[StageState]) -> tuple[str, ...]:
     silent = (child.silent,) if child is not None and child.silent == STARTING else ()
     return (*silent, *(lack for state in states if _is_new(state) for lack in _lacks(state)))
+
+
+def kept(states: Sequence[StageState]) -> tuple[str, ...]:
+    """What goes on since what these processes were to take up was refused, and why; what several say, once."""
+    found = [
+        f"routes {one.routes.version} stay in use: {why}" for one in states if one.routes for why in one.routes.refused
+    ]
+    found += [
+        f"model {one.model.version} stays in use: {why}" for one in states if one.model for why in one.model.refused
+    ]
+    return tuple(dict.fromkeys(found))
 
 
 def _is_new(state: StageState) -> bool:

@@ -266,6 +266,12 @@ ROUTES = Metric(
     ("route",),
     {"version": "one"},
 )
+REFUSED = Metric(
+    "plaint_reload_refused",
+    "gauge",
+    "1 if the last try to take up other routes, or another model, was refused: the former stay in use. /state says why.",
+    _BY_BATCH,
+)
 CHILD_UP = Metric(
     "plaint_child_up",
     "gauge",
@@ -321,6 +327,7 @@ METRICS: tuple[Metric, ...] = (
     BUILD,
     MODEL,
     ROUTES,
+    REFUSED,
     CHILD_UP,
     RESTARTS,
     BROKER_UP,

@@ -27,7 +27,9 @@ class RouteSight:
         """See Sight."""
         into.put_all(metrics.TICKETS, self._tickets | dict(self._counted))
         into.put_all(metrics.UNROUTED, self._unrouted)
-        into.put(metrics.ROUTES, 1, self._routes().version)
+        routes = self._routes()
+        into.put(metrics.ROUTES, 1, routes.version)
+        into.put(metrics.REFUSED, bool(routes.refused))
 
     def state(self) -> dict[str, Any]:
         """See Sight."""

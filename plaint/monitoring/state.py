@@ -46,10 +46,11 @@ class LimitsState(_Shown):
 
 
 class ModelState(_Shown):
-    """What classifies: the version of the weights and what runs them."""
+    """What classifies: the version of the weights and what runs them. ``refused``: why the last try to load another failed."""
 
     version: str
     engine: str
+    refused: tuple[str, ...] = ()
 
 
 class RoutesState(_Shown):

@@ -1,25 +1,23 @@
 """The classify worker: plaint.posts → plaint.triaged."""
 
-import logging
+import threading
 from collections.abc import Sequence
 from typing import NoReturn, Protocol
 
-from classify.load import load_classifier
 from classify.settings import ClassifySettings
 from classify.text import is_blank
+from plaint.hangup import Hangup, reload_on_hangup
+from plaint.hot_model import WorkerModel
 from plaint.kafka.publisher import OutRecord
 from plaint.kafka.settings import KafkaSettings
 from plaint.monitoring.monitor import Monitor
-from plaint.monitoring.triaging import TriageMeter
-from plaint.workers.faust_worker import run_stage
+from plaint.workers.faust_worker import run_stage, stage_thread
 from plaint.workers.seen import Seen, superseded
 from plaint.workers.stage import Dropped, InRecord, Outcome, Result, Stretch, decoded
 from schemas import topics
 from schemas.post import Post
 from schemas.reasons import DropReason
 from schemas.triage import Triage
-
-log = logging.getLogger(__name__)
 
 CANARY = InRecord(topics.POSTS, 0, -1, b"canary", Post(id="canary", text="My order has not arrived.").to_bytes(), 0.0)
 
@@ -84,20 +82,34 @@ class ClassifyStage:
 def classify(
     kafka: KafkaSettings, settings: ClassifySettings, instance: str | None = None, monitor: Monitor | None = None
 ) -> NoReturn:
-    """Run the classify worker in this process until it is told to end."""
-    classifier, model = load_classifier(settings)
-    log.info("model: %s on %s", model.version, model.runs_on)
-    meter = TriageMeter(classifier, model, model.runs_on)
+    """Run the classify worker in this process until it is told to end. SIGHUP has it load the model that is chosen then."""
+    model: WorkerModel | None = None
+    loaded = threading.Event()
+
+    def reload() -> None:
+        loaded.wait()  # one that is asked for while the first is being loaded
+        assert model is not None
+        model.reload()
+
+    reload_on_hangup(Hangup(), reload)
+    thread = stage_thread(ClassifyStage.name)
+    model = WorkerModel(settings, thread.submit)
     if monitor is not None:
         monitor.needs.met("model")
-        monitor.show(meter)
-    stage = ClassifyStage(meter, settings.remember)
-    run_stage(
-        kafka,
-        stage,
-        CANARY,
-        batch=settings.batch,
-        linger_s=settings.linger_s,
-        instance=instance,
-        monitor=monitor,
-    )
+        monitor.show(model.meter)
+    stage = ClassifyStage(model.meter, settings.remember)
+    loaded.set()
+    model.announce()
+    try:
+        run_stage(
+            kafka,
+            stage,
+            CANARY,
+            batch=settings.batch,
+            linger_s=settings.linger_s,
+            instance=instance,
+            monitor=monitor,
+            thread=thread,
+        )
+    finally:
+        model.end()

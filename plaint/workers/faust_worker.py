@@ -58,17 +58,30 @@ class Tally:
                 self.dead[outcome.reason.value] += 1
 
 
+def stage_thread(name: str) -> ThreadPoolExecutor:
+    """One thread for a stage to work in: what others put into it runs between two batches."""
+    return ThreadPoolExecutor(1, thread_name_prefix=name)
+
+
 class Batches:
     """Takes batches of a stage from records to acknowledged results, in two steps. Knows nothing of Faust."""
 
-    def __init__(self, kafka: KafkaSettings, stage: Stage, publisher: Publisher, canary: InRecord) -> None:
+    def __init__(
+        self,
+        kafka: KafkaSettings,
+        stage: Stage,
+        publisher: Publisher,
+        canary: InRecord,
+        thread: ThreadPoolExecutor | None = None,
+    ) -> None:
+        """``thread`` is the one that the stage works in, None for one of its own."""
         self._kafka = kafka
         self.stage = stage
         self.publisher = publisher
         self.canary = canary
         self.tally = Tally()
         self.meter = BatchMeter()
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix=stage.name)
+        self._thread = thread or stage_thread(stage.name)
 
     async def process(self, records: Sequence[InRecord]) -> list[Outcome]:
         """What becomes of ``records``. Raises StageBroken."""
@@ -209,17 +222,18 @@ def run_stage(
     linger_s: float,
     instance: str | None = None,
     monitor: Monitor | None = None,
+    thread: ThreadPoolExecutor | None = None,
 ) -> NoReturn:
     """Run ``stage`` in this process until SIGTERM or SIGINT, then end with code 0, or EXIT_BROKEN as told above.
 
     A batch holds up to ``batch`` records and waits at most ``linger_s`` for them. ``instance`` is the name of a static
-    member of the group, unique to this process.
+    member of the group, unique to this process. ``thread`` is one of `stage_thread`, for those who put more into it.
     """
     read_any_header_name()
     uvloop.install()
     asyncio.set_event_loop(asyncio.new_event_loop())
     app = _app(kafka, stage, batch, instance)
-    batches = Batches(kafka, stage, Publisher(kafka), canary)
+    batches = Batches(kafka, stage, Publisher(kafka), canary, thread)
     topic = app.topic(stage.input_topic, key_serializer="raw", value_serializer="raw")
 
     @app.agent(topic, name=stage.name)  # type: ignore[untyped-decorator]

@@ -1,14 +1,12 @@
 """The route worker: plaint.triaged → plaint.tickets.<destination>."""
 
-import os
-import signal
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import NoReturn
 
-from plaint.hangup import Hangup
-from plaint.hot_routes import WorkerRoutes, on_hangup
+from plaint.hangup import Hangup, reload_on_hangup
+from plaint.hot_routes import WorkerRoutes
 from plaint.kafka.publisher import OutRecord
 from plaint.kafka.settings import KafkaSettings
 from plaint.leftovers import warn_of_strangers
@@ -133,13 +131,7 @@ def route(
         monitor.needs.met("routes")
         monitor.show(RouteSight(destinations, stage.tickets, stage.unrouted, routes.state))
 
-    def hung_up() -> None:
-        if hangup.means_end():
-            os.kill(os.getpid(), signal.SIGTERM)
-        else:
-            routes.reload(stage.use)
-
-    on_hangup(hung_up)
+    reload_on_hangup(hangup, lambda: routes.reload(stage.use))
     warn_of_strangers(kafka, destinations, settings.abandoned)
     routes.announce()
     try:

@@ -12,11 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from plaint.hot_routes import RunRoutes, WorkerRoutes, on_hangup
+from plaint.hangup import on_hangup
+from plaint.hot_routes import RunRoutes, WorkerRoutes
 from plaint.kafka.admin import open_admin
 from plaint.kafka.settings import KafkaSettings
 from plaint.reloading import faults_before, reload, restarts_needed, targets
-from plaint.routes_in_use import RoutesInUse, all_routes_in_use, routes_of
+from plaint.routes_in_use import RoutesInUse, routes_of
 from plaint.running import announced
 from plaint.settings import Settings
 from plaint.workers.route import RouteStage
@@ -279,7 +280,9 @@ class TestRunRoutes:
 
 class TestReload:
     def test_nobody_runs(self) -> None:
-        with pytest.raises(Exception, match=r"no `plaint up` and no `plaint run route` of this user runs here"):
+        with pytest.raises(
+            Exception, match=r"no `plaint up`, no `plaint run route` and no `plaint run classify` of this"
+        ):
             targets()
 
     def test_a_process_that_ended_is_not_found(self, runtime: Path, file: Path) -> None:
@@ -287,7 +290,7 @@ class TestReload:
         gone = subprocess.Popen([sys.executable, "-c", ""])
         gone.wait()
         told.model_copy(update={"pid": gone.pid}).announce()
-        assert all_routes_in_use() == []
+        assert RoutesInUse.all() == []
         assert not list(runtime.glob("routes-*"))
 
     def test_the_route_workers_are_told_and_waited_for(self, file: Path) -> None:
@@ -296,15 +299,16 @@ class TestReload:
             (known,) = targets()
             before = known.version
             file.write_text(RULES.format(destination="service"))
-            done = reload(known)
+            (done,) = reload([known])
             assert (done.before, done.role, done.faults) == (before, "route", ())
             assert done.version == RouteTable.load(file, ("helpdesk", "service")).version
             assert "from now on, was" in done.text
-            assert "is unchanged" in reload(targets()[0]).text
+            (again,) = reload(targets())
+            assert "is unchanged" in again.text
         finally:
             worker.end()
         with pytest.raises(Exception, match=r"ended|can't be told"):
-            reload(known)
+            list(reload([known]))
 
     def test_a_running_up_is_preferred_to_its_worker(self, file: Path) -> None:
         worker = Worker(file)

@@ -25,8 +25,8 @@ def test_a_model_is_chosen_labels_and_is_taken_back(settings: dict[str, str], tm
     chosen = plaint("models", "use", "small", cwd=tmp_path, settings=settings)
     assert chosen.returncode == 0, shown(chosen)
     assert "tiny-2: loaded in" in shown(chosen)
-    assert "small is in use from the next start of classify on; it was minilm-" in shown(chosen)
-    assert "start `plaint run classify` again" in shown(chosen)
+    assert "small is chosen; it was minilm-" in shown(chosen)
+    assert "elsewhere send SIGHUP to each `plaint run classify`" in shown(chosen)
     labelled = plaint("classify", cwd=tmp_path, stdin=POST, settings=settings)
     assert json.loads(labelled.stdout)["model"] == "tiny-2"
 
@@ -38,7 +38,7 @@ def test_a_model_is_chosen_labels_and_is_taken_back(settings: dict[str, str], tm
     assert any(line.startswith("! damaged can't be used: ") for line in lines)
 
     back = plaint("models", "rollback", cwd=tmp_path, settings=settings)
-    assert "is in use again from the next start of classify on; it was small" in shown(back)
+    assert "is chosen again; it was small" in shown(back)
     again = plaint("models", "rollback", cwd=tmp_path, settings=settings)
     assert again.returncode == 2
     assert "nothing was chosen here" in shown(again)

@@ -8,9 +8,9 @@ from plaint.commands.status import lines
 from plaint.diagnosis.answers import mend_of, status_of
 from plaint.diagnosis.judgement import judged
 from plaint.diagnosis.processes import stage_of
-from plaint.diagnosis.status import StageStatus, Status
+from plaint.diagnosis.status import StageStatus, Status, kept
 from plaint.diagnosis.topics_view import DeadTally
-from plaint.monitoring.state import LastError
+from plaint.monitoring.state import LastError, StageState
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -105,6 +105,17 @@ def test_refused_tickets_are_told_by_the_answer() -> None:
     assert "destinations.helpdesk.url" in mend
     worse = DeadTally(reason="invalid_json", count=1, newest="no JSON")
     assert only(stage(dead=(worse,)))[0] == "warn"
+
+
+def test_a_model_that_was_refused_is_told_once_with_what_goes_on_and_how_to_go_back() -> None:
+    why = "classify.model: model.int8.onnx has another sha256; restore it"
+    refused = {"version": "small", "engine": "e", "refused": (why,)}
+    error = LastError(at=NOW, what="model: the one that is chosen was refused, small stays in use")
+    told = {"stage": "classify", "instance": "a", "pid": 1, "version": "1", "started_at": NOW, "at": NOW, "ready": True}
+    state = StageState.model_validate({**told, "model": refused, "last_error": error})
+    severity, what, mend = only(stage(kept=kept([state, state]), last_error=error))
+    assert (severity, what) == ("warn", f"what it was to take up was refused, model small stays in use: {why}")
+    assert "`plaint models rollback`" in mend
 
 
 def test_an_old_error_is_not_told() -> None:

@@ -1,4 +1,4 @@
-"""Routes that change while plaint runs, from outside: ``plaint reload``, SIGHUP, a terminal that is closed."""
+"""Routes and models that change while plaint runs, from outside: ``plaint reload``, SIGHUP, a terminal that is closed."""
 
 import json
 import os
@@ -13,12 +13,13 @@ import psutil
 import pytest
 
 from tests.support.command import PLAINT, environment, plaint, shown, trap
-from tests.support.kafka_process import free_ports
-from tests.system.test_up import DONE, ENDING_S, SECRET, SMALL, Up, ask, gone
+from tests.support.kafka_process import REPOSITORY, free_ports
+from tests.system.test_up import DONE, ENDING_S, SECRET, Up, ask, gone
 
 pytestmark = pytest.mark.timeout(300)
 
 ALL = "rules:\n  - {{name: all, why: A test counts them., destinations: {destinations}}}\n"
+TINY = REPOSITORY / "tests" / "models" / "tiny-2"
 BAD = "rules:\n  - {name: all, why: w, destinations: [nowhere]}\n"
 
 
@@ -35,10 +36,31 @@ def routes(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def settings(tmp_path: Path, routes: Path) -> dict[str, str]:
+def models(tmp_path: Path) -> Path:
+    """Two sound models, of which the first is chosen, and one whose network is damaged."""
+    for name in ("first", "second", "damaged"):
+        folder = tmp_path / "models" / name
+        folder.mkdir(parents=True)
+        for file in TINY.iterdir():
+            (folder / file.name).write_bytes(file.read_bytes())
+        manifest = json.loads((folder / "manifest.json").read_bytes())
+        (folder / "manifest.json").write_text(json.dumps(manifest | {"name": name}))
+    (tmp_path / "models" / "damaged" / "model.int8.onnx").write_bytes(b"no network")
+    choose(tmp_path / "models", "first")
+    return tmp_path / "models"
+
+
+def choose(models: Path, *names: str) -> None:
+    """As `plaint models use` does, but unchecked."""
+    chosen = [{"name": name, "since": "2026-01-01T00:00:00Z"} for name in names]
+    (models / "in-use.json").write_text(json.dumps({"chosen": chosen}))
+
+
+@pytest.fixture
+def settings(tmp_path: Path, routes: Path, models: Path) -> dict[str, str]:
     """Of a ``plaint up`` that others can be told from."""
     return {
-        **SMALL,
+        "PLAINT_CLASSIFY__MODELS": str(models),
         "PLAINT_RUNTIME_DIR": str(tmp_path / "run"),
         "PLAINT_ROUTE__ROUTES": str(routes),
         "PLAINT_INBOX__PORT": str(free_ports(1)[0]),
@@ -98,8 +120,8 @@ def up(folder: Path, settings: dict[str, str]) -> Iterator[Fed]:
 
 
 @pytest.mark.long
-def test_a_run_whose_routes_change_again_and_again_loses_nothing(
-    up: Fed, settings: dict[str, str], folder: Path, routes: Path
+def test_a_run_whose_routes_and_model_change_again_and_again_loses_nothing(
+    up: Fed, settings: dict[str, str], folder: Path, routes: Path, models: Path
 ) -> None:
     up.feed(30)
     up.wait_for_tickets("service", 30)
@@ -107,9 +129,10 @@ def test_a_run_whose_routes_change_again_and_again_loses_nothing(
     routes.write_text(ALL.format(destinations="[helpdesk]"))
     done = plaint("reload", "--json", cwd=folder, settings=settings)
     assert done.returncode == 0, shown(done)
-    (told,) = json.loads(done.stdout)
-    assert (told["role"], told["file"]) == ("up", str(routes))
+    told, model = json.loads(done.stdout)
+    assert (told["role"], told["what"], told["file"]) == ("up", "routes", str(routes))
     assert told["version"] != told["before"]
+    assert (model["what"], model["version"], model["changed"]) == ("model", "first", False)
     up.feed(30)
     up.wait_for_tickets("helpdesk", 30)
 
@@ -126,6 +149,23 @@ def test_a_run_whose_routes_change_again_and_again_loses_nothing(
     up.child("run", "route").kill()  # the next one gets the routes that were good, not what stands there
     up.feed(30)
     up.wait_for_tickets("helpdesk", 60)
+
+    chosen = plaint("models", "use", "second", cwd=folder, settings=settings)
+    assert f"`plaint reload` has `plaint up` (process {up.process.pid}) take it now" in shown(chosen)
+    up.feed(200)  # some of these meet the old model, some the new one
+    routes.write_text(ALL.format(destinations="[helpdesk]"))
+    done = plaint("reload", cwd=folder, settings=settings)
+    assert f"model second ({models / 'second'}) from now on, was first" in shown(done)
+    up.wait_for_tickets("helpdesk", 260)
+    assert "model: second on onnxruntime" in up.stderr
+
+    choose(models, "first", "damaged")
+    done = plaint("reload", cwd=folder, settings=settings)
+    assert done.returncode == 1, shown(done)
+    assert "the model that is chosen was refused, second stays in use" in shown(done)
+    done = plaint("status", "--json", cwd=folder, settings=settings)
+    assert "model second stays in use: " in shown(done)
+    choose(models, "first")
 
     routes.write_text(ALL.format(destinations="[]"))
     up.feed(200)  # some of these meet the old routes, some the new ones
@@ -172,17 +212,23 @@ class Terminal:
 
 
 def test_in_a_terminal_it_reloads_while_that_is_open_and_ends_when_it_is_closed(
-    folder: Path, settings: dict[str, str], routes: Path
+    folder: Path, settings: dict[str, str], routes: Path, models: Path
 ) -> None:
     terminal = Terminal(folder, settings)
     process = psutil.Process(terminal.pid)
     try:
         terminal.wait_for(b"all well")
         routes.write_text(ALL.format(destinations="[helpdesk]"))
+        choose(models, "second")
         deadline = time.monotonic() + 60
         while (done := plaint("reload", cwd=folder, settings=settings)).returncode == 69:
             assert time.monotonic() < deadline, shown(done)
         assert done.returncode == 0, shown(done)
+        assert f"model second ({models / 'second'}) from now on, was first" in shown(done)
+        choose(models, "damaged")
+        done = plaint("reload", cwd=folder, settings=settings)
+        assert done.returncode == 1, shown(done)
+        assert "the model that is chosen was refused, second stays in use" in shown(done)
         children = process.children(recursive=True)
         terminal.close()
         os.waitpid(terminal.pid, 0)

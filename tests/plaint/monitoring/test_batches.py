@@ -113,7 +113,7 @@ def test_labels_and_the_time_to_them_are_counted() -> None:
     assert samples(readings, "plaint_post_to_triage_seconds_sum")[()] == pytest.approx(0.5)
     assert samples(readings, "plaint_model_texts_total") == {("computed",): 5, ("known",): 2}
     assert samples(readings, "plaint_model_info") == {("m-1", "engine 1"): 1}
-    assert meter.state() == {"model": {"version": "m-1", "engine": "engine 1"}}
+    assert meter.state() == {"model": {"version": "m-1", "engine": "engine 1", "refused": ()}}
 
 
 def test_what_no_rule_takes_is_told_by_intent_and_tickets_by_destination() -> None:
