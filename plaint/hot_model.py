@@ -80,6 +80,9 @@ class WorkerModel:
                 faults = (str(weights_fault(error)),)
             except ModelInvalid as error:
                 faults = tuple(map(str, error.faults))
+            except OSError as error:
+                what = f"can't be read: {error.strerror or error}"
+                faults = (str(Fault(str(self._settings.models), what, "let this user read all of it")),)
             except CancelledError:
                 log.info("model: %s stays in use, this process ends", before)
                 return False

@@ -85,6 +85,8 @@ def taken_by(settings: ClassifySettings) -> list[str]:
         lines.append(f"`plaint reload` has {', '.join(who)} take it now{elsewhere}")
     elif running is None:
         lines.append(f"`plaint run classify` takes it when it starts{elsewhere}")
+    elif not found:
+        lines.append(f"`plaint up` (process {running.pid}) is just starting or ending: `plaint reload` once it runs")
     return lines
 
 

@@ -423,12 +423,14 @@ def test_a_worker_changes_its_model_and_back_while_posts_flow_and_none_is_lost_o
         worker.process.send_signal(signal.SIGHUP)
         worker.wait_for(lambda: f"from now on, was {SECOND}" in worker.said())
         worker.wait_for_posts(40)
+        feed.end()
+        triaged = records(new_tansu, topics.TRIAGED, feed.count)
+        worker.process.terminate()
+        code = worker.process.wait(LIMIT_S)
     finally:
         feed.end()
-        if worker.process.poll() is None:
-            triaged = records(new_tansu, topics.TRIAGED, feed.count)
-        worker.process.terminate()
-        code = worker.process.wait(30)
+        worker.process.kill()
+        worker.process.wait()
     assert code == 0, worker.said()
     assert "Traceback" not in worker.said()
     found = [(record.partition, Triage.from_bytes(record.value)) for record in triaged]
