@@ -79,7 +79,7 @@ def listening() -> "Iterator[Listener]":
 
 
 def train_anew(
-    base: str, run: Path, out: Path, teacher: Path | None, clear: bool, epochs: int | None, seed: int | None
+    base: str, run: Path, out: Path, teachers: tuple[Path, ...], clear: bool, epochs: int | None, seed: int | None
 ) -> "Evaluation":
     """Trains in `run`, where a checkpoint is taken up, and exports to `out`, unless it has; what was measured of it.
 
@@ -94,11 +94,10 @@ def train_anew(
 
     if out.exists():
         return _made_before(run, out)
-    if teacher is not None and not (teacher / "network.pt").is_file():
-        raise FaultsFound(
-            [Fault(f"--teacher {teacher}", "holds no network.pt", "give the --run of a finished training")]
-        )
-    plan = Plan(BASES[base], teacher, clear, epochs, Recipe().seed if seed is None else seed)
+    if missing := [teacher for teacher in teachers if not (teacher / "network.pt").is_file()]:
+        mend = "give the --run of a finished training"
+        raise FaultsFound([Fault(f"--teacher {one}", "holds no network.pt", mend) for one in missing])
+    plan = Plan(BASES[base], teachers, clear, epochs, Recipe().seed if seed is None else seed)
     try:
         with listening() as listener:
             run_training(run, plan, listener)

@@ -78,7 +78,7 @@ def main() -> None:
     hashes = file_hashes(data_folder(), run.clear, unlabelled=False)
     save_run(arguments.out, Run(run.base, RECIPE.seed, RECIPE.epochs, len(parts.train), hashes, run.clear))
     student = student_of(teacher, arguments.layers, [vocabulary[piece] for piece in pieces])
-    logits = taught(arguments.out, arguments.teacher, parts.train)
+    logits = taught(arguments.out, [arguments.teacher], parts.train)
     trainer = Trainer(student, len(parts.train), labels_objective(parts.train, logits), RECIPE, arguments.out)
     trainer.resume()
     print(f"{len(pieces)} word pieces, {trainer.steps} steps", flush=True)

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from models.outputs import WIDTH
 from models.tokens import Tokens
 from models.training.bases import BASES, Base
 from models.training.batches import Batch, epoch_batches
@@ -181,14 +182,20 @@ class Trainer:
                     mean.lerp_(value, 1 - decay)
 
 
-def taught(folder: Path, teacher: Path, examples: Sequence[Example]) -> Tensor:
-    """The teacher's logits of the examples; kept in `folder`, so that a run that is taken up again needn't wait."""
-    path = folder / "teacher.npy"
-    if not path.exists():
-        tokens = Tokens(teacher / "tokenizer.json", MAX_TOKENS)
-        logits = predict(load_network(teacher / "network.pt"), examples, tokens, rough=True)
-        np.save(path, logits)
-    return torch.from_numpy(np.load(path))
+def taught(folder: Path, teachers: Sequence[Path], examples: Sequence[Example]) -> Tensor:
+    """The mean of the teachers' logits of the examples; of posts without labels the last teacher speaks alone, since reading
+    takes long. What each said is kept in `folder`, so that a run that is taken up again needn't wait."""
+    labelled = [position for position, example in enumerate(examples) if example.labelled]
+    everything = list(range(len(examples)))
+    total, voices = torch.zeros(len(examples), WIDTH), torch.zeros(len(examples), 1)
+    for number, teacher in enumerate(teachers, start=1):
+        path, read = folder / f"teacher-{number}.npy", everything if number == len(teachers) else labelled
+        if not path.exists():
+            tokens, network = Tokens(teacher / "tokenizer.json", MAX_TOKENS), load_network(teacher / "network.pt")
+            np.save(path, predict(network, [examples[position] for position in read], tokens, rough=True))
+        total[read] += torch.from_numpy(np.load(path))
+        voices[read] += 1
+    return total / voices
 
 
 UNLABELLED_TURNS = 2
@@ -218,8 +225,8 @@ class Plan:
     """What a run is to be made of."""
 
     base: Base
-    teacher: Path | None = None
-    """Folder of a finished run to learn from."""
+    teachers: tuple[Path, ...] = ()
+    """Folders of finished runs to learn from."""
     clear: bool = False
     """Leave out the sources whose terms are unclear."""
     epochs: int | None = None
@@ -247,11 +254,12 @@ def run_training(folder: Path, plan: Plan, listener: Listener) -> None:
     torch.manual_seed(recipe.seed)
     network, parts = base.network(), load_parts(data_folder(), plan.clear)
     folder.mkdir(parents=True, exist_ok=True)
-    examples = parts.train + (parts.unlabelled if plan.teacher else [])
-    hashes = file_hashes(data_folder(), plan.clear, unlabelled=plan.teacher is not None)
-    if plan.clear and plan.teacher is not None and not load_run(plan.teacher).clear:
+    examples = parts.train + (parts.unlabelled if plan.teachers else [])
+    hashes = file_hashes(data_folder(), plan.clear, unlabelled=bool(plan.teachers))
+    unclear = [teacher for teacher in plan.teachers if plan.clear and not load_run(teacher).clear]
+    if unclear:
         what = "was trained on the sources whose terms are unclear"
-        raise FaultsFound([Fault(f"the teacher {plan.teacher}", what, "train a teacher without them")])
+        raise FaultsFound([Fault(f"the teacher {one}", what, "train a teacher without them") for one in unclear])
     save_run(
         folder,
         Run(
@@ -266,9 +274,10 @@ def run_training(folder: Path, plan: Plan, listener: Listener) -> None:
     )
     (folder / "tokenizer.json").write_bytes(base.tokenizer())
     teacher = None
-    if plan.teacher is not None:
-        listener.say(f"the teacher reads {len(examples):,} posts")
-        teacher = taught(folder, plan.teacher, examples)
+    if plan.teachers:
+        readers = "the teacher reads" if len(plan.teachers) == 1 else f"{len(plan.teachers)} teachers read"
+        listener.say(f"{readers} {len(examples):,} posts")
+        teacher = taught(folder, plan.teachers, examples)
     torch.manual_seed(
         recipe.seed
     )  # the teacher may have used some of its randomness, or not if it had read them before
@@ -283,12 +292,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--base", choices=sorted(BASES), default="minilm")
-    parser.add_argument("--teacher", type=Path, help="folder of a finished run to learn from")
+    parser.add_argument(
+        "--teacher", type=Path, action="append", default=[], help="folder of a finished run to learn from; repeatable"
+    )
     parser.add_argument("--epochs", type=int, help="default: the recipe's")
     parser.add_argument("--seed", type=int, default=Recipe().seed)
     parser.add_argument("--clear", action="store_true", help="leave out the sources whose terms are unclear")
     arguments = parser.parse_args()
-    plan = Plan(BASES[arguments.base], arguments.teacher, arguments.clear, arguments.epochs, arguments.seed)
+    plan = Plan(BASES[arguments.base], tuple(arguments.teacher), arguments.clear, arguments.epochs, arguments.seed)
     run_training(arguments.out, plan, Lines())
 
 

@@ -24,7 +24,13 @@ FOLDER = click.Path(path_type=Path, file_okay=False)
 
 @click.command()
 @click.option("--base", type=click.Choice(["minilm", "mpnet"]), default="minilm", show_default=True, help="Encoder.")
-@click.option("--teacher", type=FOLDER, metavar="RUN", help="Learn from a finished training too: its --run.")
+@click.option(
+    "--teacher",
+    type=FOLDER,
+    multiple=True,
+    metavar="RUN",
+    help="Learn from a finished training too: its --run. Repeatable.",
+)
 @click.option("--clear", is_flag=True, help="Leave out the sources whose terms are unclear.")
 @click.option("--epochs", type=click.IntRange(min=1), help="Times that each post is read; without it the recipe's.")
 @click.option("--run", type=FOLDER, default="plaint-run", show_default=True, help="Folder for checkpoints.")
@@ -39,7 +45,7 @@ FOLDER = click.Path(path_type=Path, file_okay=False)
 def train(
     ctx: click.Context,
     base: str,
-    teacher: Path | None,
+    teacher: tuple[Path, ...],
     clear: bool,
     epochs: int | None,
     run: Path,

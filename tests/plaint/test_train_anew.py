@@ -3,6 +3,8 @@
 import gzip
 import hashlib
 import json
+import shutil
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,7 +29,7 @@ from models.training.data import file_hashes, load_parts, read_ids  # noqa: E402
 from models.training.listener import Lines, duration  # noqa: E402
 from models.training.losses import intent_weights  # noqa: E402
 from models.training.network import Network, Shape  # noqa: E402
-from models.training.train import RECIPES, Plan, Recipe, labels_objective, run_training, turn  # noqa: E402
+from models.training.train import RECIPES, Plan, Recipe, labels_objective, run_training, taught, turn  # noqa: E402
 from plaint.cli import cli  # noqa: E402
 from schemas.faults import FaultsFound  # noqa: E402
 from tests.support.pages import REPOSITORY  # noqa: E402
@@ -114,7 +116,7 @@ def test_the_same_seed_and_data_give_the_same_weights_and_others_do_not(tmp_path
     first = trained("first", plan)
     assert trained("second", plan) == first
     assert trained("third", replace(plan, seed=5)) != first
-    taught = replace(plan, teacher=tmp_path / "first")
+    taught = replace(plan, teachers=(tmp_path / "first",))
     student = trained("student", taught)
     assert student != first
     (tmp_path / "student" / "checkpoint.pt").unlink()
@@ -137,8 +139,8 @@ def test_weights_that_were_trained_on_clear_sources_say_so_and_had_a_clear_teach
     run_training(tmp_path / "unclear", Plan(encoder, epochs=1), quiet)
     run_training(tmp_path / "clear", Plan(encoder, epochs=1, clear=True), quiet)
     with pytest.raises(FaultsFound, match="was trained on the sources whose terms are unclear"):
-        run_training(tmp_path / "student", Plan(encoder, tmp_path / "unclear", clear=True, epochs=1), quiet)
-    run_training(tmp_path / "student", Plan(encoder, tmp_path / "clear", clear=True, epochs=1), quiet)
+        run_training(tmp_path / "student", Plan(encoder, (tmp_path / "unclear",), clear=True, epochs=1), quiet)
+    run_training(tmp_path / "student", Plan(encoder, (tmp_path / "clear",), clear=True, epochs=1), quiet)
     evaluation = export.export(tmp_path / "student", tmp_path / "weights")
     assert load_manifest(tmp_path / "weights").clear
     assert "cf_disaster" not in {one.source for one in evaluation.sources}
@@ -151,11 +153,32 @@ def test_a_student_learns_of_posts_without_labels_what_its_teacher_thinks(tmp_pa
     unlabelled(tmp_path, 41)
     run_training(tmp_path / "again", Plan(encoder, epochs=1), Lines(write=told.append))
     assert not any("80 posts" in line for line in told), "without a teacher nobody says what they are"
-    run_training(tmp_path / "student", Plan(encoder, tmp_path / "teacher", epochs=2), Lines(write=told.append))
+    run_training(tmp_path / "student", Plan(encoder, (tmp_path / "teacher",), epochs=2), Lines(write=told.append))
     assert "the teacher reads 101 posts" in told
     assert "80 posts an epoch, 20 steps, " in next(line for line in told if line.startswith("80 posts"))
     export.export(tmp_path / "student", tmp_path / "weights")
     assert load_manifest(tmp_path / "weights").unlabelled == 41
+
+
+def test_a_student_of_two_teachers_learns_the_mean_of_what_they_say(tmp_path: Path, encoder: Base, posts: Path) -> None:
+    told: list[str] = []
+    for seed, name in enumerate(("first", "second")):
+        run_training(tmp_path / name, Plan(encoder, epochs=1, seed=seed), Lines(write=told.append))
+    both = (tmp_path / "first", tmp_path / "second")
+    run_training(tmp_path / "student", Plan(encoder, both, epochs=1), Lines(write=told.append))
+    assert "2 teachers read 60 posts" in told
+    train = load_parts(posts).train
+    first, second = (taught(tmp_path / "alone", [one], train) for one in _apart(tmp_path, both))
+    assert torch.allclose(taught(tmp_path / "student", both, train), (first + second) / 2, atol=1e-2)
+    assert not torch.allclose(first, second, atol=1e-2)
+
+
+def _apart(tmp_path: Path, teachers: tuple[Path, ...]) -> Iterator[Path]:
+    """Each with a folder that holds no one's answers yet."""
+    for teacher in teachers:
+        shutil.rmtree(tmp_path / "alone", ignore_errors=True)
+        (tmp_path / "alone").mkdir()
+        yield teacher
 
 
 def test_each_epoch_has_all_labelled_posts_and_other_ones_without_labels(tmp_path: Path, posts: Path) -> None:
