@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 import pytest
@@ -26,7 +26,7 @@ from plaint.commands.run import read_sources
 from plaint.diagnosis.judgement import judged
 from plaint.diagnosis.status import StageStatus, Status
 from plaint.docs import pages, stale
-from plaint.explanation import TicketLife, TicketState
+from plaint.explanation import Hold, HoldCause, TicketLife, TicketState
 from plaint.failures import CODES
 from plaint.monitoring.metrics import METRICS
 from plaint.settings import load_settings
@@ -445,11 +445,20 @@ def life(state: TicketState, **fields: Any) -> str:
     return life_words(TicketLife(destination="helpdesk", key="", post_id="", webhook_id="", state=state, **fields))
 
 
+def held(cause: HoldCause) -> str:
+    """The same of a ticket that is held back, up to what differs."""
+    until = NOW if cause == "max_per_author_per_hour" else None
+    since = None if cause.startswith("max") else NOW
+    hold = Hold(destination="helpdesk", cause=cause, why="it answered 410", since=since, until=until)
+    return re.split(r"(?<=since )|(?<=earliest )|(?<=minute: )", life("accepted", hold=hold))[0] + "…"
+
+
 def test_the_runbook_knows_what_explain_says_of_tickets() -> None:
     told = [
         life("asked"),
         life("accepted", next_try=None).partition(", next try")[0] + ", next try …",
         life("dead", reason=DeadReason.REFUSED, status=422),
+        *(held(cause) for cause in get_args(HoldCause)),
         life("done", reason=DropReason.COLLAPSED),
         life("done", status=201, remote_id="17"),
     ]

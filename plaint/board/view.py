@@ -190,8 +190,8 @@ def _note(child: ChildState) -> str:
 
 
 def _why(state: StageState) -> str:
-    if state.disabled is not None:
-        return state.disabled.why
+    if state.disabled is not None:  # what to do comes first: the answer may be long
+        return f"`plaint destination enable {state.destination}` once this is mended: {state.disabled.why}"
     return state.unhealthy_why or "; ".join(state.missing) or (state.last_error.what if state.last_error else "")
 
 

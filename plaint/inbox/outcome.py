@@ -151,4 +151,8 @@ def _names(names: Sequence[str]) -> str:
 
 def _late(typed: Typed) -> str:
     seconds = time.time() - typed.at
-    return "" if seconds < LATE_S else f"It takes {seconds:.0f} s by now: `plaint status` tells what holds it up."
+    return (
+        ""
+        if seconds < LATE_S
+        else f"It takes {seconds:.0f} s by now: `plaint explain {typed.id}` tells what holds it up."
+    )

@@ -90,7 +90,6 @@ class Holds:
         if off is None or (off.settings and states and all(state.disabled is None for state in states)):
             return None  # refused was another address or secret than the one in use
         why = why_disabled(off)
-        enable = enable_mend(why, name) if off.settings else f"once that is over `plaint destination enable {name}`"
         return Hold(
             destination=name,
             cause="disabled",
@@ -98,7 +97,7 @@ class Holds:
             since=datetime.fromtimestamp(off.since, UTC),
             status=off.status,
             by="answers" if off.settings else "person",
-            mend=enable,
+            mend=enable_mend(why if off.settings else "", name),  # a person's words are no answer, whatever is in them
         )
 
     def _breaker(self, name: str) -> Hold | None:

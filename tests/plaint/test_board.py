@@ -123,7 +123,11 @@ def test_a_quantile_lies_straight_within_its_bucket(
         (a_child(state=a_stage(ready=False, missing=["a partition"])), "starting", "a partition"),
         (a_child(state=a_stage(healthy=False, unhealthy_why="nothing moved for 60 s")), "stalled", "nothing moved"),
         (a_child(state=a_stage(breaker={"state": "open"}, open_tickets=12)), "breaker open", "12 open"),
-        (a_child(state=a_stage(disabled={"why": "it answered 410"})), "off", "it answered 410"),
+        (
+            a_child(state=a_stage(disabled={"why": "it answered 410"})),
+            "off",
+            "`plaint destination enable helpdesk` once",
+        ),
         (a_child(state=a_stage(window_full=True, oldest_undelivered_s=200)), "full", "oldest 3 min"),
         (
             a_child(state=a_stage(last_error={"at": BEGAN, "what": "no \x1b[31mline"}), restarts=2),

@@ -11,6 +11,7 @@ from standardwebhooks import Webhook as Verifier
 from standardwebhooks.webhooks import WebhookVerificationError
 
 from plaint.switches import NoLog, switch_states, turn
+from plaint.tools.tickets import WantedTickets, list_tickets
 from schemas import topics
 from schemas.delivery import OWNER_KEY, SWITCH_KEY, Delivery
 from schemas.ticket import Ticket
@@ -120,6 +121,9 @@ async def test_a_destination_that_is_gone_stays_off_over_a_restart_until_it_is_e
         assert state.disabled is not None
         assert state.disabled.status == 410
         assert state.disabled.reason.startswith("it answered that it is gone: 410")
+        rows, _, off = await list_tickets(settings, [name], WantedTickets())
+        assert {row.hold for row in rows} == {off[name]}
+        assert (off[name].by, off[name].why, off[name].status) == ("answers", state.disabled.reason, 410)
         receiver.answer = lambda _: 200
         async with delivering(kafka, name, receiver.url, tries=1) as worker:
             await until(lambda: len(worker.lanes) == PARTITIONS)

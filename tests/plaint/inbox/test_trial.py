@@ -215,6 +215,6 @@ async def test_a_typed_post_that_takes_long_says_so(start: Start, way: Way, monk
         page = await page_of(inbox, COMPLAINT)
 
         async def is_late() -> bool:
-            return "`plaint status` tells what holds it up" in (await outcome(inbox, page))["note"]
+            return "` tells what holds it up" in (await outcome(inbox, page))["note"]
 
         await until(is_late)

@@ -16,6 +16,8 @@ from plaint.monitoring.delivering import DeliverSight, DeliveryMeter, metered, r
 from plaint.monitoring.monitor import Monitor
 from plaint.monitoring.needs import Needs
 from plaint.monitoring.settings import MonitoringSettings
+from plaint.tools.holds import Clues
+from plaint.tools.tickets import WantedTickets, list_tickets
 from plaint.workers.deliver import deliver_worker
 from plaint.workers.delivering.worker import DeliverWorker
 from route.destinations.base import Finds, Idempotency, MaySend, NotNow, Outcome, Parcel, Taken, Withheld
@@ -37,16 +39,16 @@ class Told:
     """A worker with its monitor."""
 
     def __init__(self, worker: DeliverWorker, sight: DeliverSight, address: str) -> None:
-        self.worker, self.sight, self._address = worker, sight, address
+        self.worker, self.sight, self.address = worker, sight, address
 
     async def metrics(self) -> dict[str, Samples]:
-        return await asyncio.to_thread(told, self._address)
+        return await asyncio.to_thread(told, self.address)
 
     async def state(self) -> Any:
-        return await asyncio.to_thread(state, self._address)
+        return await asyncio.to_thread(state, self.address)
 
     async def ready(self) -> bool:
-        return (await asyncio.to_thread(ask, self._address, "/readyz"))[0] == 200
+        return (await asyncio.to_thread(ask, self.address, "/readyz"))[0] == 200
 
 
 @asynccontextmanager
@@ -141,6 +143,10 @@ async def test_a_destination_that_is_down_shows_in_breaker_age_and_excuse(
         assert found["plaint_open_tickets"] == {(): 20}
         assert now["breaker"]["state"] == "open"
         assert 119 <= now["oldest_undelivered_s"] < 150
+        rows, *_ = await list_tickets(kafka_settings(tansu), [name], WantedTickets(), clues=Clues((told.address,)))
+        assert {(row.hold.cause, row.hold.why) for row in rows if row.hold} == {
+            ("breaker", "the destination answered 503")
+        }
         receiver.answer = lambda _: 200
         await until(lambda: told.worker.counters.done == 20)
         later = await told.state()
