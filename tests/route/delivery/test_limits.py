@@ -255,3 +255,23 @@ def test_a_text_that_looks_like_json_names_no_author() -> None:
 
 def test_a_withdraw_has_no_author() -> None:
     assert author_of(Ticket.model_validate(ticket(op="withdraw")).to_bytes()) == b""
+
+
+@pytest.mark.parametrize("urgent", [False, True])
+@pytest.mark.parametrize("per_minute", [1, 3, 20, 100])
+def test_requests_are_scarce_whenever_somebody_waits_and_never_while_many_are_left(
+    per_minute: int, urgent: bool
+) -> None:
+    limits, now = Limits(per_minute, None, 1), 0.0
+    assert not limits.is_scarce(urgent, now)
+    for _ in range(3 * per_minute):
+        wait = limits.request_wait_s(urgent, now)
+        assert limits.is_scarce(urgent, now) or wait == 0
+        if limits.spent(now) * 3 < per_minute:
+            assert not limits.is_scarce(urgent, now)
+        now += wait
+        limits.began(b"", "key", now)
+        limits.ended(now)
+    assert limits.is_scarce(urgent, now)
+    assert not limits.is_scarce(urgent, now + MINUTE_S)
+    assert not Limits(None, 3, 1).is_scarce(urgent, now)
