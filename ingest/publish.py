@@ -5,8 +5,9 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from threading import Lock
-from typing import Any
+from itertools import count
+from threading import Lock, current_thread
+from typing import Any, NamedTuple
 
 from kafka import KafkaProducer
 from kafka.errors import KafkaError
@@ -51,28 +52,39 @@ class PostTooLarge(Exception):
         self.index = index
 
 
+class _Sent(NamedTuple):
+    """A record that was sent; ``number`` counts them."""
+
+    future: FutureRecordMetadata
+    size: int
+    at: float
+    number: int
+
+
 class _Unacknowledged:
-    """Records that were sent, oldest first, until they are acknowledged. Not for several threads at once."""
+    """Records that were sent, oldest first, until they are acknowledged. Not for several threads at once, but for what asks."""
 
     def __init__(self) -> None:
-        self._sent: deque[tuple[FutureRecordMetadata, int, float]] = deque()
+        self._sent: deque[_Sent] = deque()
         self._bytes = 0
+        self._count = 0
         self.settled_at: float | None = None
 
     def __len__(self) -> int:
         return len(self._sent)
 
     def add(self, future: FutureRecordMetadata, size: int) -> None:
-        self._sent.append((future, size, time.monotonic()))
+        self._count += 1
+        self._sent.append(_Sent(future, size, time.monotonic(), self._count))
         self._bytes += size
 
     def settle(self) -> list[Exception]:
         """Forget what came to its end; what the broker refused for good."""
         refusals = []
-        if self._sent and self._sent[0][0].is_done:
+        if self._sent and self._sent[0].future.is_done:
             self.settled_at = time.time()
-        while self._sent and self._sent[0][0].is_done:
-            future, size, _ = self._sent.popleft()
+        while self._sent and self._sent[0].future.is_done:
+            future, size, *_ = self._sent.popleft()
             self._bytes -= size
             if future.exception is not None:
                 refusals.append(future.exception)
@@ -83,15 +95,19 @@ class _Unacknowledged:
 
     def oldest(self) -> FutureRecordMetadata | None:
         try:
-            return self._sent[0][0]
+            return self._sent[0].future
         except IndexError:  # another thread settled it
             return None
 
     def age_s(self) -> float:
         try:
-            return time.monotonic() - self._sent[0][2]
+            return time.monotonic() - self._sent[0].at
         except IndexError:
             return 0.0
+
+    def first_open(self) -> int | None:
+        """Number of the oldest record without an outcome, whether or not anybody has settled those before it."""
+        return next((sent.number for sent in self._sent.copy() if not sent.future.is_done), None)
 
 
 class PostPublisher:
@@ -119,12 +135,22 @@ class PostPublisher:
         self._offers = _Unacknowledged()
         self._broken: Exception | None = None
         self._last_revision = 0
+        self._putting: dict[str, int] = {}
+        self._steps = count()
         self._producer = _connect(connection, idempotent, int(start_timeout_s * 1000))
         self._require(topics.POSTS)
         self._require(topics.DEAD_LETTERS)
 
     def put(self, item: Item, source: str) -> None:
         """Send one item of the source with this name; waits while too much is unacknowledged. Raises PublishFailed."""
+        thread = current_thread().name
+        self._putting[thread] = next(self._steps)
+        try:
+            self._put(item, source)
+        finally:
+            self._putting.pop(thread, None)
+
+    def _put(self, item: Item, source: str) -> None:
         if isinstance(item, Refused):
             self._put_dead_letter(item)
             return
@@ -192,6 +218,15 @@ class PostPublisher:
         """When an acknowledgement was last seen, in seconds since 1970."""
         return max((one.settled_at for one in (self._waiting, self._offers) if one.settled_at), default=None)
 
+    def waiting(self) -> dict[str, int]:
+        """What has no outcome yet, with the number of the oldest such record. Takes no lock: one that hangs may hold it."""
+        found = {"records of the sources": self._waiting.first_open(), "posts of the door": self._offers.first_open()}
+        return {what: number for what, number in found.items() if number is not None}
+
+    def putting(self) -> dict[str, int]:
+        """Threads that are inside ``put``, with a number that changes while they move. Takes no lock either."""
+        return self._putting.copy()
+
     def close(self) -> None:
         """Disconnect. What is not acknowledged by now is given up: ``drain`` first."""
         if self.unacknowledged:
@@ -242,7 +277,10 @@ class PostPublisher:
     def _wait_until(self, reached: Callable[[], bool], give_up: Callable[[], bool] = lambda: False) -> None:
         """Wait for acknowledgements, and say so if it takes long. Raises PublishFailed."""
         began, said = time.monotonic(), False
+        thread = current_thread().name
         while True:
+            if thread in self._putting:
+                self._putting[thread] = next(self._steps)
             self.settle()
             if reached():
                 break

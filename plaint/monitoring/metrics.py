@@ -242,7 +242,7 @@ LAG = Metric(
 )
 READY = Metric("plaint_ready", "gauge", "1 once the process has all that it needs, as /readyz says.", STAGES)
 STALLED = Metric(
-    "plaint_stalled", "gauge", "1 while records wait for the stage and it does not move, as /healthz says.", _READERS
+    "plaint_stalled", "gauge", "1 while records wait for the stage and it does not move, as /healthz says.", _WORKERS
 )
 PROGRESS = Metric(
     "plaint_last_progress_timestamp_seconds",

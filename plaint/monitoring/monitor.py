@@ -19,7 +19,9 @@ from plaint.monitoring.settings import MonitoringSettings
 from plaint.monitoring.state import StageName, StageState
 
 if TYPE_CHECKING:
-    from plaint.monitoring.watchdog import Watchdog, Watched
+    from plaint.monitoring.publishing import Publishing
+    from plaint.monitoring.stall import Guard
+    from plaint.monitoring.watchdog import Watched
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +62,7 @@ class Monitor:
         self._instance = instance or f"{socket.gethostname()}-{os.getpid()}"
         self._started_at = datetime.now(UTC)
         self._sights: list[Sight] = []
-        self._watchdog: Watchdog | None = None
+        self._watchdog: Guard | None = None
 
     def show(self, sight: Sight) -> None:
         """From now on this part is told of as well."""
@@ -72,6 +74,14 @@ class Monitor:
             from plaint.monitoring.watchdog import Watchdog  # ingest and the inbox get by without its Kafka client
 
             self._watchdog = Watchdog(kafka, watched, self._settings)
+            self._watchdog.start()
+
+    def watch_publishing(self, kafka: KafkaSettings, watched: "Publishing") -> None:
+        """The same for a stage that has no input in Kafka."""
+        if self._settings.on_stall != "ignore" and self._watchdog is None:
+            from plaint.monitoring.publishing import PublishingWatchdog
+
+            self._watchdog = PublishingWatchdog(kafka, watched, self._settings)
             self._watchdog.start()
 
     def ends(self) -> dict[int, int]:

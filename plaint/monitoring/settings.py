@@ -31,10 +31,12 @@ class MonitoringSettings(BaseModel):
     stall_s: Annotated[float, Field(ge=1, le=86_400)] = Field(
         default=60.0,
         description="A stage is stalled when a record waits for it and nothing of that partition was acknowledged for "
-        "this long: /healthz answers 503 then. It must be longer than a batch takes.",
+        "this long, ingest when what has come in waits so long for Kafka's acknowledgement, or a thread hangs: /healthz "
+        "answers 503 then. It must be longer than a batch takes.",
     )
     on_stall: Literal["end", "report", "ignore"] = Field(
         default="end",
         description="end: a stage that stays stalled for another stall_s ends with code 70, to be started again; "
-        "report: it only says so; ignore: nobody looks.",
+        "ingest, which may hold what a pipe gave it, goes on while no broker answers anybody; report: it only says so; "
+        "ignore: nobody looks.",
     )

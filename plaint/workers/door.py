@@ -24,6 +24,8 @@ class DoorThread(Thread):
         """It listens from now on, and answers once it is started. Raises DoorFailed."""
         super().__init__(name="door", daemon=True)
         self.error: Exception | None = None
+        self.rounds = 0
+        """How often its event loop has looked whether to stop."""
         self._settings = settings
         self._publisher = publisher
         self._meter = meter
@@ -41,7 +43,8 @@ class DoorThread(Thread):
     async def _serve(self) -> None:
         settings, listener, publisher = self._settings, self._listener, self._publisher
         async with opened(settings, listener, publisher, version("plaint"), self._fail, self._meter):
-            while self.error is None and not self._stop_event.is_set():  # noqa: ASYNC110 - a thread sets it
+            while self.error is None and not self._stop_event.is_set():
+                self.rounds += 1
                 await asyncio.sleep(STOP_CHECK_S)
 
     def _fail(self, error: Exception) -> None:

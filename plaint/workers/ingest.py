@@ -93,6 +93,8 @@ def ingest(
             monitor.show(IngestSight(publisher))
             monitor.show(meter)
         work = _Work(sources, door, publisher, meter, stop, report)
+        if monitor is not None:
+            monitor.watch_publishing(kafka, work)
         work.run()
     return work.report()
 
@@ -134,16 +136,39 @@ class _Work:
         """Raises DoorFailed."""
         self._publisher = publisher
         self._stop = stop
+        self._grace = _Grace(stop)
+        self._rounds = 0
+        self._has_ended = False
         self._to_report = report
         self._reported = False
         self._readers = [_Reader(FileSource(settings), settings.rate, publisher, stop) for settings in sources]
-        self._threads: list[_Reader | DoorThread] = [*self._readers]
-        if door:
-            self._threads.append(DoorThread(door, publisher, meter, stop))
+        self._door = DoorThread(door, publisher, meter, stop) if door else None
+        self._threads: list[_Reader | DoorThread] = [*self._readers, *([self._door] if self._door else ())]
 
     def run(self) -> None:
         """Raises what a thread raised, or PublishFailed."""
-        grace = _Grace(self._stop)
+        try:
+            self._run()
+        finally:
+            self._has_ended = True
+
+    def unacknowledged(self) -> dict[str, int]:
+        """See Publishing."""
+        return self._publisher.waiting()
+
+    def threads(self) -> dict[str, int]:
+        """See Publishing: those that hold a post, and those that go round."""
+        door = self._door
+        going = {"the main thread": self._rounds}
+        if door is not None and door.is_alive():
+            going["the door"] = door.rounds
+        return self._publisher.putting() | going
+
+    def excuse(self) -> str:
+        """See Publishing. A stop has its own limit."""
+        return "it is stopping" if self._stop.is_set() or self._has_ended else ""
+
+    def _run(self) -> None:
         for thread in self._threads:
             thread.start()
         while any(thread.is_alive() for thread in self._threads):
@@ -154,14 +179,19 @@ class _Work:
                 self._stop.set()
             elif self._have_ended() and self._publisher.has_all_put():
                 self._write_report()
-            if grace.is_over():
+            if self._is_over():
                 raise PublishFailed("the broker did not take what was read in time after the stop")
         errors = [thread.error for thread in self._threads if thread.error]
         if not any(isinstance(error, PublishFailed) for error in errors):
-            self._publisher.drain(give_up=grace.is_over)
+            self._publisher.drain(give_up=self._is_over)
         for error in errors:
             raise error
         self._write_report()
+
+    def _is_over(self) -> bool:
+        """Whether the time after a stop is over; the main thread comes by here again and again."""
+        self._rounds += 1
+        return self._grace.is_over()
 
     def report(self) -> Report:
         """What came of the sources, once they have ended."""

@@ -226,6 +226,25 @@ def test_a_stage_that_hangs_is_named_and_restarted_and_idle_ones_are_left_alone(
     assert {c["name"]: c["restarts"] for c in up.state()["children"] if c["restarts"]} == {"classify": 1}
 
 
+@pytest.mark.long
+def test_an_ingest_that_hangs_is_named_and_restarted_and_its_door_goes_on(up: Up) -> None:
+    before, others = up.child("ingest"), {c["name"]: c["restarts"] for c in up.state()["children"]}
+    with contextlib.ExitStack() as stack:
+        try:
+            hang = stack.enter_context(Frozen(before["pid"]))
+        except OSError as error:
+            pytest.skip(f"NOT TESTED WITH A HANGING STAGE: this system lets nobody stop a thread: {error}")
+        _, said = up.wait(lambda: (got := get(f"{up.monitoring}/healthz"))[0] == 503 and got, "the fault")
+        assert re.fullmatch(r"ingest: stalled: the main thread hangs and nothing moved for \d+ s\n", said)
+        up.wait(hang.is_gone, "its end")
+    after = up.wait(lambda: (found := up.child("ingest"))["restarts"] == 1 and found["state"] and found, "its return")
+    assert after["last_exit"] == 70
+    send(up, "after the hang")
+    up.wait(lambda: get(f"{up.monitoring}/healthz") == (200, "alive\n"), "its health")
+    restarts = {c["name"]: c["restarts"] for c in up.state()["children"]}
+    assert restarts == others | {"ingest": 1}
+
+
 def send(up: Up, post_id: str) -> None:
     """A post through the door, which acknowledges it."""
     body = json.dumps({"id": post_id, "text": "my router is dead for the third time, nobody answers"}).encode()

@@ -10,7 +10,8 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from plaint.kafka.publisher import OutRecord
 from plaint.kafka.settings import KafkaSettings
 from plaint.monitoring.settings import MonitoringSettings
-from plaint.monitoring.watchdog import StallClock, Standing, Watchdog, probe
+from plaint.monitoring.stall import StallClock
+from plaint.monitoring.watchdog import Standing, Watchdog, probe
 from schemas import topics
 from tests.plaint.delivering import kafka_settings, make_topics, until, write
 
@@ -227,7 +228,7 @@ def test_the_time_of_a_partition_begins_anew_when_it_moves_or_comes_back() -> No
     clock = StallClock()
     clock.see({0: 5, 1: 7}, 0.0)
     clock.see({0: 6, 1: 7}, 10.0)
-    assert clock.longest(20.0) == (1, 7, 20.0)
+    assert clock.standing(20.0) == [(1, 7, 20.0), (0, 6, 10.0)]
     clock.see({0: 6}, 20.0)
     clock.see({0: 6, 1: 7}, 30.0)
-    assert clock.longest(30.0) == (0, 6, 20.0)
+    assert clock.standing(30.0) == [(0, 6, 20.0), (1, 7, 0.0)]
