@@ -158,7 +158,6 @@ def _manifest(
         epochs=run.epochs,
         data=run.data,
         clear=run.clear,
-        unlabelled=run.unlabelled,
         files=hashes(folder),
     )
 

@@ -61,8 +61,6 @@ class Manifest(BaseModel):
     """sha256 of the files that the training read."""
     clear: bool = False
     """The sources whose terms are unclear were left out of training."""
-    unlabelled: int = 0
-    """Posts that only a teacher said the labels of."""
     files: dict[str, str]
     """sha256 of the files beside the manifest."""
     corrected: Corrected | None = None

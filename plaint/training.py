@@ -121,8 +121,8 @@ def _made_before(run: Path, out: Path) -> "Evaluation":
 
     try:
         made_of, manifest = load_run(run), load_manifest(out)
-        same = (made_of.base, made_of.seed, made_of.epochs, made_of.data, made_of.clear, made_of.unlabelled)
-        found = (manifest.base, manifest.seed, manifest.epochs, manifest.data, manifest.clear, manifest.unlabelled)
+        same = (made_of.base, made_of.seed, made_of.epochs, made_of.data, made_of.clear)
+        found = (manifest.base, manifest.seed, manifest.epochs, manifest.data, manifest.clear)
         if same == found:
             return load_evaluation(out)
     except (OSError, ValueError, TypeError, WeightsError):

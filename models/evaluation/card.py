@@ -146,18 +146,11 @@ def _data(manifest: Manifest, evaluation: Evaluation) -> str:
 Labels are by AI annotators after one guide; on a blind second pass over the written posts intent agreed with kappa
 0.90–0.96, so the last points of any score here are noise. Posts whose annotator wasn't sure weigh half in training.
 Test and dev hold real posts only; near-duplicates stand in one part. Labels: `labelled` posts are other people's,
-`written` ones were written and labelled for this purpose.{_unlabelled(manifest)}
+`written` ones were written and labelled for this purpose.
 
 {table.markdown()}
 
 Customer support tweets under a non-commercial licence (TWCS) were not trained on. {_terms(manifest)}"""
-
-
-def _unlabelled(manifest: Manifest) -> str:
-    if not manifest.unlabelled:
-        return ""
-    return f""" Besides, {manifest.unlabelled:,} posts of
-the sets trained on have no labels here: of them the model learned what its teacher says (`models/data/unlabelled`)."""
 
 
 def _terms(manifest: Manifest) -> str:

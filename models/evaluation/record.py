@@ -182,7 +182,7 @@ def parts_as_trained(manifest: Manifest, folder: Path) -> Parts:
         ValueError: the data that they were trained on is not what stands here.
     """
     parts = load_parts(folder, manifest.clear)
-    found = file_hashes(folder, manifest.clear, unlabelled=manifest.unlabelled > 0)
+    found = file_hashes(folder, manifest.clear)
     others = [name for name, digest in manifest.data.items() if found.get(name) != digest]
     added = {name for name in found if name not in REAL_FILES + WRITTEN_FILES}
     unused = added - manifest.data.keys()

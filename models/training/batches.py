@@ -35,19 +35,11 @@ class Batch:
     """Of its posts in the examples that the batches were made of."""
 
 
-def epoch_batches(
-    examples: Sequence[Example],
-    tokens: Tokens,
-    size: int,
-    seed: int,
-    epoch: int,
-    among: Sequence[int] | None = None,
-) -> list[Batch]:
-    """The batches of one epoch; the same arguments give the same batches, so that an epoch can be resumed. `among`: the
-    positions of the examples that it is made of, None for all."""
+def epoch_batches(examples: Sequence[Example], tokens: Tokens, size: int, seed: int, epoch: int) -> list[Batch]:
+    """The batches of one epoch; the same arguments give the same batches, so that an epoch can be resumed."""
     generator = random.Random(f"{seed} {epoch}")
     encoded = tokens.encode([hide_handles(example.text, generator) for example in examples])
-    order = list(range(len(examples)) if among is None else among)
+    order = list(range(len(examples)))
     generator.shuffle(order)
     batches: list[list[int]] = []
     for start in range(0, len(order), size * _POOL):
@@ -55,12 +47,6 @@ def epoch_batches(
         batches += [pool[first : first + size] for first in range(0, len(pool), size)]
     generator.shuffle(batches)
     return [collate(examples, encoded, batch) for batch in batches]
-
-
-def _weight(post: Example) -> float:
-    if not post.labelled:
-        return 0.0
-    return 1.0 if post.sure else UNSURE_WEIGHT
 
 
 def hide_handles(text: str, generator: random.Random) -> str:
@@ -85,6 +71,6 @@ def collate(examples: Sequence[Example], encoded: Sequence[Sequence[int]], posit
         sentiments=torch.tensor([post.sentiment for post in posts]),
         urgencies=torch.tensor([post.urgency for post in posts]),
         urgent=torch.tensor([float(post.urgent) for post in posts]),
-        weights=torch.tensor([_weight(post) for post in posts]),
+        weights=torch.tensor([1.0 if post.sure else UNSURE_WEIGHT for post in posts]),
         positions=tuple(positions),
     )

@@ -39,8 +39,6 @@ class Run:
     """sha256 of the files that it read."""
     clear: bool = False
     """The sources whose terms are unclear were left out."""
-    unlabelled: int = 0
-    """Posts of which only the teacher said what they are."""
 
 
 def save_run(folder: Path, run: Run) -> None:

@@ -3,8 +3,6 @@ adds to them.
 
 - `models/data/labels/SOURCE.csv`: labels of further posts of the public sets, by row; their texts stay in `$PLAINT_DATA`.
 - `models/data/written/*.jsonl`: posts that were written for plaint, with invented firms.
-- `models/data/unlabelled/SOURCE.csv`: rows of the public sets that nobody labelled; a student learns what its teacher thinks of
-  them.
 """
 
 import csv
@@ -52,8 +50,6 @@ class Example:
     sentiment: int
     urgency: int
     sure: bool
-    labelled: bool = True
-    """False: its labels say nothing, and only a teacher's word on it can be learned."""
 
     @property
     def origin(self) -> str:
@@ -73,8 +69,6 @@ class Parts:
     dev: list[Example]
     test_seen: list[Example]
     test_unseen: list[Example]
-    unlabelled: list[Example] = field(default_factory=list)
-    """What a student reads besides `train`."""
     check: list[Example] = field(default_factory=list)
     """Written posts of this repository, for checking whoever trains on without `$PLAINT_DATA`."""
 
@@ -99,15 +93,6 @@ def read_added(folder: Path) -> list[Example]:
     """
     labelled = [example for path in sorted((ADDED / "labels").glob("*.csv")) for example in _read_labels(path, folder)]
     return labelled + read_written()[0]
-
-
-def read_unlabelled(folder: Path) -> list[Example]:
-    """Posts of the public sets in `folder` that nobody labelled.
-
-    Raises:
-        FaultsFound: a public set is not the one whose rows were chosen.
-    """
-    return [example for path in sorted((ADDED / "unlabelled").glob("*.csv")) for example in _read_rows(path, folder)]
 
 
 def read_written() -> tuple[list[Example], list[Example]]:
@@ -138,25 +123,14 @@ def _shown(text: str) -> str:
 
 
 def _read_labels(path: Path, folder: Path) -> Iterator[Example]:
-    for row, text, label in _rows(path, folder):
-        yield _example(label, f"{path.stem}:{row}", path.stem, text)
-
-
-def _read_rows(path: Path, folder: Path) -> Iterator[Example]:
-    for row, text, _ in _rows(path, folder):
-        yield Example(f"{path.stem}:{row}", path.stem, text, 0, 0, 0, sure=False, labelled=False)
-
-
-def _rows(path: Path, folder: Path) -> Iterator[tuple[int, str, dict[str, str]]]:
-    """Number and text of each row of a public set that `path` names, and what `path` says of it."""
     source, texts = path.stem, public_texts(folder, path.stem)
     with path.open(encoding="ascii", newline="") as lines:
-        for said in csv.DictReader(lines):
-            row = int(said["row"])
-            if row >= len(texts) or text_digest(texts[row]) != said["digest"]:
-                what = f"row {row} of {source} in {folder} is not the post that it was"
-                raise FaultsFound([Fault(str(path), what, "let PLAINT_DATA name the sets that the rows are of")])
-            yield row, texts[row], said
+        for label in csv.DictReader(lines):
+            row = int(label["row"])
+            if row >= len(texts) or text_digest(texts[row]) != label["digest"]:
+                what = f"row {row} of {source} in {folder} is not the post that was labelled"
+                raise FaultsFound([Fault(str(path), what, "let PLAINT_DATA name the sets that the labels are of")])
+            yield _example(label, f"{source}:{row}", source, texts[row])
 
 
 def _read_file(path: Path, written: str) -> Iterator[Example]:
@@ -178,16 +152,13 @@ def _example(labels: Mapping[str, Any], id_: str, source: str, text: str) -> Exa
     )
 
 
-def file_hashes(folder: Path, clear: bool = False, unlabelled: bool = True) -> dict[str, str]:
-    """sha256 of each file that training reads, for the manifest; with `clear` as in `load_parts`, with `unlabelled` what a
-    student reads besides."""
-    kinds = ("labels", "unlabelled") if unlabelled else ("labels",)
-    rows = [path for kind in kinds for path in (ADDED / kind).glob("*.csv")]
-    rows = [path for path in rows if not (clear and path.stem in UNCLEAR)]
+def file_hashes(folder: Path, clear: bool = False) -> dict[str, str]:
+    """sha256 of each file that training reads, for the manifest; with `clear` as in `load_parts`."""
+    labels = [path for path in (ADDED / "labels").glob("*.csv") if not (clear and path.stem in UNCLEAR)]
     paths = [folder / name for name in REAL_FILES + WRITTEN_FILES]
-    paths += [folder / "public" / source / "data.csv.gz" for source in sorted({path.stem for path in rows})]
+    paths += [folder / "public" / path.stem / "data.csv.gz" for path in sorted(labels)]
     hashes = {str(path.relative_to(folder)): _hash(path) for path in paths}
-    added = sorted([*rows, *(ADDED / "written").glob("*.jsonl")])
+    added = sorted([*labels, *(ADDED / "written").glob("*.jsonl")])
     return hashes | {str(path.relative_to(ADDED.parent.parent)): _hash(path) for path in added}
 
 
@@ -221,6 +192,5 @@ def load_parts(folder: Path, clear: bool = False) -> Parts:
         dev=[example for example in examples if example.id in dev],
         test_seen=[example for example in examples if example.id in seen],
         test_unseen=[example for example in examples if example.id in unseen],
-        unlabelled=[example for example in read_unlabelled(folder) if not (clear and example.source in UNCLEAR)],
         check=read_written()[1],
     )

@@ -16,15 +16,13 @@ SENTIMENT_SHARE = 0.5
 URGENCY_SHARE = 0.5
 RANKED_SHARE = 0.5
 URGENT_SHARE = 0.5
-LEAST_WEIGHT = 0.5
-"""Of a batch with any label in it."""
 
 
 def intent_weights(examples: Sequence[Example]) -> Tensor:
-    """Inverse square root of each intent's frequency, with mean 1 over the examples that are labelled."""
-    counts = Counter(example.intent for example in examples if example.labelled)
+    """Inverse square root of each intent's frequency, with mean 1 over the examples."""
+    counts = Counter(example.intent for example in examples)
     weights = torch.tensor([max(1, counts[intent]) ** -0.5 for intent in range(len(INTENTS))])
-    mean = sum(weights[intent] * count for intent, count in counts.items()) / counts.total()
+    mean = sum(weights[intent] * count for intent, count in counts.items()) / len(examples)
     return weights / mean
 
 
@@ -36,7 +34,7 @@ def ranked_probability(logits: Tensor, levels: Tensor) -> Tensor:
 
 
 def loss(logits: Tensor, batch: Batch, weights: Tensor) -> Tensor:
-    """Weighted mean over the batch of the four heads' losses; 0 where all weights are."""
+    """Weighted mean over the batch of the four heads' losses."""
     intent = functional.cross_entropy(logits[:, INTENT], batch.intents, weight=weights, reduction="none")
     sentiment = functional.cross_entropy(logits[:, SENTIMENT], batch.sentiments, reduction="none")
     urgency = functional.cross_entropy(logits[:, URGENCY], batch.urgencies, reduction="none")
@@ -45,7 +43,7 @@ def loss(logits: Tensor, batch: Batch, weights: Tensor) -> Tensor:
     each = (
         intent + SENTIMENT_SHARE * sentiment + URGENCY_SHARE * urgency + RANKED_SHARE * ranked + URGENT_SHARE * urgent
     )
-    return (each * batch.weights).sum() / batch.weights.sum().clamp(min=LEAST_WEIGHT)
+    return (each * batch.weights).sum() / batch.weights.sum()
 
 
 def soft_loss(logits: Tensor, teacher: Tensor) -> Tensor:

@@ -75,14 +75,14 @@ def main() -> None:
     tokenizer = arguments.out / "tokenizer.json"
     tokenizer.write_text(json.dumps(trimmed_tokenizer(content, pieces), ensure_ascii=False), encoding="utf-8")
 
-    hashes = file_hashes(data_folder(), run.clear, unlabelled=False)
+    hashes = file_hashes(data_folder(), run.clear)
     save_run(arguments.out, Run(run.base, RECIPE.seed, RECIPE.epochs, len(parts.train), hashes, run.clear))
     student = student_of(teacher, arguments.layers, [vocabulary[piece] for piece in pieces])
     logits = taught(arguments.out, [arguments.teacher], parts.train)
     trainer = Trainer(student, len(parts.train), labels_objective(parts.train, logits), RECIPE, arguments.out)
     trainer.resume()
     print(f"{len(pieces)} word pieces, {trainer.steps} steps", flush=True)
-    train(trainer, Tokens(tokenizer, MAX_TOKENS), parts.train, parts.dev)
+    train(trainer, Tokens(tokenizer, MAX_TOKENS), parts)
 
 
 if __name__ == "__main__":

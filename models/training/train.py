@@ -15,7 +15,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from models.outputs import WIDTH
 from models.tokens import Tokens
 from models.training.bases import BASES, Base
 from models.training.batches import Batch, epoch_batches
@@ -29,7 +28,7 @@ from models.training.checkpoint import (
     save_progress,
     save_run,
 )
-from models.training.data import Example, data_folder, file_hashes, load_parts
+from models.training.data import Example, Parts, data_folder, file_hashes, load_parts
 from models.training.listener import Lines, Listener
 from models.training.losses import intent_weights, loss, soft_loss
 from models.training.network import Network
@@ -59,7 +58,7 @@ class Recipe:
 
 
 RECIPES = {
-    "minilm": Recipe(epochs=3),
+    "minilm": Recipe(epochs=4),
     "mpnet": Recipe(epochs=2, batch=64, rate=8e-5, frozen=4, average=0.995),
 }
 """By base. The teacher's lowest third hardly moves at rates that fall layer by layer, and costs a third of each step."""
@@ -183,40 +182,26 @@ class Trainer:
 
 
 def taught(folder: Path, teachers: Sequence[Path], examples: Sequence[Example]) -> Tensor:
-    """The mean of the teachers' logits of the examples; of posts without labels the last teacher speaks alone, since reading
-    takes long. What each said is kept in `folder`, so that a run that is taken up again needn't wait."""
-    labelled = [position for position, example in enumerate(examples) if example.labelled]
-    everything = list(range(len(examples)))
-    total, voices = torch.zeros(len(examples), WIDTH), torch.zeros(len(examples), 1)
+    """The mean of the teachers' logits of the examples. What each said is kept in `folder`, so that a run that is taken up
+    again needn't wait."""
+    said = []
     for number, teacher in enumerate(teachers, start=1):
-        path, read = folder / f"teacher-{number}.npy", everything if number == len(teachers) else labelled
+        path = folder / f"teacher-{number}.npy"
         if not path.exists():
             tokens, network = Tokens(teacher / "tokenizer.json", MAX_TOKENS), load_network(teacher / "network.pt")
-            np.save(path, predict(network, [examples[position] for position in read], tokens, rough=True))
-        total[read] += torch.from_numpy(np.load(path))
-        voices[read] += 1
-    return total / voices
+            np.save(path, predict(network, examples, tokens, rough=True))
+        said.append(torch.from_numpy(np.load(path)))
+    return torch.stack(said).mean(dim=0)
 
 
-UNLABELLED_TURNS = 2
-"""An epoch has one in so many of the posts without labels, the next epoch others."""
-
-
-def turn(examples: Sequence[Example], epoch: int) -> list[int]:
-    """Positions of the examples that an epoch is made of: as many in each."""
-    unlabelled = [position for position, example in enumerate(examples) if not example.labelled]
-    mine = unlabelled[epoch % UNLABELLED_TURNS :: UNLABELLED_TURNS][: len(unlabelled) // UNLABELLED_TURNS]
-    return [position for position, example in enumerate(examples) if example.labelled] + mine
-
-
-def train(trainer: Trainer, tokens: Tokens, examples: Sequence[Example], dev: Sequence[Example]) -> None:
+def train(trainer: Trainer, tokens: Tokens, parts: Parts) -> None:
     """All epochs that are left, each with a line on the dev posts; the network is saved after each."""
     recipe = trainer.recipe
     assert trainer.folder is not None, "the network is saved there"
-    while (epoch := trainer.progress.epoch) < recipe.epochs:
-        trainer.run_epoch(epoch_batches(examples, tokens, recipe.batch, recipe.seed, epoch, turn(examples, epoch)))
+    while trainer.progress.epoch < recipe.epochs:
+        trainer.run_epoch(epoch_batches(parts.train, tokens, recipe.batch, recipe.seed, trainer.progress.epoch))
         save_network(trainer.folder / "network.pt", trainer.average)
-        report = dev_report(dev, predict(trainer.average, dev, tokens))
+        report = dev_report(parts.dev, predict(trainer.average, parts.dev, tokens))
         trainer.listener.say(f"epoch {trainer.progress.epoch}: {report}")
 
 
@@ -254,38 +239,25 @@ def run_training(folder: Path, plan: Plan, listener: Listener) -> None:
     torch.manual_seed(recipe.seed)
     network, parts = base.network(), load_parts(data_folder(), plan.clear)
     folder.mkdir(parents=True, exist_ok=True)
-    examples = parts.train + (parts.unlabelled if plan.teachers else [])
-    hashes = file_hashes(data_folder(), plan.clear, unlabelled=bool(plan.teachers))
     unclear = [teacher for teacher in plan.teachers if plan.clear and not load_run(teacher).clear]
     if unclear:
         what = "was trained on the sources whose terms are unclear"
         raise FaultsFound([Fault(f"the teacher {one}", what, "train a teacher without them") for one in unclear])
-    save_run(
-        folder,
-        Run(
-            base.origin,
-            recipe.seed,
-            recipe.epochs,
-            len(parts.train),
-            hashes,
-            plan.clear,
-            len(examples) - len(parts.train),
-        ),
-    )
+    hashes = file_hashes(data_folder(), plan.clear)
+    save_run(folder, Run(base.origin, recipe.seed, recipe.epochs, len(parts.train), hashes, plan.clear))
     (folder / "tokenizer.json").write_bytes(base.tokenizer())
     teacher = None
     if plan.teachers:
         readers = "the teacher reads" if len(plan.teachers) == 1 else f"{len(plan.teachers)} teachers read"
-        listener.say(f"{readers} {len(examples):,} posts")
-        teacher = taught(folder, plan.teachers, examples)
+        listener.say(f"{readers} {len(parts.train):,} posts")
+        teacher = taught(folder, plan.teachers, parts.train)
     torch.manual_seed(
         recipe.seed
     )  # the teacher may have used some of its randomness, or not if it had read them before
-    posts = len(turn(examples, 0))
-    trainer = Trainer(network, posts, labels_objective(examples, teacher), recipe, folder, listener)
+    trainer = Trainer(network, len(parts.train), labels_objective(parts.train, teacher), recipe, folder, listener)
     trainer.resume()
-    listener.say(f"{posts:,} posts an epoch, {trainer.steps:,} steps, bfloat16 {fast_bfloat16()}")
-    train(trainer, Tokens(folder / "tokenizer.json", MAX_TOKENS), examples, parts.dev)
+    listener.say(f"{len(parts.train):,} posts an epoch, {trainer.steps:,} steps, bfloat16 {fast_bfloat16()}")
+    train(trainer, Tokens(folder / "tokenizer.json", MAX_TOKENS), parts)
 
 
 def main() -> None:

@@ -1,6 +1,5 @@
 """``plaint train`` from labelled posts to weights that serve, with a tiny encoder. Needs the `train` extra."""
 
-import gzip
 import hashlib
 import json
 import shutil
@@ -19,17 +18,13 @@ from safetensors.torch import save  # noqa: E402
 from models import export  # noqa: E402
 from models.engine import Engine  # noqa: E402
 from models.manifest import FLOAT, TOKENIZER, load_manifest  # noqa: E402
-from models.outputs import WIDTH  # noqa: E402
-from models.tokens import Tokens  # noqa: E402
 from models.training import data  # noqa: E402
 from models.training.bases import BASES, Base  # noqa: E402
-from models.training.batches import epoch_batches  # noqa: E402
 from models.training.checkpoint import load_network  # noqa: E402
 from models.training.data import file_hashes, load_parts, read_ids  # noqa: E402
 from models.training.listener import Lines, duration  # noqa: E402
-from models.training.losses import intent_weights  # noqa: E402
 from models.training.network import Network, Shape  # noqa: E402
-from models.training.train import RECIPES, Plan, Recipe, labels_objective, run_training, taught, turn  # noqa: E402
+from models.training.train import RECIPES, Plan, Recipe, run_training, taught  # noqa: E402
 from plaint.cli import cli  # noqa: E402
 from schemas.faults import FaultsFound  # noqa: E402
 from tests.support.pages import REPOSITORY  # noqa: E402
@@ -147,19 +142,6 @@ def test_weights_that_were_trained_on_clear_sources_say_so_and_had_a_clear_teach
     assert sum(one.train for one in evaluation.sources) == 58
 
 
-def test_a_student_learns_of_posts_without_labels_what_its_teacher_thinks(tmp_path: Path, encoder: Base) -> None:
-    told: list[str] = []
-    run_training(tmp_path / "teacher", Plan(encoder, epochs=1), Lines(write=told.append))
-    unlabelled(tmp_path, 41)
-    run_training(tmp_path / "again", Plan(encoder, epochs=1), Lines(write=told.append))
-    assert not any("80 posts" in line for line in told), "without a teacher nobody says what they are"
-    run_training(tmp_path / "student", Plan(encoder, (tmp_path / "teacher",), epochs=2), Lines(write=told.append))
-    assert "the teacher reads 101 posts" in told
-    assert "80 posts an epoch, 20 steps, " in next(line for line in told if line.startswith("80 posts"))
-    export.export(tmp_path / "student", tmp_path / "weights")
-    assert load_manifest(tmp_path / "weights").unlabelled == 41
-
-
 def test_a_student_of_two_teachers_learns_the_mean_of_what_they_say(tmp_path: Path, encoder: Base, posts: Path) -> None:
     told: list[str] = []
     for seed, name in enumerate(("first", "second")):
@@ -179,40 +161,6 @@ def _apart(tmp_path: Path, teachers: tuple[Path, ...]) -> Iterator[Path]:
         shutil.rmtree(tmp_path / "alone", ignore_errors=True)
         (tmp_path / "alone").mkdir()
         yield teacher
-
-
-def test_each_epoch_has_all_labelled_posts_and_other_ones_without_labels(tmp_path: Path, posts: Path) -> None:
-    unlabelled(tmp_path, 41)
-    parts = load_parts(posts)
-    examples = parts.train + parts.unlabelled
-    first, second, third = (turn(examples, epoch) for epoch in range(3))
-    assert len(first) == len(second) == 60 + 20
-    assert set(first) & set(second) == set(range(60))
-    assert third == first
-
-
-def test_labels_of_posts_without_labels_are_not_learned(tmp_path: Path, posts: Path) -> None:
-    unlabelled(tmp_path, 40)
-    parts = load_parts(posts)
-    examples = parts.train + parts.unlabelled
-    tokens = Tokens(TINY / TOKENIZER, 32)
-    [batch] = epoch_batches(examples, tokens, 100, 1, 0, range(60, 100))
-    logits = torch.randn(40, WIDTH, requires_grad=True)
-    labels_objective(examples)(logits, batch).backward()
-    assert float(logits.grad.abs().sum()) == 0.0  # type: ignore[union-attr]
-    assert torch.equal(intent_weights(examples), intent_weights(parts.train))
-
-
-def unlabelled(tmp_path: Path, rows: int) -> None:
-    """So many posts of a public set that nobody labelled."""
-    chosen, public = tmp_path / "added" / "models" / "data" / "unlabelled", tmp_path / "data" / "public" / "nlupp"
-    chosen.mkdir(parents=True)
-    public.mkdir(parents=True)
-    texts = [f"what a day {number} at the sea" for number in range(rows)]
-    with gzip.open(public / "data.csv.gz", "wt") as out:
-        out.write("".join(f"{text}\n" for text in ["text", *texts]))
-    lines = [f"{row},{data.text_digest(text)}" for row, text in enumerate(texts)]
-    (chosen / "nlupp.csv").write_text("".join(f"{line}\n" for line in ["row,digest", *lines]))
 
 
 def test_plain_lines_tell_now_and_then_how_long_it_takes() -> None:
