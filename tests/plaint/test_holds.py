@@ -222,33 +222,65 @@ def test_an_open_breaker_is_told_with_what_the_destination_says() -> None:
 # -- limits ------------------------------------------------------------------------------------------------------------
 
 
-async def test_a_ticket_that_a_limit_keeps_back_names_the_limit(broker: str, name: str) -> None:
+async def test_what_the_log_tells_of_the_last_hour_and_minute_says_which_limit_a_ticket_waits_for(
+    tansu: str, name: str
+) -> None:
+    await make_topics(tansu, name)
+    loud, calm = {"author": {"id": "acct:loud"}}, {"author": {"id": "acct:calm"}}
+    sent = [ticket_of(f"x:{n}-{name}", name, **(loud if n < 2 else {})) for n in range(9)]
+    capped, other = ticket_of(f"x:capped-{name}", name, **loud), ticket_of(f"x:calm-{name}", name, **calm)
+    later, change = ticket_of(f"x:later-{name}", name, **calm), ticket_of(f"x:change-{name}", name, **loud)
+    await write(
+        tansu,
+        [
+            *(Log(one).open("sending", 1) for one in sent[:8]),
+            *(Log(one).open() for one in (capped, other)),
+            Log(later).open(due=AT * 2),
+            Log(change).open(op="update"),
+        ],
+    )
+
+    async def causes(caps: Caps) -> dict[str, str]:
+        wanted = WantedTickets(keys=[one.key for one in (capped, other, later, change)])
+        rows, *_ = await list_tickets(kafka_settings(tansu), [name], wanted, clues=Clues(caps={name: caps}))
+        return {row.key: row.hold.cause for row in rows if row.hold}
+
+    per_author = "max_per_author_per_hour"
+    assert await causes(Caps(20, 2)) == {capped.key: per_author}
+    assert await causes(Caps(20, 3)) == {}
+    await write(tansu, [Log(sent[8]).open("sending", 1)])
+    minute = dict.fromkeys([other.key, change.key], "max_per_minute")
+    assert await causes(Caps(20, 2)) == {capped.key: per_author, **minute}
+
+
+@pytest.mark.kafka
+async def test_a_ticket_that_a_limit_keeps_back_names_the_limit(kafka: str, name: str) -> None:
     """With a real worker: of one author two may go in an hour, and of all so many in a minute."""
-    await make_topics(broker, name)
+    await make_topics(kafka, name)
     author = Author(id="acct:loud")
     loud = [ticket(n, name).model_copy(update={"author": author}) for n in range(3)]
     limits = {"max_per_minute": 20, "max_per_author_per_hour": 2}
     clues = Clues(caps={name: Caps(20, 2)})
 
     async def held() -> dict[str, Any]:
-        rows, *_ = await list_tickets(kafka_settings(broker), [name], WantedTickets(), clues=clues)
+        rows, *_ = await list_tickets(kafka_settings(kafka), [name], WantedTickets(), clues=clues)
         return {row.key: row.hold for row in rows}
 
-    async with receiving() as receiver, delivering(broker, name, receiver.url, **limits) as worker:
-        await send(broker, *loud)
+    async with receiving() as receiver, delivering(kafka, name, receiver.url, **limits) as worker:
+        await send(kafka, *loud)
         await until(lambda: worker.counters.author_capped == 1)
         (capped,) = (await held()).values()
         assert capped is not None
         assert capped.cause == "max_per_author_per_hour"
         assert capped.until is not None
         assert 3500 < (capped.until - datetime.now(UTC)).total_seconds() <= 3600
-        await send(broker, *(ticket(n, name) for n in range(10, 40)))
+        await send(kafka, *(ticket(n, name) for n in range(10, 40)))
         await until(lambda: worker.counters.read == 33 and worker.counters.done >= 9)
         waiting = [hold for hold in (await held()).values() if hold is not None]
         causes = [hold.cause for hold in waiting]
         assert causes.count("max_per_author_per_hour") == 1
         assert causes.count("max_per_minute") > 10
-        life = await show_tickets(kafka_settings(broker), [name], ticket(39, name).key, clues=clues)
+        life = await show_tickets(kafka_settings(kafka), [name], ticket(39, name).key, clues=clues)
         assert [one.hold and one.hold.cause for one in life] == ["max_per_minute"]
-        rows, *_ = await list_tickets(kafka_settings(broker), [name], WantedTickets())
+        rows, *_ = await list_tickets(kafka_settings(kafka), [name], WantedTickets())
         assert all(row.hold is None for row in rows), "nobody said that there are limits"
