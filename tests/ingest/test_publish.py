@@ -2,6 +2,7 @@
 
 import gc
 import logging
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 from kafka.future import Future
 from kafka.partitioner import murmur2
+from kafka.producer.future import FutureProduceResult, FutureRecordMetadata
 
 from ingest import publish
 from ingest.publish import PostPublisher, PostTooLarge, PublishFailed
@@ -136,6 +138,37 @@ def test_an_offer_has_ended_once_the_last_of_it_is_acknowledged(
     futures[1].success(None)
     assert ended == [None]
     assert publisher.offers_wait_s() == 0
+
+
+def test_what_waits_is_told_without_the_lock_and_a_source_that_waits_for_room_moves(
+    publisher: PostPublisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(publish, "MAX_WAITING", 2)
+    monkeypatch.setattr(publish, "TICK_S", 0.01)
+    futures = [FutureRecordMetadata(FutureProduceResult(None), 0, 0, None, 0, 0, 0) for _ in range(3)]
+    handed = iter(futures)
+    monkeypatch.setattr(publisher, "_hand_over", lambda *_: next(handed))
+
+    def read() -> None:
+        for number in range(3):
+            publisher.put(found(id=str(number)), "test")
+
+    source = threading.Thread(target=read, name="source test")
+    assert (publisher.waiting(), publisher.putting()) == ({}, {})
+    source.start()
+    seen: set[tuple[str, int]] = set()
+    while len(seen) < 3:
+        if publisher.waiting() == {"records of the sources": 1}:
+            seen |= publisher.putting().items()
+    assert {name for name, _ in seen} == {"source test"}
+    futures[1].success(None)
+    with publisher._lock:
+        assert publisher.waiting() == {"records of the sources": 1}
+    futures[0].success(None)
+    source.join(10)
+    assert (publisher.waiting(), publisher.putting()) == ({"records of the sources": 3}, {})
+    futures[2].success(None)
+    assert publisher.waiting() == {}
 
 
 def test_an_offer_of_which_one_record_is_refused_has_failed_and_so_has_the_publisher(
