@@ -1,7 +1,6 @@
 """The shipped engine: order, batches, memory of what it has seen, hostile texts, and plain cases labelled right."""
 
 import random
-import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -149,31 +148,6 @@ def counting(remembered: int) -> tuple[Engine, Counting]:
     manifest = load_manifest(TINY)
     session = Counting(TINY / NETWORK, threads=1, token_budget=1024)
     return Engine(manifest, Tokens(TINY / TOKENIZER, manifest.max_tokens), session, remembered), session
-
-
-class Waiting(Session):
-    """The real session, whose longest batch is computed only once the caller has had a result."""
-
-    had = threading.Event()
-
-    def run(self, batch: Sequence[Sequence[int]]) -> NDArray[np.float32]:
-        assert len(batch[0]) < 30 or self.had.wait(30), "nothing was known before all was computed"
-        return super().run(batch)
-
-
-def test_first_scores_are_known_while_the_rest_is_being_computed(tiny: Engine) -> None:
-    manifest = load_manifest(TINY)
-    session = Waiting(TINY / NETWORK, threads=2, token_budget=32)
-    engine = Engine(manifest, Tokens(TINY / TOKENIZER, manifest.max_tokens), session, 0)
-    texts = ["a long grumble about nothing much " * 5, *POSTS[:4]]
-    found = {}
-    for index, scores in engine.each(texts):
-        found[index] = scores
-        session.had.set()
-    assert sorted(found) == list(range(5))
-    assert next(iter(found)) != 0
-    for index, scores in enumerate(tiny.score(texts)):
-        assert np.allclose(flat(found[index]), flat(scores), atol=BATCH_TOLERANCE)
 
 
 def test_a_post_passed_on_is_computed_once_whatever_its_link() -> None:
