@@ -1,6 +1,6 @@
 """Posts to triage, a batch at a time."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -22,8 +22,8 @@ class Scorer(Protocol):
     languages: tuple[str, ...]
     """Those that the model was measured in (ISO 639)."""
 
-    def each(self, texts: Sequence[str]) -> Iterator[tuple[int, Scores]]:
-        """Index and calibrated probabilities of each text, in the order in which they become known."""
+    def score(self, texts: Sequence[str]) -> list[Scores]:
+        """Calibrated probabilities of each text, in order."""
         ...
 
 
@@ -38,12 +38,13 @@ class Classifier:
 
     def triage(self, posts: Sequence[Post]) -> list[Triage]:
         """The triage of each post, in order. A deleted post gets one without labels."""
+        texts = [post.text for post in posts if post.event != "delete"]
+        scores = iter(self.model.score(texts) if texts else ())
         now = datetime.now(UTC)
-        read = [place for place, post in enumerate(posts) if post.event != "delete"]
-        found = dict[int, Triage]()
-        for index, scores in self.model.each([posts[place].text for place in read]) if read else ():
-            found[read[index]] = self._labelled(posts[read[index]], scores, now)
-        return [found[place] if place in found else self._unlabelled(post, now) for place, post in enumerate(posts)]
+        return [
+            self._unlabelled(post, now) if post.event == "delete" else self._labelled(post, next(scores), now)
+            for post in posts
+        ]
 
     def _labelled(self, post: Post, scores: Scores, now: datetime) -> Triage:
         confidence = max(scores.intents)

@@ -2,8 +2,6 @@
 
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
-from itertools import chain
-from operator import itemgetter
 from pathlib import Path
 
 from models.manifest import NETWORK, TOKENIZER, Manifest, load_manifest
@@ -70,33 +68,24 @@ class Engine:
         Texts that read the same once normalised are scored once, here and over the last calls. The
         scores of a text are its own: they hang on no other text of the call.
         """
-        return [scores for _, scores in sorted(self.each(texts), key=itemgetter(0))]
-
-    def each(self, texts: Sequence[str]) -> Iterator[tuple[int, Scores]]:
-        """Index and scores of each text, as `score` has them, in the order in which they become known: while the caller does
-        something with one, the next are computed."""
-        places: dict[_Key, list[int]] = {}
-        for index, ids in enumerate(self._tokens.encode(texts)):
-            places.setdefault(tuple(ids), []).append(index)
-        known = {key: self._memory[key] for key in places if key in self._memory}
-        new = [key for key in places if key not in known]
+        keys = [tuple(ids) for ids in self._tokens.encode(texts)]
+        known = {key: self._memory[key] for key in keys if key in self._memory}
+        new = [key for key in dict.fromkeys(keys) if key not in known]
         self.computed += len(new)
-        self.known += len(texts) - len(new)
-        for key, scores in chain(known.items(), self._compute(new)):
-            self._remember(key, scores)
-            for index in places[key]:
-                yield index, scores
+        self.known += len(keys) - len(new)
+        known.update(zip(new, self._compute(new), strict=True))
+        self._remember(known)
+        return [known[key] for key in keys]
 
-    def _compute(self, keys: Sequence[_Key]) -> Iterator[tuple[_Key, Scores]]:
-        for positions, logits in self._session.each(keys):
-            result = probabilities(logits, self._calibration)
-            rows = (part.tolist() for part in (result.intents, result.sentiments, result.urgencies, result.urgent))
-            for position, intents, sentiments, urgencies, urgent in zip(positions, *rows, strict=True):
-                yield keys[position], Scores(tuple(intents), tuple(sentiments), tuple(urgencies), urgent)
+    def _compute(self, keys: Sequence[_Key]) -> Iterator[Scores]:
+        result = probabilities(self._session.logits(keys), self._calibration)
+        rows = (part.tolist() for part in (result.intents, result.sentiments, result.urgencies, result.urgent))
+        for intents, sentiments, urgencies, urgent in zip(*rows, strict=True):
+            yield Scores(tuple(intents), tuple(sentiments), tuple(urgencies), urgent)
 
-    def _remember(self, key: _Key, scores: Scores) -> None:
-        if self._remembered:
+    def _remember(self, scored: dict[_Key, Scores]) -> None:
+        for key, scores in scored.items():
             self._memory[key] = scores
             self._memory.move_to_end(key)
-            if len(self._memory) > self._remembered:
-                self._memory.popitem(last=False)
+        while len(self._memory) > self._remembered:
+            self._memory.popitem(last=False)

@@ -139,10 +139,6 @@ class HuggingFace:
         scores = dict(zip(distinct, self._score(distinct), strict=True))
         return [scores[text] for text in texts]
 
-    def each(self, texts: Sequence[str]) -> Iterator[tuple[int, Scores]]:
-        """See models.loading.Model: all at once."""
-        return enumerate(self.score(texts))
-
     def _score(self, texts: Sequence[str]) -> list[Scores]:
         if not texts:
             return []

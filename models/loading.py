@@ -1,7 +1,7 @@
 """The model that the settings name, loaded: the one way to a model for whoever labels posts."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -36,10 +36,6 @@ class Model(Protocol):
 
     def score(self, texts: Sequence[str]) -> list[Scores]:
         """Scores of each text, in order. Takes any `str`; blocks."""
-        ...
-
-    def each(self, texts: Sequence[str]) -> Iterator[tuple[int, Scores]]:
-        """Index and scores of each text, in the order in which they become known; blocks."""
         ...
 
 

@@ -1,7 +1,7 @@
 """The network in ONNX Runtime: logits of posts that are token ids already."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -44,18 +44,19 @@ class Session:
     def logits(self, encoded: Sequence[Sequence[int]]) -> NDArray[np.float32]:
         """(posts, WIDTH) in the order given."""
         result = np.empty((len(encoded), WIDTH), dtype=np.float32)
-        for positions, logits in self.each(encoded):
-            result[positions] = logits
-        return result
-
-    def each(self, encoded: Sequence[Sequence[int]]) -> Iterator[tuple[list[int], NDArray[np.float32]]]:
-        """Batch by batch the positions of its posts and their logits (posts, WIDTH); while the caller looks at one, the next
-        are computed."""
         lengths = [len(ids) for ids in encoded]
+
+        def compute(positions: list[int]) -> None:
+            result[positions] = self.run([encoded[position] for position in positions])
+
         batches = token_batches(lengths, even_budget(sum(lengths), self._token_budget, self._threads))
-        chosen = [[encoded[position] for position in positions] for positions in batches]
-        alone = len(batches) == 1 or self._threads == 1
-        yield from zip(batches, map(self.run, chosen) if alone else self._pool.map(self.run, chosen), strict=True)
+        if len(batches) == 1 or self._threads == 1:
+            for positions in batches:
+                compute(positions)
+        else:
+            for _ in self._pool.map(compute, batches):
+                pass
+        return result
 
     def run(self, batch: Sequence[Sequence[int]]) -> NDArray[np.float32]:
         """Logits of one batch as it is."""

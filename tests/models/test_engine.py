@@ -1,12 +1,11 @@
 """The shipped engine: order, batches, memory of what it has seen, hostile texts, and plain cases labelled right."""
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from models.engine import SHIPPED, Engine
 from models.manifest import NETWORK, TOKENIZER, load_manifest
@@ -139,9 +138,9 @@ class Counting(Session):
 
     computed = 0
 
-    def each(self, encoded: Sequence[Sequence[int]]) -> Iterator[tuple[list[int], NDArray[np.float32]]]:
+    def logits(self, encoded: Sequence[Sequence[int]]) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
         self.computed += len(encoded)
-        return super().each(encoded)
+        return super().logits(encoded)
 
 
 def counting(remembered: int) -> tuple[Engine, Counting]:
