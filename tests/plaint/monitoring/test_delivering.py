@@ -16,8 +16,7 @@ from plaint.monitoring.delivering import DeliverSight, DeliveryMeter, metered, r
 from plaint.monitoring.monitor import Monitor
 from plaint.monitoring.needs import Needs
 from plaint.monitoring.settings import MonitoringSettings
-from plaint.tools.holds import Clues
-from plaint.tools.tickets import WantedTickets, list_tickets
+from plaint.tools.holds import Clues, look_for_holds
 from plaint.workers.deliver import deliver_worker
 from plaint.workers.delivering.worker import DeliverWorker
 from route.destinations.base import Finds, Idempotency, MaySend, NotNow, Outcome, Parcel, Taken, Withheld
@@ -132,7 +131,7 @@ async def test_a_destination_that_is_down_shows_in_breaker_age_and_excuse(
     await send(tansu, *(received(n, name, 100.0 + n) for n in range(20)))
     async with (
         receiving(answer=lambda _: 503) as receiver,
-        telling(tansu, name, receiver.url, tmp_path, breaker_failures=3) as told,
+        telling(tansu, name, receiver.url, tmp_path, breaker_failures=3, max_per_minute=999) as told,
     ):
         assert told.sight.excuse() == ""
         await until(lambda: told.worker.breaker.is_open and len(told.worker.open_since()) == 20)
@@ -143,10 +142,9 @@ async def test_a_destination_that_is_down_shows_in_breaker_age_and_excuse(
         assert found["plaint_open_tickets"] == {(): 20}
         assert now["breaker"]["state"] == "open"
         assert 119 <= now["oldest_undelivered_s"] < 150
-        rows, *_ = await list_tickets(kafka_settings(tansu), [name], WantedTickets(), clues=Clues((told.address,)))
-        assert {(row.hold.cause, row.hold.why) for row in rows if row.hold} == {
-            ("breaker", "the destination answered 503")
-        }
+        hold = (await look_for_holds(Clues((told.address,)))).of_destinations({}, [name])[name]
+        assert (hold.cause, hold.why) == ("breaker", "the destination answered 503")
+        assert now["limits"] == {"max_per_minute": 999, "max_per_author_per_hour": None}
         receiver.answer = lambda _: 200
         await until(lambda: told.worker.counters.done == 20)
         later = await told.state()
