@@ -91,7 +91,11 @@ def sha256(content: bytes) -> str:
 
 
 def _check(path: Path, expected: str | None) -> None:
-    found = sha256(_read(path))
+    try:
+        with path.open("rb") as file:  # a network is never whole in memory for this
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise _unreadable(path, error) from error
     if found != expected:
         raise WeightsError(f"{path} has sha256 {found}, its manifest says {expected}: {MEND}")
 
@@ -100,4 +104,8 @@ def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise WeightsError(f"{path} can't be read ({error.strerror}): {MEND}") from error
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: OSError) -> WeightsError:
+    return WeightsError(f"{path} can't be read ({error.strerror}): {MEND}")

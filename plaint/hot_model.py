@@ -20,6 +20,7 @@ from models.choice import ModelChoice
 from models.loading import KEY, Model, Weights, weights_fault
 from models.manifest import WeightsError
 from models.store import ModelInvalid
+from plaint.heap import give_back
 from plaint.model_in_use import ModelInUse
 from plaint.monitoring.triaging import TriageMeter
 from schemas.faults import Fault
@@ -96,6 +97,7 @@ class WorkerModel:
             return False
         found = _tried(_pinned(self._settings, weights), weights)
         self._swap(found)
+        give_back()
         self._identity = weights.identity
         update = {"version": found.model.version, "place": weights.place, "since": datetime.now(UTC)}
         self._told = self._told.model_copy(update=update)

@@ -346,7 +346,7 @@ class Worker:
         own = {
             "PLAINT_KAFKA__BROKERS": json.dumps([bootstrap]),
             "PLAINT_KAFKA__IDEMPOTENT_PRODUCER": "false",
-            "PLAINT_KAFKA__SESSION_TIMEOUT_S": "6",
+            "PLAINT_KAFKA__SESSION_TIMEOUT_S": "3",
             "PLAINT_KAFKA__HEARTBEAT_S": "1",
             "PLAINT_CLASSIFY__MODELS": str(store.folder),
             "PLAINT_MONITORING__PORT": str(port),
