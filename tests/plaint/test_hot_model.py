@@ -372,8 +372,8 @@ class Worker:
 
     def wait_for_posts(self, count: int) -> None:
         """Return once it has labelled so many more."""
-        until = self._labelled() + count
-        self.wait_for(lambda: self._labelled() >= until)
+        until = self.labelled() + count
+        self.wait_for(lambda: self.labelled() >= until)
 
     def wait_for(self, look: Callable[[], object]) -> None:
         deadline = time.monotonic() + LIMIT_S
@@ -382,7 +382,8 @@ class Worker:
             assert self.process.poll() is None, self.said()
             time.sleep(0.02)
 
-    def _labelled(self) -> float:
+    def labelled(self) -> float:
+        """How many posts it has labelled so far; 0 until it answers."""
         try:
             found = self.ask("/metrics").splitlines()
         except OSError:
@@ -424,8 +425,9 @@ def test_a_worker_changes_its_model_and_back_while_posts_flow_and_none_is_lost_o
         worker.wait_for(lambda: f"from now on, was {SECOND}" in worker.said())
         worker.wait_for_posts(40)
         feed.end()
-        triaged = records(new_tansu, topics.TRIAGED, feed.count)
+        worker.wait_for(lambda: worker.labelled() >= feed.count)
         worker.process.terminate()
+        triaged = records(new_tansu, topics.TRIAGED, feed.count)
         code = worker.process.wait(LIMIT_S)
     finally:
         feed.end()
