@@ -268,7 +268,7 @@ async def test_a_ticket_that_a_limit_keeps_back_names_the_limit(kafka: str, name
 
     async with receiving() as receiver, delivering(kafka, name, receiver.url, **limits) as worker:
         await send(kafka, *loud)
-        await until(lambda: worker.counters.author_capped == 1)
+        await until(lambda: worker.counters.author_capped == 1 and worker.counters.done == 2)
         (capped,) = (await held()).values()
         assert capped is not None
         assert capped.cause == "max_per_author_per_hour"
