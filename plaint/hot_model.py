@@ -29,7 +29,7 @@ from schemas.triage import Triage
 
 log = logging.getLogger(__name__)
 
-CANARY = Post(id="canary", text="My order has not arrived.", language="en")
+SOUND = Post(id="canary", text="My order has not arrived.", language="en")
 """With its language, since what detects it is for one thread at a time."""
 OTHER = "choose one that labels: `plaint models rollback`, or `plaint models use NAME`"
 
@@ -147,7 +147,7 @@ def _tried(settings: ClassifySettings, weights: Weights) -> _Loaded:
     """Load it and have it label. Raises ModelInvalid or WeightsError, whatever it fails with."""
     try:
         found = _load(settings, weights)
-        (triage,) = found.classifier.triage([CANARY])
+        (triage,) = found.classifier.triage([SOUND])
     except (WeightsError, ModelInvalid):
         raise
     except Exception as error:  # the old one labels, and nothing that a new one does may end that

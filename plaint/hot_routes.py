@@ -5,18 +5,15 @@ Each content of the file has a version, by which the log, ``plaint reload`` and 
 
 import asyncio
 import logging
-import os
-import signal
-import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from pathlib import Path
 
 from plaint.kafka.admin import BrokerAway
 from plaint.kafka.settings import KafkaSettings
 from plaint.kafka.topics import ensure_topics
 from plaint.monitoring.state import RoutesState
-from plaint.routes_in_use import RoutesInUse, routes_of
+from plaint.routes_in_use import RoutesInUse
+from plaint.telling import Telling
 from route.rules import SHIPPED, RouteTable
 from route.yamlfile import FileInvalid, read_bytes
 from schemas.faults import FaultsFound
@@ -25,7 +22,6 @@ log = logging.getLogger(__name__)
 
 TOPICS_S = 30.0
 HAND_OVER_S = 60.0
-CHECK_S = 0.05
 RESTART = "destinations are settings, which are read at the start only: one that is new there needs a restart"
 
 
@@ -78,7 +74,7 @@ class WorkerRoutes:
         return not faults
 
 
-class RunRoutes:
+class RunRoutes(Telling[RoutesInUse]):
     """The routes of ``plaint up``. Its children use a copy of the file that was checked: one that has to be started again
     gets what the others have, whatever stands in the file by then.
     """
@@ -93,20 +89,7 @@ class RunRoutes:
             place.parent.mkdir()
         self._raw, self.table = self._read()
         self.copy.write_bytes(self._raw)
-        self._told = RoutesInUse.here("up", self._file, self.table.version, self._destinations)
-        self._wanted = asyncio.Event()
-
-    def announce(self) -> None:
-        """Let ``plaint reload`` find this process."""
-        self._told.announce()
-
-    def retract(self) -> None:
-        """This process routes no more."""
-        self._told.retract()
-
-    def want(self) -> None:
-        """Have ``follow`` read them again."""
-        self._wanted.set()
+        super().__init__(RoutesInUse.here("up", self._file, self.table.version, self._destinations))
 
     async def follow(self, worker: Callable[[], int | None], count: Callable[[RouteTable], None]) -> None:
         """Read them again whenever it is wanted, until cancelled.
@@ -114,8 +97,7 @@ class RunRoutes:
         ``worker`` tells the process id of the route worker, ``count`` is told of each new table before it is used.
         """
         while True:
-            await self._wanted.wait()
-            self._wanted.clear()
+            await self._next_wish()
             await self._again(worker, count)
 
     async def _again(self, worker: Callable[[], int | None], count: Callable[[RouteTable], None]) -> None:
@@ -145,23 +127,12 @@ class RunRoutes:
     async def _hand_over(self, raw: bytes, version: str, worker: Callable[[], int | None]) -> Sequence[str]:
         """Give the route worker what was checked; what it says against it. One that is just starting takes it as it is."""
         self._draft.replace(self.copy)
-        told: RoutesInUse | None = None  # the worker that was told, as it was before
-        deadline = time.monotonic() + HAND_OVER_S
-        while time.monotonic() < deadline:
-            pid = worker()
-            now = None if pid is None else routes_of(pid)
-            if now is not None and now.version == version:
-                return ()
-            if now is not None and told is not None and now.pid == told.pid:
-                if now.tries > told.tries:
-                    self.copy.write_bytes(self._raw)
-                    return now.faults
-            elif now is not None:
-                told = now
-                with suppress(ProcessLookupError):
-                    os.kill(now.pid, signal.SIGHUP)
-            await asyncio.sleep(CHECK_S)
+        said = await self._answer(worker, HAND_OVER_S, lambda now: now.version == version)
+        if said is not None and said.version == version:
+            return ()
         self.copy.write_bytes(self._raw)
+        if said is not None:
+            return said.faults
         return [f"the route worker did not take them up within {HAND_OVER_S:g} s; its log may say why"]
 
 

@@ -28,7 +28,6 @@ from schemas.ticket import Ticket
 log = logging.getLogger(__name__)
 
 CONNECT_S = 3.0
-_PREFIXES = (topics.tickets(""), topics.deliveries(""))
 _Revision = tuple[int, int]
 """Revision and generation."""
 
@@ -44,8 +43,7 @@ class Leftover(BaseModel):
 
 def strangers(names: Iterable[str], destinations: Collection[str]) -> list[str]:
     """Ids of the destinations that these topics are for, but for ``destinations``."""
-    found = {name.removeprefix(prefix) for name in names for prefix in _PREFIXES if name.startswith(prefix)}
-    return sorted(found - set(destinations))
+    return sorted(set(map(topics.destination_of, names)) - {"", *destinations})
 
 
 async def leftovers(kafka: KafkaSettings, destinations: Collection[str]) -> list[Leftover]:

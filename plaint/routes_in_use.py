@@ -22,8 +22,3 @@ class RoutesInUse(InUse):
     ) -> "RoutesInUse":
         """Of this process, which has just read them."""
         return cls(role=role, file=file.resolve(), version=version, destinations=destinations)
-
-
-def routes_of(pid: int) -> RoutesInUse | None:
-    """The routes of one process; None if it says nothing, or is not the one that said it."""
-    return RoutesInUse.of(pid)

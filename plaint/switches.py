@@ -65,8 +65,7 @@ class SwitchBook:
     def disabled(self) -> dict[str, Disabled]:
         """The destinations that are off. All partitions say the same, so that of each log the first one counts."""
         first = {topic: disabled for (topic, _), disabled in sorted(self._said.items(), key=_place, reverse=True)}
-        prefix = topics.deliveries("")
-        return {topic.removeprefix(prefix): disabled for topic, disabled in first.items() if disabled is not None}
+        return {topics.destination_of(topic): disabled for topic, disabled in first.items() if disabled is not None}
 
 
 def _place(said: tuple[tuple[str, int], object]) -> tuple[str, int]:

@@ -29,6 +29,12 @@ def deliveries(destination: str) -> str:
     return f"plaint.deliveries.{destination}"
 
 
+def destination_of(topic: str) -> str:
+    """Whose tickets or delivery log a topic holds; empty for any other."""
+    prefix = next((one for one in (tickets(""), deliveries("")) if topic.startswith(one)), topic)
+    return topic.removeprefix(prefix)
+
+
 def group(stage: str) -> str:
     """Consumer group of a stage: ``plaint-classify``, ``plaint-deliver-helpdesk``."""
     return f"plaint-{stage}"

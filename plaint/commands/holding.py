@@ -26,9 +26,7 @@ ASK = click.option(
 
 def destination_at(place: str) -> str:
     """Whose ticket lies, or goes, there, by its topic; empty for a record that is no ticket."""
-    topic = place.partition("[")[0]
-    prefix = next((one for one in (topics.tickets(""), topics.deliveries("")) if topic.startswith(one)), topic)
-    return topic.removeprefix(prefix)
+    return topics.destination_of(place.partition("[")[0])
 
 
 def holds_at(kafka: KafkaSettings, places: Iterable[str], clues: Clues) -> Mapping[str, Hold]:

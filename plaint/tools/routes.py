@@ -4,7 +4,7 @@ from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 
-from plaint.routes_in_use import routes_of
+from plaint.routes_in_use import RoutesInUse
 from plaint.running import find_running
 from plaint.settings import Settings
 from route.rules import RouteTable
@@ -51,5 +51,5 @@ class FreshTable:
 
 def _file_of_running(settings: Settings) -> Path | None:
     running = None if settings.kafka.brokers else find_running()
-    used = routes_of(running.pid) if running is not None else None
+    used = RoutesInUse.of(running.pid) if running is not None else None
     return used.file if used is not None else None

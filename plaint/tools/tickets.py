@@ -153,9 +153,7 @@ class TicketBook:
 
 
 def _waiting(topic: str, entry: Entry) -> Waiting:
-    return Waiting(
-        topic.removeprefix(topics.deliveries("")), entry.key, entry.rank, waiting_author(entry.op, entry.body)
-    )
+    return Waiting(topics.destination_of(topic), entry.key, entry.rank, waiting_author(entry.op, entry.body))
 
 
 def _without_ticket(fields: dict[str, Any]) -> bytes:
@@ -168,7 +166,7 @@ def _row(known: _Known) -> TicketRow:
     said = orjson.loads(record.value or b"{}")
     state: State = "open" if entry.state else "dead" if entry.dead else "done"
     return TicketRow(
-        destination=record.topic.removeprefix(topics.deliveries("")),
+        destination=topics.destination_of(record.topic),
         key=entry.key,
         webhook_id=message_id(entry.key, entry.revision, entry.generation),
         state=state,

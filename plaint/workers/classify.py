@@ -7,7 +7,7 @@ from typing import NoReturn, Protocol
 from classify.settings import ClassifySettings
 from classify.text import is_blank
 from plaint.hangup import Hangup, reload_on_hangup
-from plaint.hot_model import WorkerModel
+from plaint.hot_model import SOUND, WorkerModel
 from plaint.kafka.publisher import OutRecord
 from plaint.kafka.settings import KafkaSettings
 from plaint.monitoring.monitor import Monitor
@@ -19,7 +19,7 @@ from schemas.post import Post
 from schemas.reasons import DropReason
 from schemas.triage import Triage
 
-CANARY = InRecord(topics.POSTS, 0, -1, b"canary", Post(id="canary", text="My order has not arrived.").to_bytes(), 0.0)
+CANARY = InRecord(topics.POSTS, 0, -1, b"canary", SOUND.to_bytes(), 0.0)
 
 
 class Triages(Protocol):

@@ -24,7 +24,6 @@ from kafka import KafkaProducer
 
 from classify.settings import ClassifySettings
 from models.choice import ModelChoice
-from models.manifest import NETWORK
 from models.store import Store
 from plaint.commands.reload import reload_
 from plaint.hot_model import WorkerModel
@@ -47,30 +46,19 @@ from tests.plaint.monitoring.test_readings import samples
 from tests.support.command import PLAINT, environment
 from tests.support.kafka_process import REPOSITORY, die_with_parent, free_ports
 from tests.support.topic_reading import records
+from tests.support.weights import make_weights
 
-TINY = REPOSITORY / "tests" / "models" / "tiny-2"
 FIRST, SECOND = "first-1", "second-1"
 LIMIT_S = 90.0
 
 
-@pytest.fixture(autouse=True)
-def runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder of its own for what processes announce."""
-    monkeypatch.setenv("PLAINT_RUNTIME_DIR", str(tmp_path / "run"))
-    return tmp_path / "run"
+pytestmark = pytest.mark.usefixtures("runtime")
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
     """Two sound models, of which the first is chosen, and one whose network is damaged."""
-    for name in (FIRST, SECOND, "damaged"):
-        folder = tmp_path / "models" / name
-        folder.mkdir(parents=True)
-        for file in TINY.iterdir():
-            (folder / file.name).write_bytes(file.read_bytes())
-        manifest = json.loads((folder / "manifest.json").read_bytes())
-        (folder / "manifest.json").write_text(json.dumps(manifest | {"name": name}))
-    (tmp_path / "models" / "damaged" / NETWORK).write_bytes(b"no network")
+    make_weights(tmp_path / "models", FIRST, SECOND)
     store = Store(tmp_path / "models")
     store.use(FIRST)
     return store

@@ -17,7 +17,7 @@ from plaint.hot_routes import RunRoutes, WorkerRoutes
 from plaint.kafka.admin import open_admin
 from plaint.kafka.settings import KafkaSettings
 from plaint.reloading import faults_before, reload, restarts_needed, targets
-from plaint.routes_in_use import RoutesInUse, routes_of
+from plaint.routes_in_use import RoutesInUse
 from plaint.running import announced
 from plaint.settings import Settings
 from plaint.workers.route import RouteStage
@@ -39,11 +39,7 @@ BAD = "rules:\n  - {name: a, why: b, destinations: [helpdesk, nowhere]}\n"
 NOBODY = KafkaSettings(brokers=("127.0.0.1:9",))
 
 
-@pytest.fixture(autouse=True)
-def runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder of its own for what processes announce."""
-    monkeypatch.setenv("PLAINT_RUNTIME_DIR", str(tmp_path / "run"))
-    return tmp_path / "run"
+pytestmark = pytest.mark.usefixtures("runtime")
 
 
 @pytest.fixture
@@ -124,7 +120,7 @@ class TestWorkerRoutes:
         assert [table.version for table in used] == [routes.table.version]
         assert routes.table.version != before.version
         assert {topics.tickets(names[1]), topics.deliveries(names[1])} <= there[0]
-        told = routes_of(os.getpid())
+        told = RoutesInUse.of(os.getpid())
         assert told is not None
         assert (told.version, told.tries, told.faults) == (routes.table.version, 1, ())
 
@@ -140,7 +136,7 @@ class TestWorkerRoutes:
         assert any('undefined destination "nowhere" used in rule "a"' in line for line in said)
         assert any("needs a restart" in line for line in said)
         assert said[-1] == f"routes: {file} was refused, version {good.version} stays in use"
-        told = routes_of(os.getpid())
+        told = RoutesInUse.of(os.getpid())
         assert told is not None
         assert (told.version, told.tries, len(told.faults)) == (good.version, 1, 1)
         assert routes.state().refused == told.faults
@@ -223,13 +219,13 @@ class TestRunRoutes:
     @staticmethod
     async def again(routes: RunRoutes, worker: Worker | None, counted: list[RouteTable] | None = None) -> RoutesInUse:
         """Have them read once more; what the run then tells."""
-        before = routes_of(os.getpid())
+        before = RoutesInUse.of(os.getpid())
         pid = None if worker is None else worker.process.pid
         following = asyncio.create_task(routes.follow(lambda: pid, (counted if counted is not None else []).append))
         routes.want()
         try:
             async with asyncio.timeout(30):
-                while (now := routes_of(os.getpid())) is None or now == before:  # noqa: ASYNC110 - it is a file
+                while (now := RoutesInUse.of(os.getpid())) is None or now == before:  # noqa: ASYNC110 - it is a file
                     await asyncio.sleep(0.01)
                 return now
         finally:
@@ -245,7 +241,7 @@ class TestRunRoutes:
         assert told.version == routes.table.version == counted[0].version
         assert (told.role, told.file, told.faults) == ("up", file, ())
         assert routes.copy.read_bytes() == file.read_bytes()
-        of_worker = routes_of(workers[0].process.pid)
+        of_worker = RoutesInUse.of(workers[0].process.pid)
         assert of_worker is not None
         assert of_worker.version == told.version
 

@@ -13,13 +13,13 @@ import psutil
 import pytest
 
 from tests.support.command import PLAINT, environment, plaint, shown, trap
-from tests.support.kafka_process import REPOSITORY, free_ports
+from tests.support.kafka_process import free_ports
+from tests.support.weights import make_weights
 from tests.system.test_up import DONE, ENDING_S, SECRET, Up, ask, gone
 
 pytestmark = pytest.mark.timeout(300)
 
 ALL = "rules:\n  - {{name: all, why: A test counts them., destinations: {destinations}}}\n"
-TINY = REPOSITORY / "tests" / "models" / "tiny-2"
 BAD = "rules:\n  - {name: all, why: w, destinations: [nowhere]}\n"
 
 
@@ -38,14 +38,7 @@ def routes(tmp_path: Path) -> Path:
 @pytest.fixture
 def models(tmp_path: Path) -> Path:
     """Two sound models, of which the first is chosen, and one whose network is damaged."""
-    for name in ("first", "second", "damaged"):
-        folder = tmp_path / "models" / name
-        folder.mkdir(parents=True)
-        for file in TINY.iterdir():
-            (folder / file.name).write_bytes(file.read_bytes())
-        manifest = json.loads((folder / "manifest.json").read_bytes())
-        (folder / "manifest.json").write_text(json.dumps(manifest | {"name": name}))
-    (tmp_path / "models" / "damaged" / "model.int8.onnx").write_bytes(b"no network")
+    make_weights(tmp_path / "models", "first", "second")
     choose(tmp_path / "models", "first")
     return tmp_path / "models"
 
