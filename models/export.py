@@ -57,7 +57,7 @@ def _graph(network: Network, activations: Mapping[str, Activation] | None = None
     shape, biases = network.shape, None
     if shape.distances:
         biases = network.distances(distance_buckets(shape.positions, shape.distances)).permute(2, 0, 1).detach().numpy()
-    return build(state_of(network), shape.layers, shape.heads, activations, shape.epsilon, biases)
+    return build(state_of(network), shape.layers, shape.heads, activations, shape.epsilon, biases, shape.one_query)
 
 
 def state_of(network: Network) -> dict[str, NDArray[np.float32]]:
@@ -80,7 +80,7 @@ def export(folder: Path, out: Path) -> Evaluation:
     """Exports the finished run in `folder` to `out`, whose name becomes the model's name, and measures it; what stood in `out`
     stays until all of it is made."""
     network, run = load_network(folder / "network.pt"), load_run(folder)
-    parts = load_parts(data_folder(), run.clear)
+    parts = load_parts(data_folder(), run.clear, run.multilingual)
     draft = out.with_name(f".{out.name}.draft")
     draft.mkdir(parents=True, exist_ok=True)
     write_tokenizer(folder / "tokenizer.json", draft / TOKENIZER)
@@ -150,7 +150,7 @@ def _manifest(
         calibration=chosen.calibration,
         urgent_threshold=chosen.urgent_threshold,
         unsure_below=chosen.unsure_below,
-        languages=("en",),
+        languages=tuple(sorted({example.language for example in examples})),
         max_tokens=MAX_TOKENS,
         layers=network.shape.layers,
         base=run.base,

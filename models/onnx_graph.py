@@ -53,11 +53,12 @@ def build(
     activations: Mapping[str, Activation] | None = None,
     epsilon: float = NORM_EPSILON,
     distances: Array | None = None,
+    one_query: bool = False,
 ) -> bytes:
     """The serialised model; `state` has the names and shapes of `models.training.network.Network`.
 
     `distances` (heads, positions, positions) is added to the attention scores of every layer, for an encoder that learned
-    a bias by distance; `epsilon` is that of the norms.
+    a bias by distance; `epsilon` is that of the norms; with `one_query` the last layer reads for the mean alone.
 
     int8 with `activations`, which has an entry for the input of each matrix of each layer; float32 without.
     """
@@ -66,9 +67,13 @@ def build(
     if distances is not None:
         graph.add_distances(distances)
     hidden = graph.embed()
-    for layer in range(layers):
+    whole = layers - one_query
+    for layer in range(whole):
         hidden = graph.layer(hidden, f"layers.{layer}")
-    graph.pool_and_classify(hidden)
+    pooled = graph.pool(hidden)
+    for layer in range(whole, layers):
+        pooled = graph.layer(hidden, f"layers.{layer}", pooled)
+    graph.classify(pooled)
     model = helper.make_model(
         helper.make_graph(
             graph.nodes,
@@ -112,8 +117,8 @@ class _Graph:
         self.state, self.heads, self.activations, self.epsilon = state, heads, activations, epsilon
         self.nodes: list[onnx.NodeProto] = []
         self.constants: list[onnx.TensorProto] = []
-        self.seen = ""
-        """What is added to the attention scores."""
+        self.seen = self.seen_row = ""
+        """What is added to the attention scores, (posts, 1, length, length); and one row of it."""
 
     def constant(self, name: str, value: NDArray[np.generic]) -> str:
         self.constants.append(numpy_helper.from_array(np.ascontiguousarray(value), name))
@@ -142,9 +147,9 @@ class _Graph:
         keys = self.node("Unsqueeze", ["real", self.constant("one.two", np.array([1, 2]))], "real.keys")
         self.constant("shown", np.array(0, dtype=np.float32))
         self.constant("hidden", np.array(MASKED, dtype=np.float32))
-        row = self.node("Where", [keys, "shown", "hidden"], "seen.row")
+        self.seen_row = self.node("Where", [keys, "shown", "hidden"], "seen.row")
         shape = self.node("Concat", ["one", "one", "length", "one"], "seen.shape", axis=0)
-        self.seen = self.node("Expand", [row, shape], "seen")
+        self.seen = self.node("Expand", [self.seen_row, shape], "seen")
 
     def add_distances(self, biases: Array) -> None:
         self.constant("distances", biases[None])
@@ -167,28 +172,35 @@ class _Graph:
         factors = self.node("Gather", [self.constant("words.scales", scales), "ids"], "words.factors")
         return self.node("Mul", [floats, factors], "words")
 
-    def layer(self, hidden: str, name: str) -> str:
-        mixed = self._product(self._left(self._attention(hidden, name), f"{name}.attention_out"))
-        attended = self._norm(self.node("Add", [mixed, hidden], f"{name}.attended"), f"{name}.attention_norm")
+    def layer(self, hidden: str, name: str, asking: str | None = None) -> str:
+        """What becomes of `asking` (posts, queries, width), None for `hidden`, over the tokens of `hidden`."""
+        mixed = self._product(self._left(self._attention(hidden, name, asking), f"{name}.attention_out", divided=True))
+        attended = self._norm(self.node("Add", [mixed, asking or hidden], f"{name}.attended"), f"{name}.attention_norm")
         inner = self._product(self._left(attended, f"{name}.inner"))
         outer = self._product(self._left(self.node("Gelu", [inner], f"{name}.gelu"), f"{name}.outer"))
         return self._norm(self.node("Add", [outer, attended], f"{name}.summed"), f"{name}.outer_norm")
 
-    def _attention(self, hidden: str, name: str) -> str:
-        """Query, key and value by a product each, of the same left side: one for all three would have to be cut."""
+    def _attention(self, hidden: str, name: str, asking: str | None) -> str:
+        """Query, key and value by a product each: one for all three would have to be cut. The values are divided by what
+        smooths their mixture, since attention adds them up channel by channel: that spares a pass over it."""
         left = self._left(hidden, f"{name}.qkv")
+        asks = left if asking is None else self._left(asking, f"{name}.qkv", which=".asking")
         width = self.state[f"{name}.qkv.bias"].shape[0] // 3
-        parts = [
-            self._product(left, slice(number * width, (number + 1) * width), f".{part}")
-            for number, part in enumerate(("query", "key", "value"))
+        query, key, value = (slice(number * width, (number + 1) * width) for number in range(3))
+        inputs = [
+            self._product(asks, query, ".query"),
+            self._product(left, key, ".key"),
+            self._product(left, value, ".value", self._smoothing(f"{name}.attention_out")),
+            self.seen if asking is None else self.seen_row,
         ]
-        inputs = [*parts, self.seen]
         return self.node("Attention", inputs, f"{name}.attention", q_num_heads=self.heads, kv_num_heads=self.heads)
 
-    def _product(self, left: _Left, columns: slice = ALL, part: str = "") -> str:
-        """`left` times the matrix of its name, or these columns of it, and the bias."""
+    def _product(self, left: _Left, columns: slice = ALL, part: str = "", divisors: Array | None = None) -> str:
+        """`left` times the matrix of its name, or these columns of it, and the bias; each column by its divisor."""
         name = f"{left.matrix}{part}"
         weights, bias = self._weights(left.matrix)[:, columns], self.state[f"{left.matrix}.bias"][columns]
+        if divisors is not None:
+            weights, bias = weights / divisors, bias / divisors
         self.constant(f"{name}.bias", bias)
         if left.how is None:
             product = self.node("MatMul", [left.values, self.constant(f"{name}.weights", weights)], f"{name}.product")
@@ -202,16 +214,24 @@ class _Graph:
         """(inputs, outputs)."""
         return self.state[f"{name}.weight"].T
 
-    def _left(self, values: str, matrix: str) -> _Left:
-        """What a matrix meets: as it is, or in unsigned 8 bits."""
+    def _smoothing(self, matrix: str) -> Array | None:
+        return None if self.activations is None else self.activations[matrix].smoothing
+
+    def _left(self, values: str, matrix: str, divided: bool = False, which: str = "") -> _Left:
+        """What a matrix meets: as it is, or in unsigned 8 bits. `divided`: its channels are smooth already. `which` tells
+        two of one matrix apart."""
         if self.activations is None:
             return _Left(matrix, values)
         how = self.activations[matrix]
-        factors = self.constant(f"{matrix}.smoothing", 1 / how.smoothing)
-        smoothed = self.node("Mul", [values, factors], f"{matrix}.smoothed")
-        scale = self.constant(f"{matrix}.in.scale", np.array(how.scale, dtype=np.float32))
-        zero = self.constant(f"{matrix}.in.zero", np.array(how.zero, dtype=np.uint8))
-        return _Left(matrix, self.node("QuantizeLinear", [smoothed, scale, zero], f"{matrix}.in"), how)
+        factors, scale, zero = f"{matrix}.smoothing", f"{matrix}.in.scale", f"{matrix}.in.zero"
+        if not which:
+            self.constant(scale, np.array(how.scale, dtype=np.float32))
+            self.constant(zero, np.array(how.zero, dtype=np.uint8))
+        if not divided:
+            if not which:
+                self.constant(factors, 1 / how.smoothing)
+            values = self.node("Mul", [values, factors], f"{matrix}{which}.smoothed")
+        return _Left(matrix, self.node("QuantizeLinear", [values, scale, zero], f"{matrix}{which}.in"), how)
 
     def _quantised_weights(self, weights: Array, name: str) -> tuple[str, str, str]:
         values, scales = quantise(weights, 0, WEIGHT_TOP)
@@ -225,12 +245,18 @@ class _Graph:
         inputs = [values, self.weight(f"{name}.weight"), self.weight(f"{name}.bias")]
         return self.node("LayerNormalization", inputs, f"{name}.out", epsilon=self.epsilon)
 
-    def pool_and_classify(self, hidden: str) -> str:
-        """Mean over the real tokens, then the heads."""
+    def pool(self, hidden: str) -> str:
+        """(posts, 1, width): the mean over the real tokens."""
         real = self.node("Cast", ["real"], "mask", to=TensorProto.FLOAT)
         masked = self.node("Mul", [hidden, self.node("Unsqueeze", [real, "two"], "mask.wide")], "masked")
-        summed = self.node("ReduceSum", [masked, "one"], "summed", keepdims=0)
-        counts = self.node("Cast", ["lengths.column"], "counts", to=TensorProto.FLOAT)
-        pooled = self.node("Div", [summed, counts], "pooled")
-        product = self.node("MatMul", [pooled, self.constant("heads", self.state["heads.weight"].T)], "heads.product")
+        summed = self.node("ReduceSum", [masked, "one"], "summed", keepdims=1)
+        counts = self.node(
+            "Cast", [self.node("Unsqueeze", ["lengths.column", "two"], "counts.wide")], "counts", to=TensorProto.FLOAT
+        )
+        return self.node("Div", [summed, counts], "pooled")
+
+    def classify(self, pooled: str) -> str:
+        """The heads."""
+        flat = self.node("Squeeze", [pooled, "one"], "pooled.flat")
+        product = self.node("MatMul", [flat, self.constant("heads", self.state["heads.weight"].T)], "heads.product")
         return self.node("Add", [product, self.weight("heads.bias")], "logits")

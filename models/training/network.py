@@ -32,6 +32,9 @@ class Shape:
     """Of the norms."""
     distances: int = 0
     """Buckets of distances with a bias each; 0: attention knows no distances, as in BERT."""
+    one_query: bool = False
+    """The last layer has one query a post, the mean of its tokens, instead of one a token: only their mean is read anyway,
+    and a layer is spared but for its keys and values. Not with `distances`: a mean is nowhere."""
 
 
 class Layer(nn.Module):
@@ -48,21 +51,27 @@ class Layer(nn.Module):
         self.outer_norm = nn.LayerNorm(shape.width, eps=shape.epsilon)
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, hidden: Tensor, bias: Tensor) -> Tensor:
-        """`hidden` (batch, length, width); `bias`, (batch, 1, 1, length) or (batch, heads, length, length), is added to
-        the attention scores."""
-        batch, length, width = hidden.shape
-        query, key, value = (
-            part.view(batch, length, self.heads, self.head_width).transpose(1, 2)
-            for part in self.qkv(hidden).chunk(3, dim=-1)
-        )
+    def forward(self, hidden: Tensor, bias: Tensor, asking: Tensor | None = None) -> Tensor:
+        """What becomes of `asking` (batch, queries, width), None for `hidden`, over the tokens of `hidden` (batch, length,
+        width). `bias`, (batch, 1, 1, length) or (batch, heads, length, length), is added to the attention scores.
+        """
+        query, key, value = self.qkv(hidden).chunk(3, dim=-1)
+        if asking is None:
+            asking = hidden
+        else:
+            query = self.qkv(asking).chunk(3, dim=-1)[0]
+        query, key, value = (self._by_head(part) for part in (query, key, value))
         scores = query @ key.transpose(2, 3) * self.head_width**-0.5 + bias
         mixed = self.dropout(scores.softmax(dim=-1)) @ value
-        mixed = self.attention_out(mixed.transpose(1, 2).reshape(batch, length, width))
-        hidden = self.attention_norm(hidden + self.dropout(mixed))
-        inner = self.outer(functional.gelu(self.inner(hidden)))
-        normed: Tensor = self.outer_norm(hidden + self.dropout(inner))
+        mixed = self.attention_out(mixed.transpose(1, 2).flatten(2))
+        attended = self.attention_norm(asking + self.dropout(mixed))
+        inner = self.outer(functional.gelu(self.inner(attended)))
+        normed: Tensor = self.outer_norm(attended + self.dropout(inner))
         return normed
+
+    def _by_head(self, part: Tensor) -> Tensor:
+        """(batch, tokens, width) to (batch, heads, tokens, head width)."""
+        return part.unflatten(2, (self.heads, self.head_width)).transpose(1, 2)
 
 
 class Network(nn.Module):
@@ -94,11 +103,14 @@ class Network(nn.Module):
         bias = (1.0 - mask)[:, None, None, :] * -10000.0
         if self.shape.distances:
             bias = bias + self.distances(distance_buckets(ids.shape[1], self.shape.distances)).permute(2, 0, 1)
-        for layer in self.layers:
+        whole = len(self.layers) - self.shape.one_query
+        for layer in self.layers[:whole]:
             hidden = layer(hidden, bias)
         weights = mask[:, :, None]
-        pooled = (hidden * weights).sum(dim=1) / weights.sum(dim=1)
-        logits: Tensor = self.heads(self.dropout(pooled))
+        pooled = (hidden * weights).sum(dim=1, keepdim=True) / weights.sum(dim=1, keepdim=True)
+        for layer in self.layers[whole:]:
+            pooled = layer(hidden, bias, pooled)
+        logits: Tensor = self.heads(self.dropout(pooled[:, 0]))
         return logits
 
 

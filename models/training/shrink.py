@@ -6,55 +6,17 @@ beside the labels. The result is `FOLDER/network.pt` and `FOLDER/tokenizer.json`
 
 import argparse
 import json
-from collections import Counter
-from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from models.tokens import Tokens
 from models.training.checkpoint import Run, load_network, load_run, save_run
 from models.training.data import data_folder, file_hashes, load_parts
-from models.training.network import Network
 from models.training.train import MAX_TOKENS, Recipe, Trainer, labels_objective, taught, train
+from models.training.vocabulary import trimmed_tokenizer, with_pieces, word_pieces
 
 RECIPE = Recipe(epochs=4, rate=4e-4)
-RARE = 2
-"""A word piece is kept when it occurs this often in the training posts, or is a single character."""
-
-
-def kept_pieces(texts: Sequence[str], tokens: Tokens, vocabulary: dict[str, int], special: set[str]) -> list[str]:
-    """The pieces to keep, in the order of their old ids."""
-    counts = Counter(piece for ids in tokens.encode(texts) for piece in ids)
-    pieces = sorted(vocabulary, key=vocabulary.__getitem__)
-    return [
-        piece
-        for piece in pieces
-        if piece in special or len(piece.removeprefix("##")) == 1 or counts[vocabulary[piece]] >= RARE
-    ]
-
-
-def trimmed_tokenizer(content: dict[str, Any], pieces: Sequence[str]) -> dict[str, Any]:
-    """The tokenizer file's content with these pieces alone, numbered in their order."""
-    ids = {piece: index for index, piece in enumerate(pieces)}
-    trimmed: dict[str, Any] = json.loads(json.dumps(content))
-    trimmed["model"]["vocab"] = ids
-    for token in trimmed["added_tokens"]:
-        token["id"] = ids[token["content"]]
-    for token in trimmed["post_processor"]["special_tokens"].values():
-        token["ids"] = [ids[piece] for piece in token["tokens"]]
-    return trimmed
-
-
-def student_of(teacher: Network, layers: int, rows: Sequence[int]) -> Network:
-    """The teacher's lowest layers and heads over the word pieces in these rows of its embedding."""
-    student = Network(replace(teacher.shape, layers=layers, vocabulary=len(rows)))
-    state = {name: tensor for name, tensor in teacher.state_dict().items() if name in student.state_dict()}
-    state["words.weight"] = state["words.weight"][list(rows)]
-    student.load_state_dict(state)
-    return student
 
 
 def main() -> None:
@@ -69,19 +31,17 @@ def main() -> None:
     parts = load_parts(data_folder(), run.clear)
     full = Tokens(arguments.teacher / "tokenizer.json", MAX_TOKENS)
     content = json.loads((arguments.teacher / "tokenizer.json").read_text(encoding="utf-8"))
-    vocabulary: dict[str, int] = content["model"]["vocab"]
-    special = {token["content"] for token in content["added_tokens"]}
-    pieces = kept_pieces([example.text for example in parts.train], full, vocabulary, special)
+    kept = word_pieces([example.text for example in parts.train], full, content)
     tokenizer = arguments.out / "tokenizer.json"
-    tokenizer.write_text(json.dumps(trimmed_tokenizer(content, pieces), ensure_ascii=False), encoding="utf-8")
+    tokenizer.write_text(json.dumps(trimmed_tokenizer(content, kept), ensure_ascii=False), encoding="utf-8")
 
     hashes = file_hashes(data_folder(), run.clear)
     save_run(arguments.out, Run(run.base, RECIPE.seed, RECIPE.epochs, len(parts.train), hashes, run.clear))
-    student = student_of(teacher, arguments.layers, [vocabulary[piece] for piece in pieces])
+    student = with_pieces(teacher, kept, arguments.layers)
     logits = taught(arguments.out, [arguments.teacher], parts.train)
     trainer = Trainer(student, len(parts.train), labels_objective(parts.train, logits), RECIPE, arguments.out)
     trainer.resume()
-    print(f"{len(pieces)} word pieces, {trainer.steps} steps", flush=True)
+    print(f"{len(kept)} word pieces, {trainer.steps} steps", flush=True)
     train(trainer, Tokens(tokenizer, MAX_TOKENS), parts)
 
 

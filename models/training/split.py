@@ -2,7 +2,8 @@
 
 Test and dev hold real posts only. Whole sources are held out of training (`test_unseen`), of the others a slice is
 (`test_seen`), drawn within each source and label. Posts that nearly repeat each other form a group, and a group stands in
-one part: what repeats a test or dev post elsewhere is excluded from training.
+one part: what repeats a test or dev post elsewhere is excluded from training. The real posts in other languages are split
+beside them, a half of each language for the test: they are few, and what a model makes of a language has to be known.
 """
 
 import hashlib
@@ -15,6 +16,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from models.text import normalise
 from models.training.data import (
     HELD_OUT_SOURCES,
+    MULTILINGUAL,
     REAL_FILES,
     SPLIT,
     WRITTEN,
@@ -22,10 +24,13 @@ from models.training.data import (
     Example,
     data_folder,
     read_examples,
+    read_labels,
 )
 
 TEST_SHARE = 0.15
 DEV_SHARE = 0.12
+MULTILINGUAL_TEST_SHARE = 0.5
+MULTILINGUAL_DEV_SHARE = 0.1
 SEED = "plaint-split-1"
 SAME_POST_COSINE = 0.75
 """Of character 3- to 5-grams by TF-IDF. In pairs read by eye, those above it say the same in the same words; below it
@@ -84,15 +89,36 @@ def _rank(example: Example) -> str:
     return hashlib.sha256(f"{SEED} {example.id}".encode()).hexdigest()
 
 
+def assign_multilingual(examples: list[Example], groups: list[int]) -> dict[str, list[str]]:
+    """The ids of the test and dev posts in other languages; near-duplicates stand in one part."""
+    members: dict[int, list[Example]] = defaultdict(list)
+    for example, group in zip(examples, groups, strict=True):
+        members[group].append(example)
+    strata: dict[tuple[str, int], list[list[Example]]] = defaultdict(list)
+    for group_members in members.values():
+        strata[group_members[0].language, group_members[0].intent].append(group_members)
+    parts: dict[str, list[str]] = {"multilingual_test": [], "multilingual_dev": []}
+    for stratum in strata.values():
+        stratum.sort(key=lambda group_members: min(map(_rank, group_members)))
+        tests = round(len(stratum) * MULTILINGUAL_TEST_SHARE)
+        devs = round(len(stratum) * (MULTILINGUAL_TEST_SHARE + MULTILINGUAL_DEV_SHARE))
+        parts["multilingual_test"] += [example.id for group in stratum[:tests] for example in group]
+        parts["multilingual_dev"] += [example.id for group in stratum[tests:devs] for example in group]
+    return parts
+
+
 def main() -> None:
+    made = [_make_english(), _make_multilingual()]
+    if not any(made):
+        raise SystemExit(f"{SPLIT} holds the splits already: scores on others could not be compared with them")
+
+
+def _make_english() -> bool:
     if (SPLIT / "split.json").exists():
-        raise SystemExit(f"{SPLIT} holds a split already: scores on another one could not be compared with it")
+        return False
     examples = read_examples(data_folder(), REAL_FILES + WRITTEN_FILES)
     groups = near_duplicate_groups([example.text for example in examples])
     parts = assign(examples, groups)
-    SPLIT.mkdir(parents=True, exist_ok=True)
-    for part, ids in parts.items():
-        (SPLIT / f"{part}.txt").write_text("".join(f"{id_}\n" for id_ in sorted(ids)), encoding="ascii")
     facts = {
         "held_out_sources": HELD_OUT_SOURCES,
         "test_share": TEST_SHARE,
@@ -101,9 +127,34 @@ def main() -> None:
         "same_post_cosine": SAME_POST_COSINE,
         "posts": len(examples),
         "near_duplicate_groups": len(set(groups)),
-        **{part: len(ids) for part, ids in parts.items()},
     }
-    (SPLIT / "split.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="ascii")
+    _write("split.json", parts, facts)
+    return True
+
+
+def _make_multilingual() -> bool:
+    if (SPLIT / "multilingual.json").exists():
+        return False
+    examples = read_labels(data_folder(), MULTILINGUAL)
+    groups = near_duplicate_groups([example.text for example in examples])
+    facts = {
+        "test_share": MULTILINGUAL_TEST_SHARE,
+        "dev_share": MULTILINGUAL_DEV_SHARE,
+        "seed": SEED,
+        "same_post_cosine": SAME_POST_COSINE,
+        "posts": len(examples),
+        "near_duplicate_groups": len(set(groups)),
+    }
+    _write("multilingual.json", assign_multilingual(examples, groups), facts)
+    return True
+
+
+def _write(name: str, parts: dict[str, list[str]], facts: dict[str, object]) -> None:
+    SPLIT.mkdir(parents=True, exist_ok=True)
+    for part, ids in parts.items():
+        (SPLIT / f"{part}.txt").write_text("".join(f"{id_}\n" for id_ in sorted(ids)), encoding="ascii")
+    facts = facts | {part: len(ids) for part, ids in parts.items()}
+    (SPLIT / name).write_text(json.dumps(facts, indent=2) + "\n", encoding="ascii")
     print(json.dumps(facts))
 
 

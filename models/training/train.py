@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from models.tokens import Tokens
 from models.training.bases import BASES, Base
-from models.training.batches import Batch, epoch_batches
+from models.training.batches import Batch, epoch_batches, in_turn
 from models.training.checkpoint import (
     Progress,
     Run,
@@ -33,6 +33,7 @@ from models.training.listener import Lines, Listener
 from models.training.losses import intent_weights, loss, soft_loss
 from models.training.network import Network
 from models.training.predict import dev_report, fast_bfloat16, predict
+from models.training.vocabulary import trimmed
 from schemas.faults import Fault, FaultsFound
 
 
@@ -54,12 +55,15 @@ class Recipe:
     clip: float = 1.0
     frozen: int = 0
     """Lowest layers that stay as they are, and the embeddings with them."""
+    english_turns: int = 1
+    """An epoch has one in so many of the posts in English, the next epoch others; those in other languages are in all."""
     seed: int = 20
 
 
 RECIPES = {
-    "minilm": Recipe(epochs=4),
+    "minilm": Recipe(epochs=8),
     "mpnet": Recipe(epochs=2, batch=64, rate=8e-5, frozen=4, average=0.995),
+    "e5": Recipe(epochs=3, english_turns=3),
 }
 """By base. The teacher's lowest third hardly moves at rates that fall layer by layer, and costs a third of each step."""
 
@@ -104,7 +108,7 @@ Objective = Callable[[Tensor, Batch], Tensor]
 
 def labels_objective(examples: Sequence[Example], teacher: Tensor | None = None) -> Objective:
     """The loss of the labels; with a teacher's logits of the examples, (examples, WIDTH), the distance to its probabilities
-    besides."""
+    besides, where it said anything: rows of NaN count nothing."""
     weights = intent_weights(examples)
 
     def objective(logits: Tensor, batch: Batch) -> Tensor:
@@ -182,16 +186,20 @@ class Trainer:
 
 
 def taught(folder: Path, teachers: Sequence[Path], examples: Sequence[Example]) -> Tensor:
-    """The mean of the teachers' logits of the examples. What each said is kept in `folder`, so that a run that is taken up
-    again needn't wait."""
+    """The mean of the teachers' logits of the examples, NaN of those that they can't read: not in English. What each said is
+    kept in `folder`, so that a run that is taken up again needn't wait."""
+    readable = [position for position, example in enumerate(examples) if example.language == "en"]
     said = []
     for number, teacher in enumerate(teachers, start=1):
         path = folder / f"teacher-{number}.npy"
         if not path.exists():
             tokens, network = Tokens(teacher / "tokenizer.json", MAX_TOKENS), load_network(teacher / "network.pt")
-            np.save(path, predict(network, examples, tokens, rough=True))
+            np.save(path, predict(network, [examples[position] for position in readable], tokens, rough=True))
         said.append(torch.from_numpy(np.load(path)))
-    return torch.stack(said).mean(dim=0)
+    means = torch.stack(said).mean(dim=0)
+    logits = torch.full((len(examples), means.shape[1]), torch.nan)
+    logits[readable] = means
+    return logits
 
 
 def train(trainer: Trainer, tokens: Tokens, parts: Parts) -> None:
@@ -199,7 +207,9 @@ def train(trainer: Trainer, tokens: Tokens, parts: Parts) -> None:
     recipe = trainer.recipe
     assert trainer.folder is not None, "the network is saved there"
     while trainer.progress.epoch < recipe.epochs:
-        trainer.run_epoch(epoch_batches(parts.train, tokens, recipe.batch, recipe.seed, trainer.progress.epoch))
+        epoch = trainer.progress.epoch
+        turn = in_turn(parts.train, epoch, recipe.english_turns)
+        trainer.run_epoch(epoch_batches(parts.train, tokens, recipe.batch, recipe.seed, epoch, turn))
         save_network(trainer.folder / "network.pt", trainer.average)
         report = dev_report(parts.dev, predict(trainer.average, parts.dev, tokens))
         trainer.listener.say(f"epoch {trainer.progress.epoch}: {report}")
@@ -237,15 +247,19 @@ def run_training(folder: Path, plan: Plan, listener: Listener) -> None:
     """
     base, recipe = plan.base, plan.recipe
     torch.manual_seed(recipe.seed)
-    network, parts = base.network(), load_parts(data_folder(), plan.clear)
+    network, tokenizer = base.network(), base.tokenizer()
+    parts = load_parts(data_folder(), plan.clear, base.multilingual)
     folder.mkdir(parents=True, exist_ok=True)
     unclear = [teacher for teacher in plan.teachers if plan.clear and not load_run(teacher).clear]
     if unclear:
         what = "was trained on the sources whose terms are unclear"
         raise FaultsFound([Fault(f"the teacher {one}", what, "train a teacher without them") for one in unclear])
-    hashes = file_hashes(data_folder(), plan.clear)
-    save_run(folder, Run(base.origin, recipe.seed, recipe.epochs, len(parts.train), hashes, plan.clear))
-    (folder / "tokenizer.json").write_bytes(base.tokenizer())
+    hashes = file_hashes(data_folder(), plan.clear, base.multilingual)
+    run = Run(base.origin, recipe.seed, recipe.epochs, len(parts.train), hashes, plan.clear, base.multilingual)
+    save_run(folder, run)
+    (folder / "tokenizer.json").write_bytes(tokenizer)
+    if base.multilingual:
+        network = trimmed(network, folder / "tokenizer.json", [example.text for example in parts.train])
     teacher = None
     if plan.teachers:
         readers = "the teacher reads" if len(plan.teachers) == 1 else f"{len(plan.teachers)} teachers read"
@@ -254,9 +268,10 @@ def run_training(folder: Path, plan: Plan, listener: Listener) -> None:
     torch.manual_seed(
         recipe.seed
     )  # the teacher may have used some of its randomness, or not if it had read them before
-    trainer = Trainer(network, len(parts.train), labels_objective(parts.train, teacher), recipe, folder, listener)
+    posts = len(in_turn(parts.train, 0, recipe.english_turns))
+    trainer = Trainer(network, posts, labels_objective(parts.train, teacher), recipe, folder, listener)
     trainer.resume()
-    listener.say(f"{len(parts.train):,} posts an epoch, {trainer.steps:,} steps, bfloat16 {fast_bfloat16()}")
+    listener.say(f"{posts:,} posts an epoch, {trainer.steps:,} steps, bfloat16 {fast_bfloat16()}")
     train(trainer, Tokens(folder / "tokenizer.json", MAX_TOKENS), parts)
 
 

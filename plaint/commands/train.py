@@ -23,7 +23,9 @@ FOLDER = click.Path(path_type=Path, file_okay=False)
 
 
 @click.command()
-@click.option("--base", type=click.Choice(["minilm", "mpnet"]), default="minilm", show_default=True, help="Encoder.")
+@click.option(
+    "--base", type=click.Choice(["minilm", "mpnet", "e5"]), default="minilm", show_default=True, help="Encoder."
+)
 @click.option(
     "--teacher",
     type=FOLDER,

@@ -9,7 +9,17 @@ from typing import Any
 import pytest
 
 from models.evaluation.sources import SOURCES
-from models.training.data import ADDED, HELD_OUT_SOURCES, data_folder, read_added, read_ids
+from models.training.data import (
+    ADDED,
+    HELD_OUT_SOURCES,
+    MULTILINGUAL,
+    data_folder,
+    file_hashes,
+    load_parts,
+    read_added,
+    read_ids,
+    read_labels,
+)
 from schemas.labels import Intent, Sentiment
 
 LABELS = sorted((ADDED / "labels").rglob("*.csv"))
@@ -40,7 +50,7 @@ def test_no_source_that_is_held_out_or_of_unknown_terms_was_labelled() -> None:
     assert sources <= set(SOURCES)
 
 
-def test_no_post_was_written_twice_and_each_is_labelled() -> None:
+def test_no_post_of_more_than_a_word_was_written_twice_and_each_is_labelled() -> None:
     texts: list[str] = []
     for path in WRITTEN:
         for line in path.read_text(encoding="utf-8").splitlines():
@@ -48,7 +58,7 @@ def test_no_post_was_written_twice_and_each_is_labelled() -> None:
             assert set(post) - {"language"} == KEYS, line
             assert ("language" in post) == (path.parent.name == "multilingual")
             assert well_labelled(post)
-            texts.append(post["text"])
+            texts += [post["text"]] if " " in post["text"] else []
     assert len(set(texts)) == len(texts) > 2000
 
 
@@ -57,3 +67,30 @@ def test_the_public_posts_are_those_that_were_labelled_and_none_is_a_test_post()
     added = read_added(data_folder())
     assert len(added) > 10_000
     assert not {post.id for post in added} & set().union(*map(read_ids, ("dev", "test_seen", "test_unseen")))
+
+
+@pytest.mark.skipif(not data_folder().exists(), reason="needs the public sets: PLAINT_DATA")
+def test_posts_in_other_languages_come_only_where_they_are_asked_for_and_each_stands_in_one_part() -> None:
+    english, all_of_them = (load_parts(data_folder(), multilingual=multilingual) for multilingual in (False, True))
+    assert {post.language for post in english.train + english.dev + english.test} == {"en"}
+    parts = (all_of_them.train, all_of_them.dev, all_of_them.test)
+    for part in parts:
+        assert len({post.language for post in part}) == 13
+    ids = [{(post.id, post.text) for post in part} for part in parts]
+    assert not (ids[0] & ids[1])
+    assert not (ids[0] & ids[2])
+    assert not (ids[1] & ids[2])
+    assert [post for post in all_of_them.train if post.language == "en"] == english.train
+    more = file_hashes(data_folder(), multilingual=True).keys() - file_hashes(data_folder()).keys()
+    assert more
+    assert all(MULTILINGUAL in name for name in more)
+
+
+@pytest.mark.skipif(not data_folder().exists(), reason="needs the public sets: PLAINT_DATA")
+def test_half_of_the_real_posts_of_each_other_language_are_test_posts() -> None:
+    real, tested = read_labels(data_folder(), MULTILINGUAL), read_ids("multilingual_test")
+    assert tested <= {post.id for post in real}
+    assert not tested & read_ids("multilingual_dev")
+    for language in {post.language for post in real}:
+        mine = [post for post in real if post.language == language]
+        assert sum(post.id in tested for post in mine) / len(mine) == pytest.approx(0.5, abs=0.03)

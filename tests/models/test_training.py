@@ -1,6 +1,5 @@
 """Training and export on a small random network. Needs the `train` extra."""
 
-import json
 import math
 import random
 from dataclasses import replace
@@ -16,12 +15,11 @@ pytest.importorskip("safetensors", reason="needs the train extra")
 from models.export import float32_graph, int8_graph  # noqa: E402
 from models.session import Session  # noqa: E402
 from models.tokens import Tokens  # noqa: E402
-from models.training.batches import epoch_batches, hide_handles, pad  # noqa: E402
+from models.training.batches import epoch_batches, hide_handles, in_turn, pad  # noqa: E402
 from models.training.checkpoint import load_network, save_network  # noqa: E402
 from models.training.data import Example  # noqa: E402
-from models.training.losses import ranked_probability  # noqa: E402
+from models.training.losses import ranked_probability, soft_loss  # noqa: E402
 from models.training.network import Network, Shape  # noqa: E402
-from models.training.shrink import trimmed_tokenizer  # noqa: E402
 from models.training.train import Recipe, Trainer, labels_objective, schedule  # noqa: E402
 
 TOKENIZER = Path(__file__).parent / "tiny-2" / "tokenizer.json"
@@ -46,7 +44,11 @@ def examples() -> list[Example]:
 
 
 @pytest.mark.parametrize(("int8", "tolerance"), [(False, 1e-3), (True, 0.35)])
-@pytest.mark.parametrize("shape", [SHAPE, replace(SHAPE, epsilon=1e-5, distances=8)], ids=["bert", "mpnet"])
+@pytest.mark.parametrize(
+    "shape",
+    [SHAPE, replace(SHAPE, epsilon=1e-5, distances=8), replace(SHAPE, one_query=True)],
+    ids=["bert", "mpnet", "one query"],
+)
 def test_the_graph_computes_what_the_network_does(tmp_path: Path, shape: Shape, int8: bool, tolerance: float) -> None:
     made = network(shape).eval()
     path = tmp_path / "model.onnx"
@@ -89,8 +91,9 @@ def test_a_saved_network_comes_back_without_dropout(tmp_path: Path) -> None:
         assert torch.equal(loaded(ids, mask), saved.eval()(ids, mask))
 
 
-def test_padding_changes_nothing() -> None:
-    made = network().eval()
+@pytest.mark.parametrize("one_query", [False, True])
+def test_padding_changes_nothing(one_query: bool) -> None:
+    made = network(replace(SHAPE, one_query=one_query)).eval()
     with torch.no_grad():
         alone = made(*pad(IDS[1:2]))
         padded = made(*pad(IDS))[1:2]
@@ -122,10 +125,23 @@ def test_the_rate_rises_and_then_falls_to_nought() -> None:
     assert math.isclose(shares[100], 0.0, abs_tol=1e-9)
 
 
-def test_a_trimmed_tokenizer_cuts_words_as_before() -> None:
-    content = json.loads(TOKENIZER.read_text(encoding="utf-8"))
-    pieces = sorted(content["model"]["vocab"], key=content["model"]["vocab"].__getitem__)
-    kept = [piece for piece in pieces if piece != "late"]
-    vocabulary = trimmed_tokenizer(content, kept)["model"]["vocab"]
-    assert "late" not in vocabulary
-    assert sorted(vocabulary.values()) == list(range(len(kept)))
+def test_posts_in_english_take_turns_and_all_others_are_in_each_epoch() -> None:
+    posts = [replace(post, language="de" if number % 4 == 0 else "en") for number, post in enumerate(examples())]
+    first, second, fourth = (in_turn(posts, epoch, 3) for epoch in (0, 1, 3))
+    german = set(range(0, 40, 4))
+    assert len(first) == len(second) == 20
+    assert set(first) & set(second) == german
+    assert first == fourth
+    assert in_turn(posts, 5, 1) == list(range(40))
+    batches = epoch_batches(posts, Tokens(TOKENIZER, 16), 4, 1, 0, first)
+    assert sorted(position for batch in batches for position in batch.positions) == first
+
+
+def test_a_post_that_the_teacher_could_not_read_adds_nothing_to_the_distance() -> None:
+    logits, teacher = torch.randn(4, 14, requires_grad=True), torch.randn(4, 14)
+    unread = teacher.clone()
+    unread[2:] = torch.nan
+    assert soft_loss(logits, unread).item() == pytest.approx(soft_loss(logits[:2], teacher[:2]).item() / 2)
+    soft_loss(logits, torch.full((4, 14), torch.nan)).backward()
+    assert logits.grad is not None
+    assert not logits.grad.any()
