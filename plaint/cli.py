@@ -25,7 +25,10 @@ COMMANDS = {
     "train": ("plaint.commands.train:train", "Train a model, or go on from one with your own corrections."),
     "check-config": ("plaint.commands.check_config:check_config", "Check the settings and the routes."),
     "route": ("plaint.commands.route_test:route", "Try the routes on posts, without a broker."),
-    "reload": ("plaint.commands.reload:reload_", "Have the running plaint read its routes again."),
+    "reload": (
+        "plaint.commands.reload:reload_",
+        "Have the running plaint read its routes again and load the model that is chosen now.",
+    ),
     "status": ("plaint.commands.status:status", "Show how each stage is, and what to do about what is wrong."),
     "board": ("plaint.commands.board:board", "Show how the running plaint does, live."),
     "doctor": ("plaint.commands.doctor:doctor", "Try all that plaint needs, and say how to mend what is wrong."),

@@ -27,15 +27,17 @@ directory) and from the environment, which wins key by key. A variable is `{PREF
 its steps joined by two underscores: `kafka.brokers` is `{PREFIX}KAFKA__BROKERS`. Lists and maps in variables are JSON.
 Unknown keys and variables are refused; `plaint check-config` lists every fault at once.
 
-Secrets belong into the environment or into files (`secret_file`), not into the YAML file.
+Secrets belong into the environment or into files (`secret_file`, `token_file`, `sasl_password_file`), not into the YAML file.
 """
 OTHER = {
     "PLAINT_CONFIG": "The settings file.",
-    "PLAINT_DATA": "Posts to train and to measure the model with; needed by `make train` and some tests only.",
+    "PLAINT_DATA": "Folder of the labelled posts to train and to measure the model with; needed by `plaint train` "
+    "without corrections, `plaint evaluate --baselines`, `make bench-model` and some tests.",
     "PLAINT_INSTANCE": "Name of this process among the others of its stage, unique and the same after a restart, such as "
     "a pod's name: its work then goes on at once after a crash.",
     "PLAINT_KAFKA_HOME": "A Kafka release for `broker.embedded: kafka`.",
-    "PLAINT_RUNTIME_DIR": "Folder in which `plaint up` notes where it listens, so that other commands find it.",
+    "PLAINT_RUNTIME_DIR": "Folder in which `plaint up`, `plaint run route` and `plaint run classify` note themselves for other "
+    "commands of this user; without it `plaint` in `XDG_RUNTIME_DIR`, else `plaint-UID` in the folder for temporary files.",
     "PLAINT_LISTEN_FD": "Number of a listening socket that whoever starts the inbox or the door has opened for it and hands "
     "down; `plaint up` does.",
     "PLAINT_LOG_LEVEL": "DEBUG, INFO (default), WARNING, ERROR or CRITICAL.",

@@ -18,9 +18,11 @@ EXIT_INTERRUPTED = 130
 CODES = {
     0: "All is well.",
     1: "Something was lost, a line could not be read, only the routes have faults, a running plaint refused a model, a model "
-    "got worse in training, or `status`, `doctor` or `topics` named what is wrong.",
+    "got worse in training, `status`, `doctor` or `topics` named what is wrong, nothing is known or held of what was asked "
+    "for, a post or a record was refused or not sent, or a route is not as expected.",
     EXIT_USAGE: "Wrong usage, settings, routes, topics or weights: a restart won't mend it.",
-    EXIT_UNAVAILABLE: "The broker, a source or a port can't be had now.",
+    EXIT_UNAVAILABLE: "The broker, a source or a port can't be had now, Kafka did not take a post from ingest, or nobody "
+    "runs who could be told.",
     EXIT_FAILED: "The program failed, or Kafka did not take a result: what was not acknowledged is read again.",
     EXIT_INTERRUPTED: "Ended before it was done.",
 }

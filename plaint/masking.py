@@ -57,6 +57,11 @@ def hide_secrets(settings: BaseModel) -> None:
     MASKED.hide(_secrets(settings))
 
 
+def hide_secret(secret: str) -> None:
+    """Mask this one, which stands elsewhere than in the settings, such as in a file that they name."""
+    MASKED.hide([secret])
+
+
 def _secrets(value: object) -> Iterator[str]:
     if isinstance(value, SecretStr):
         yield value.get_secret_value()

@@ -133,9 +133,14 @@ def _port(wanted: int | None, usual: int) -> int:
     return wanted or (usual if wanted is None and is_free(usual) else free_port())
 
 
-def _with_inbox(settings: Settings, folder: Path) -> Plan:
+def stood_in(settings: Settings) -> tuple[str, ...]:
+    """Destinations that the settings don't have, and for which the inbox of `plaint up` stands in."""
     wanted = INBOX_QUEUES if settings.route.routes is None or not settings.destinations else ()
-    queues = tuple(name for name in wanted if name not in settings.destinations)
+    return tuple(name for name in wanted if name not in settings.destinations)
+
+
+def _with_inbox(settings: Settings, folder: Path) -> Plan:
+    queues = stood_in(settings)
     if not queues:
         return Plan(settings, folder)
     inbox = settings.inbox

@@ -30,7 +30,8 @@ class BrokerSettings(BaseModel):
     )
     data_dir: Path = Field(
         default_factory=user_data_folder,
-        description="Where the local Kafka keeps its data, one plaint at a time.",
+        description="Where the local Kafka keeps its data, one plaint at a time; without it the folder `plaint` in "
+        "XDG_DATA_HOME, or in ~/.local/share.",
     )
     heap: Annotated[
         str, Field(pattern=r"^[1-9]\d{0,5}[mg]$", description="Java heap of the local Kafka: 512m, 2g.")

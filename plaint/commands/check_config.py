@@ -15,7 +15,7 @@ from plaint.leftovers import CONNECT_S, judge, leftovers
 from plaint.logs import escaped
 from plaint.preflight import check_setup, check_weights
 from plaint.settings import Settings, load_settings
-from plaint.up import INBOX_QUEUES
+from plaint.up import stood_in
 from route.rules import review
 from schemas.faults import Fault
 
@@ -44,10 +44,10 @@ def check_config(config: Path | None, broker: bool | None, strict: bool) -> None
     """
     settings = load_settings(config)
     setup = [*check_setup(settings, settings.sources), *check_weights(settings)]
-    names = list(settings.destinations) or INBOX_QUEUES
+    names = [*settings.destinations, *stood_in(settings)]
     routes, notes = review(settings.route.routes, names, datetime.now(UTC), own=settings.destinations)
     left, more = _leftovers(settings, broker)
-    notes = [*notes, *more]
+    notes = [*notes, *_only_up(settings), *more]
     for fault in (*setup, *left, *routes):
         click.echo(escaped(str(fault)), err=True)
     for note in notes:
@@ -71,7 +71,7 @@ def _leftovers(settings: Settings, wanted: bool | None) -> tuple[list[Fault], li
     try:
         with open_admin(settings.kafka, CONNECT_S):
             pass
-        found = asyncio.run(leftovers(settings.kafka, {*settings.destinations, *_stood_in(settings)}))
+        found = asyncio.run(leftovers(settings.kafka, {*settings.destinations, *stood_in(settings)}))
     except (BrokerAway, KafkaError, Unavailable) as error:
         if wanted:
             raise Unavailable(str(error)) from error
@@ -82,6 +82,9 @@ def _leftovers(settings: Settings, wanted: bool | None) -> tuple[list[Fault], li
     return judge(found, settings)
 
 
-def _stood_in(settings: Settings) -> tuple[str, ...]:
-    """Destinations for which the inbox of `plaint up` stands in."""
-    return INBOX_QUEUES if settings.route.routes is None or not settings.destinations else ()
+def _only_up(settings: Settings) -> list[Fault]:
+    """Notes where some of the shipped routes' destinations are set up and others aren't; who has none means `plaint up`."""
+    missing = stood_in(settings) if settings.destinations else ()
+    what = "the shipped routes name it, and only `plaint up` puts its inbox in its place: `plaint run route` refuses to start"
+    mend = "give it a url and a secret, or write routes of your own (route.routes) without it"
+    return [Fault(f"destinations.{name}", what, mend) for name in missing]

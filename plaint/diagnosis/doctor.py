@@ -19,7 +19,7 @@ from plaint.kafka.reading import Start, TopicReader
 from plaint.kafka.settings import KafkaSettings
 from plaint.preflight import check_setup
 from plaint.settings import Settings
-from plaint.up import INBOX_QUEUES
+from plaint.up import stood_in
 from route.rules import check_routes
 from schemas import topics
 from schemas.faults import FaultsFound
@@ -126,7 +126,7 @@ def _brokers(patient: Patient) -> Task:
 
 def _settings(settings: Settings) -> Check:
     found = check_setup(settings, settings.sources)
-    found += check_routes(settings.route.routes, list(settings.destinations) or INBOX_QUEUES)
+    found += check_routes(settings.route.routes, [*settings.destinations, *stood_in(settings)])
     looked = "settings and routes, as check-config does"
     return checked("settings", looked, [fail(fault.place, fault.what, fault.mend) for fault in found])
 

@@ -1,9 +1,12 @@
 """How to reach Kafka."""
 
 import ssl
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+
+from plaint.masking import hide_secret
 
 Seconds = Annotated[float, Field(gt=0, le=3600)]
 
@@ -16,7 +19,8 @@ class KafkaSettings(BaseModel):
     brokers: Annotated[
         tuple[Annotated[str, Field(pattern=r"^[^\s:/,]+:\d{1,5}$")], ...],
         Field(
-            description="Bootstrap servers, host:port. Empty: only `plaint up` works, which starts an embedded broker."
+            description="Bootstrap servers, host:port. Empty: `plaint up` starts an embedded broker, the tools look for a "
+            "running `plaint up`, and `plaint run` refuses to start."
         ),
     ] = ()
     partitions: Annotated[
@@ -38,8 +42,12 @@ class KafkaSettings(BaseModel):
     ] = "SCRAM-SHA-512"
     sasl_username: Annotated[str, Field(description="User name for SASL.")] = ""
     sasl_password: Annotated[
-        SecretStr, Field(description="Password for SASL; better from a file or the environment.")
+        SecretStr,
+        Field(description="Password for SASL; better from sasl_password_file, or from PLAINT_KAFKA__SASL_PASSWORD."),
     ] = SecretStr("")
+    sasl_password_file: Annotated[
+        Path | None, Field(description="File that holds the password for SASL, such as a mounted secret.")
+    ] = None
     session_timeout_s: Annotated[
         Seconds, Field(description="A worker silent for this long loses its partitions to the others.")
     ] = 30.0
@@ -58,11 +66,30 @@ class KafkaSettings(BaseModel):
     def _consistent(self) -> Self:
         if self.heartbeat_s * 3 > self.session_timeout_s:
             raise ValueError("heartbeat_s must be at most a third of session_timeout_s")
-        if self.security_protocol.startswith("SASL") and not (
-            self.sasl_username and self.sasl_password.get_secret_value()
-        ):
-            raise ValueError("sasl_username and sasl_password are needed with this security_protocol")
+        in_settings = bool(self.sasl_password.get_secret_value())
+        if in_settings and self.sasl_password_file is not None:
+            raise ValueError("one of sasl_password and sasl_password_file is needed, not both")
+        if self.security_protocol.startswith("SASL"):
+            if not (self.sasl_username and (in_settings or self.sasl_password_file)):
+                raise ValueError(
+                    "sasl_username and sasl_password (or sasl_password_file) are needed with this security_protocol"
+                )
+            self.password()
         return self
+
+    def password(self) -> str:
+        """For SASL; without the end of its line where it is in a file. Raises ValueError, which holds no secret."""
+        if self.sasl_password_file is None:
+            return self.sasl_password.get_secret_value()
+        try:
+            password = self.sasl_password_file.read_text(encoding="utf-8").rstrip("\r\n")
+        except (OSError, UnicodeDecodeError) as error:
+            why = error.strerror if isinstance(error, OSError) else "it is no UTF-8"
+            raise ValueError(f"sasl_password_file {self.sasl_password_file} can't be read: {why}") from None
+        if not password:
+            raise ValueError(f"sasl_password_file {self.sasl_password_file} is empty")
+        hide_secret(password)
+        return password
 
     def connection(self) -> dict[str, Any]:
         """Keyword arguments to connect; aiokafka's and kafka-python's clients name them alike."""
@@ -75,5 +102,5 @@ class KafkaSettings(BaseModel):
         if self.security_protocol.startswith("SASL"):
             options["sasl_mechanism"] = self.sasl_mechanism
             options["sasl_plain_username"] = self.sasl_username
-            options["sasl_plain_password"] = self.sasl_password.get_secret_value()
+            options["sasl_plain_password"] = self.password()
         return options

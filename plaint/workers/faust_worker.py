@@ -342,7 +342,7 @@ def _credentials(kafka: KafkaSettings) -> faust.types.auth.CredentialsT | None:
     if kafka.security_protocol.startswith("SASL"):
         return faust.SASLCredentials(
             username=kafka.sasl_username,
-            password=kafka.sasl_password.get_secret_value(),
+            password=kafka.password(),
             mechanism=kafka.sasl_mechanism,
             ssl_context=context,
         )

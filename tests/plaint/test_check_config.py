@@ -64,6 +64,22 @@ def test_what_is_stale_is_noted_and_a_fault_only_if_one_is_strict(check: Check) 
     assert found.stderr.splitlines() == [*notes, "2 faults"]
 
 
+def test_with_some_of_the_shipped_destinations_alone_up_can_run_and_a_note_says_who_cannot(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("plaint.yaml").write_text(json.dumps({"destinations": {"helpdesk": HOOK}}))
+    found = CliRunner().invoke(cli, ["check-config"])
+    assert (found.exit_code, found.stdout) == (0, "settings and routes can be used\n")
+    assert [line.partition(": the shipped")[0] for line in found.stderr.splitlines()] == [
+        "note: destinations.service",
+        "note: destinations.marketing",
+    ]
+    assert "`plaint run route` refuses to start; give it a url and a secret" in found.stderr
+    doctor = CliRunner().invoke(cli, ["doctor", "settings"])
+    assert doctor.exit_code == 0, doctor.output
+
+
 def test_a_rule_that_never_matches_and_a_destination_that_does_not_exist_are_faults(check: Check) -> None:
     never = "  - {name: never, why: w, match: {intent: complaint, urgent: true}, destinations: [desc]}\n  - {name: rest"
     found = check(ROUTES.replace("  - {name: rest", never))

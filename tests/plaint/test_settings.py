@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from plaint.masking import masked
 from plaint.settings import Settings, SettingsInvalid, load_settings
 
 SECRET = "whsec_" + "bm9ib2R5IG1heSBldmVyIHNlZSB0aGlzIHNlY3JldA=="
@@ -81,8 +82,8 @@ def test_every_fault_of_file_and_environment_is_listed_at_once_with_its_line() -
         "classify.batch: should be greater than or equal to 1; it takes: Most posts in one batch: more is faster a post, "
         "but each waits longer.",
         'route.rotes: is no setting; did you mean "routes"?',
-        "own.yaml:2: kafka.brokers: should be a valid tuple; it takes: Bootstrap servers, host:port. Empty: only "
-        "`plaint up` works, which starts an embedded broker.",
+        "own.yaml:2: kafka.brokers: should be a valid tuple; it takes: Bootstrap servers, host:port. Empty: "
+        "`plaint up` starts an embedded broker, the tools look for a running `plaint up`, and `plaint run` refuses to start.",
         'own.yaml:3: kafka.partitons: is no setting; did you mean "partitions"?',
         'own.yaml:4: clasify: is no setting; did you mean "classify"?',
         "own.yaml:6: broker.heap: String should match pattern '^[1-9]\\d{0,5}[mg]$'; it takes: Java heap of the local "
@@ -100,7 +101,7 @@ def test_every_fault_of_file_and_environment_is_listed_at_once_with_its_line() -
         ("destinations: {Help Desk: {url: 'https://a.example', secret_file: x}}", "destinations.Help Desk: "),
         ("destinations: {a: {url: 'https://a.example'}}", "one of secret and secret_file is needed"),
         ("sources: ['kafka:x']", "sources.0: 'kafka:x' names no source"),
-        ("kafka: {security_protocol: SASL_SSL}", "sasl_username and sasl_password are needed"),
+        ("kafka: {security_protocol: SASL_SSL}", "sasl_username and sasl_password (or sasl_password_file) are needed"),
         ("inbox: {secret: x}", "inbox.secret: must be whsec_"),
     ],
 )
@@ -138,6 +139,26 @@ def test_no_secret_is_in_faults_or_in_what_settings_look_like() -> None:
     for shown in (repr(settings), str(settings), settings.model_dump_json(exclude={"destinations": {"a": {"url"}}})):
         assert HIDDEN not in shown
         assert PASSWORD not in shown
+
+
+def test_the_password_for_kafka_can_be_a_mounted_secret_and_is_read_anew_for_each_connection(folder: Path) -> None:
+    kafka = {"sasl_username": "u", "security_protocol": "SASL_PLAINTEXT", "sasl_password_file": "mounted"}
+    for content, told in ((None, "can't be read: No such file"), ("\n", "is empty"), ("\xff", "it is no UTF-8")):
+        if content is not None:
+            (folder / "mounted").write_text(content, encoding="latin-1")
+        [fault] = faults(json.dumps({"kafka": kafka}))
+        assert "sasl_password_file mounted" in fault
+        assert told in fault
+    (folder / "mounted").write_text(f"{PASSWORD}\n")
+    settings = load(json.dumps({"kafka": kafka})).kafka
+    assert settings.connection()["sasl_plain_password"] == PASSWORD
+    assert PASSWORD not in masked(f"refused: {PASSWORD}")
+    assert PASSWORD not in settings.model_dump_json()
+    (folder / "mounted").write_text("rotated")
+    assert settings.connection()["sasl_plain_password"] == "rotated"
+    [fault] = faults(json.dumps({"kafka": {**kafka, "sasl_password": PASSWORD}}))
+    assert "one of sasl_password and sasl_password_file" in fault
+    assert PASSWORD not in fault
 
 
 def test_what_a_child_is_started_with_is_the_same_settings(folder: Path) -> None:
