@@ -155,12 +155,12 @@ def main() -> None:
 
 
 def run(weights: Path, wanted: int, pairs: int) -> dict[str, object]:
-    from tests.bench.model_machine import Peak, one_by_one, operations_a_token, under_load
+    from tests.bench.model_machine import Peak, one_by_one, operations, under_load
 
     most = ClassifySettings().batch
     engine = Engine.load(weights, remembered=0)
     posts = read_posts(wanted, Tokens(weights / TOKENIZER, 128))
-    useful = sum(posts.tokens) / len(posts.tokens) * operations_a_token(weights / NETWORK)
+    useful = operations(weights / NETWORK, sum(posts.tokens) / len(posts.tokens))
     print(f"{processor()}; load {os.getloadavg()[0]:.1f} as the run begins")
     print(f"{len(posts.texts)} real posts, {sum(posts.tokens) / len(posts.tokens):.1f} tokens on average")
     print(f"engine: {engine.version} on {engine.runs_on}, calls of {most}", flush=True)

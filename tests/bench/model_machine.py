@@ -75,14 +75,21 @@ class _Product:
         return done
 
 
-def operations_a_token(network: Path) -> int:
-    """Of the matrices of the layers, two for each multiplication and addition; attention's own products, softmax and norms,
-    a few percent more, count as nothing."""
-    weights = 0
-    for tensor in onnx.load(network).graph.initializer:
+def operations(network: Path, tokens: float) -> float:
+    """Of a post of so many tokens in the matrices of the layers, two for each multiplication and addition; attention's own
+    products, softmax and norms, a few percent more, count as nothing. A layer that reads for one query has but its keys
+    and values of every token.
+    """
+    graph = onnx.load(network).graph
+    names = [node.name for node in graph.node]
+    pooled = names[names.index("pooled") :]
+    done = 0.0
+    for tensor in graph.initializer:
         if tensor.name.startswith("layers.") and len(tensor.dims) == 2:
-            weights += tensor.dims[0] * tensor.dims[1]
-    return 2 * weights
+            layer, _, matrix = tensor.name.partition(".")[2].partition(".")
+            once = f"layers.{layer}.attention" in pooled and not matrix.startswith(("qkv.key", "qkv.value"))
+            done += 2 * tensor.dims[0] * tensor.dims[1] * (1 if once else tokens)
+    return done
 
 
 def one_by_one(engine: Engine, posts: Sequence[str]) -> list[float]:

@@ -8,11 +8,14 @@ from typing import cast
 import pytest
 
 pytest.importorskip("onnx", reason="needs the train extra")
+pytest.importorskip("torch", reason="needs the train extra")
 
 from models.engine import Engine
+from models.export import float32_graph
 from models.manifest import NETWORK
+from models.training.network import Network, Shape
 from tests.bench.model import Posts
-from tests.bench.model_machine import operations_a_token, under_load
+from tests.bench.model_machine import operations, under_load
 
 TINY = next(iter(sorted(Path(__file__).parent.glob("tiny-*"))))
 
@@ -39,7 +42,16 @@ def test_posts_arrive_whether_the_engine_is_ready_or_not() -> None:
 
 
 def test_a_token_is_worth_two_operations_a_weight() -> None:
-    assert operations_a_token(TINY / NETWORK) == 2 * (4 * 384 * 384 + 2 * 384 * 1536)
+    assert operations(TINY / NETWORK, 30) == 30 * 2 * (4 * 384 * 384 + 2 * 384 * 1536)
+
+
+def test_of_a_layer_with_one_query_only_keys_and_values_are_computed_of_every_token(tmp_path: Path) -> None:
+    shape = Shape(vocabulary=50, positions=16, width=32, layers=2, heads=4, inner=64, one_query=True)
+    path = tmp_path / "model.onnx"
+    path.write_bytes(float32_graph(Network(shape).eval()))
+    layer = 4 * 32 * 32 + 2 * 32 * 64
+    every_token = layer + 2 * 32 * 32
+    assert operations(path, 10) == 2 * (10 * every_token + layer - 2 * 32 * 32)
 
 
 def test_rivals_get_other_posts_in_each_turn() -> None:
