@@ -48,7 +48,7 @@ def check_weights(settings: Settings) -> list[Fault]:
 
 
 def check_destination(name: str, destination: DestinationSettings, kafka: KafkaSettings) -> list[Fault]:
-    """Whether its secret can be read, and whether a request can end within a rebalance."""
+    """Whether its files can be read, and whether a request can end within a rebalance."""
     found = []
     try:
         destination.signing_keys()
@@ -56,6 +56,12 @@ def check_destination(name: str, destination: DestinationSettings, kafka: KafkaS
         what = f"can't be read: {error.strerror or error}" if isinstance(error, OSError) else str(error)
         mend = "give a file that this user can read, with a secret on each line"
         found.append(Fault(f"destinations.{name}.secret_file", what, mend))
+    try:
+        destination.ssl_context()
+    except (OSError, ValueError) as error:
+        what = f"can't be read: {error.strerror}" if isinstance(error, OSError) else str(error)
+        mend = "give a file that this user can read, with certificates in PEM (-----BEGIN CERTIFICATE-----)"
+        found.append(Fault(f"destinations.{name}.ca_file", what, mend))
     longest = kafka.rebalance_timeout_s - LOG_WRITE_S
     if destination.timeout_s > longest:
         what = f"is {destination.timeout_s:g} s, but in a rebalance a request has {longest:g} s to end"

@@ -15,7 +15,7 @@ _BY_STATUS = {
     429: "it wants fewer requests: set destinations.{name}.concurrency or max_per_minute to what it allows",
 }
 _BY_WORDS = {
-    "certificate": "look at its certificate with `plaint doctor`; a private authority goes into the system's store",
+    "certificate": "look at its certificate with `plaint doctor`; a private authority goes into destinations.{name}.ca_file",
     "private network": "its name leads into a private network: set destinations.{name}.allow_private if that is meant",
     "no connection": "look whether it runs and whether this machine reaches it: `plaint doctor` tells DNS, TCP and TLS apart",
     "no answer in time": "it is slower than destinations.{name}.timeout_s: look at its load, or give it more time",

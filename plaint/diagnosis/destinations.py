@@ -5,6 +5,7 @@ import ssl
 import time
 import uuid
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -30,8 +31,8 @@ MENDS = {
     "dns": "correct the host in destinations.{name}.url, or mend this machine's DNS",
     "tcp": "look whether the receiver runs, at the port in destinations.{name}.url and at the firewall between",
     "tls": "look whether destinations.{name}.url should begin with http:, or the receiver's TLS is broken",
-    "certificate": "let its owner renew it, for the name in destinations.{name}.url; a private authority goes into the "
-    "system's store",
+    "certificate": "let its owner renew it, for the name in destinations.{name}.url; a private authority goes into "
+    "destinations.{name}.ca_file",
     "private": "set destinations.{name}.allow_private if the receiver is meant to be in your own network",
 }
 
@@ -98,7 +99,7 @@ def _reach(target: _Target, dates: list[Date]) -> Iterator[Finding]:
     with connected(target.host, target.port, _allowed(target)) as plain:
         line = plain
         if target.is_tls:
-            line, agreed = secured(plain, target.host, ssl.create_default_context())
+            line, agreed = secured(plain, target.host, _context(target))
             mend = f"let the owner of {target.host} renew it"
             yield from expiring(f"destinations.{target.name}.url", agreed.expires, mend)
         line.settimeout(ANSWER_S)
@@ -107,6 +108,13 @@ def _reach(target: _Target, dates: list[Date]) -> Iterator[Finding]:
         connection.request("HEAD", "/", headers={"User-Agent": "plaint-doctor"})
         answer = connection.getresponse()
         _note(target, answer.getheader("Date"), began, dates)
+
+
+def _context(target: _Target) -> ssl.SSLContext:
+    """With the authorities of the settings; without where their file can't be used, which is told as such."""
+    with suppress(OSError, ValueError):
+        return target.settings.ssl_context()
+    return ssl.create_default_context()
 
 
 def _note(target: _Target, date: str | None, began: float, dates: list[Date]) -> None:
@@ -121,7 +129,7 @@ def _note(target: _Target, date: str | None, began: float, dates: list[Date]) ->
 def _test(target: _Target) -> Iterator[Finding]:
     """POST a signed event that is no ticket. Receivers that know tickets only may refuse it; that is told as such."""
     with connected(target.host, target.port, _allowed(target)) as plain:
-        line = secured(plain, target.host, ssl.create_default_context())[0] if target.is_tls else plain
+        line = secured(plain, target.host, _context(target))[0] if target.is_tls else plain
         line.settimeout(target.settings.timeout_s)
         connection = http.client.HTTPConnection(target.host, target.port)
         connection.sock = line

@@ -2,6 +2,7 @@
 
 import ipaddress
 import re
+import ssl
 from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
@@ -50,6 +51,11 @@ class DestinationSettings(BaseModel):
         default=False,
         description="Let the host's name stand for an address of a private network: true, or a list of such networks "
         "(10.20.0.0/16) and host names. Without it only an address that is written as such may be private.",
+    )
+    ca_file: Path | None = Field(
+        default=None,
+        description="File of certificate authorities (PEM) that may vouch for the receiver besides the system's, such as your "
+        "firm's own.",
     )
     timeout_s: float = Field(
         default=15.0, gt=0, le=60, description="Seconds that one request may take, its answer included."
@@ -178,6 +184,16 @@ class DestinationSettings(BaseModel):
         if host in (place.lower().rstrip(".") for place in allowed):
             return None
         return tuple(network for place in allowed if (network := _network(place)) is not None)
+
+    def ssl_context(self) -> ssl.SSLContext:
+        """What the receiver's certificate is checked with. Raises OSError or ValueError where ``ca_file`` can't be used."""
+        context = ssl.create_default_context()
+        if self.ca_file is not None:
+            try:
+                context.load_verify_locations(self.ca_file)
+            except ssl.SSLError:
+                raise ValueError(f"{self.ca_file} holds no certificates in PEM") from None
+        return context
 
     def signing_keys(self) -> tuple[bytes, ...]:
         """The keys to sign with, the first one first. Raises ValueError or OSError; neither holds a secret."""

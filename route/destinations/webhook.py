@@ -60,7 +60,7 @@ class Webhook:
     idempotency = Idempotency.IDEMPOTENT
 
     def __init__(self, settings: DestinationSettings, now: Callable[[], float]) -> None:
-        """Raises ValueError or OSError if the secret file can't be used."""
+        """Raises ValueError or OSError if the secret file, or that of the authorities, can't be used."""
         self._url = URL(settings.url, encoded=True)
         self._hidden = [part for part in urlsplit(settings.url)[2:4] if len(part) > 1]
         self._keys = SigningKeys(settings)
@@ -70,6 +70,7 @@ class Webhook:
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
                 limit=settings.concurrency,
+                ssl=settings.ssl_context() if self._url.scheme == "https" else True,
                 resolver=None if networks is None else PublicResolver(networks),
             ),
             timeout=aiohttp.ClientTimeout(total=settings.timeout_s),

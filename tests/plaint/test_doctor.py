@@ -298,16 +298,24 @@ def tls_desk(tmp_path: Path) -> Iterator[int]:
         yield server.server_port
 
 
-def test_a_certificate_that_nobody_vouches_for_is_told_and_one_that_ends_soon(
-    tls_desk: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_certificate_that_nobody_vouches_for_is_told_and_one_that_ends_soon(tls_desk: int, tmp_path: Path) -> None:
     said = told(examined(f"https://127.0.0.1:{tls_desk}/hook")[0])
     assert "its certificate is not accepted: self-signed certificate" in said
-    trusting = ssl.create_default_context(cafile=str(tmp_path / "cert"))
-    monkeypatch.setattr(ssl, "create_default_context", lambda: trusting)
-    found, _ = examined(f"https://127.0.0.1:{tls_desk}/hook")
+    assert "a private authority goes into destinations.desk.ca_file" in said
+    found, _ = examined(f"https://127.0.0.1:{tls_desk}/hook", ca_file=str(tmp_path / "cert"))
     assert found.state == "warn"
     assert "its certificate is valid for 1 more days" in told(found)
+
+
+def test_a_file_of_authorities_that_holds_none_is_told(tls_desk: int, tmp_path: Path) -> None:
+    for file, what in (
+        (tmp_path / "key", "holds no certificates in PEM"),
+        (tmp_path / "none", "can't be read: No such file"),
+    ):
+        found, _ = examined(f"https://127.0.0.1:{tls_desk}/hook", ca_file=str(file))
+        assert found.state == "fail"
+        assert "destinations.desk.ca_file" in told(found)
+        assert what in told(found)
 
 
 def test_a_destination_that_speaks_no_tls_is_told(desk: ThreadingHTTPServer) -> None:

@@ -3,9 +3,12 @@
 import asyncio
 import base64
 import gzip
+import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -20,6 +23,8 @@ from route.destinations.statuses import Verdict, verdict
 from route.destinations.webhook import MAX_ANSWER_BYTES
 from schemas.ticket import Ticket
 from tests.route.delivery.doubles import ticket
+from tests.support.https import self_signed
+from tests.support.https import serving as tls_server
 
 SECRET = "whsec_" + base64.b64encode(b"secret of the helpdesk, 32 bytes").decode()
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -398,3 +403,26 @@ async def test_connections_are_kept() -> None:
             await destination.create(Parcel(ticket().key, "create", 0, 1, ticket().to_bytes()), yes)
         await destination.close()
     assert len(peers) == 1
+
+
+async def test_a_receiver_that_the_firms_own_authority_vouches_for_is_trusted_once_it_is_named(tmp_path: Path) -> None:
+    self_signed(tmp_path, "desk")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "cert", tmp_path / "key")
+    with tls_server(_Takes, context) as server:
+        url = f"https://127.0.0.1:{server.server_port}/hook"
+        refused = await post(url)
+        assert isinstance(refused, NotNow)
+        assert "certificate" in refused.detail
+        assert not refused.maybe_taken
+        assert await post(url, ca_file=str(tmp_path / "cert")) == Taken(204)
+
+
+class _Takes(BaseHTTPRequestHandler):
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(204)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """It has nothing to say."""
