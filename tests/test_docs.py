@@ -274,6 +274,17 @@ def test_every_block_of_shell_can_be_read(block: Block) -> None:
     assert subprocess.run(["sh", "-n"], input=block.text.encode(), capture_output=True, timeout=10).returncode == 0
 
 
+def test_the_unit_of_systemd_gives_each_process_a_port_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [unit] = every_block("ini")
+    [settings] = [block for block in yaml_of("settings") if block.page == "kafka.md"]
+    monkeypatch.setenv("PLAINT_KAFKA__SASL_PASSWORD", "x")
+    for name, value in re.findall(r"^Environment=(\w+)=(.*)$", unit.text, re.M):
+        monkeypatch.setenv(name, value.replace("%i", "1"))
+    assert settings_of(settings.text, tmp_path).monitoring.port == 8331
+
+
 def test_the_unit_of_systemd_starts_a_stage_and_leaves_alone_what_no_restart_mends() -> None:
     [unit] = every_block("ini")
     said = dict(line.split("=", 1) for line in unit.text.splitlines() if "=" in line)
@@ -281,6 +292,7 @@ def test_the_unit_of_systemd_starts_a_stage_and_leaves_alone_what_no_restart_men
     assert Path(words[0]).name == "plaint"
     parsed(words[1:])
     assert "a restart won't mend it" in CODES[int(said["RestartPreventExitStatus"])]
+    assert said["ExecReload"].endswith("kill -HUP $MAINPID")
 
 
 # -- Prometheus --------------------------------------------------------------------------------------------------------
