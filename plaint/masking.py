@@ -70,6 +70,8 @@ def _secrets(value: object) -> Iterator[str]:
             field = getattr(value, name)
             if name == "url" and isinstance(field, str):
                 yield from _tokens(field)
+            if name == "proxy_login" and isinstance(field, SecretStr):
+                yield field.get_secret_value().partition(":")[2]
             yield from _secrets(field)
     elif isinstance(value, dict):
         for one in value.values():

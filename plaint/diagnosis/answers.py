@@ -3,6 +3,19 @@
 import re
 
 _STATUS = re.compile(r"(?:^|[:;] |last: |answered )([1-5]\d\d)\b")
+_PROXYS = re.compile(r"(?:^|last: |destination: )the proxy answered ([1-5]\d\d)\b")
+_BY_PROXY = {
+    403: "ask who runs the proxy in destinations.{name}.proxy to let the host in destinations.{name}.url through, at its port",
+    407: "set destinations.{name}.proxy_login to the user:password that the proxy in destinations.{name}.proxy knows",
+}
+_PROXY_FAILS = (
+    "the proxy can't reach the receiver: compare the host in destinations.{name}.url with what its owner gives out, and ask "
+    "who runs the proxy for its log"
+)
+_PROXY_REFUSES = (
+    "look whether destinations.{name}.proxy is the address of an HTTP proxy that takes CONNECT; who runs it finds more in "
+    "its log"
+)
 _BY_STATUS = {
     400: "it refuses what tickets hold: its answer says what; `plaint dead list --reason refused` shows them",
     401: "the secret is not the one that it knows, or one of the clocks is off: compare destinations.{name}.secret_file with "
@@ -15,6 +28,10 @@ _BY_STATUS = {
     429: "it wants fewer requests: set destinations.{name}.concurrency or max_per_minute to what it allows",
 }
 _BY_WORDS = {
+    "no connection to the proxy": "look whether the proxy runs, at destinations.{name}.proxy and at the firewall between; "
+    "`plaint doctor` tries it",
+    "through the proxy": _PROXY_FAILS,
+    "the proxy gives no": _PROXY_REFUSES,
     "certificate": "look at its certificate with `plaint doctor`; a private authority goes into destinations.{name}.ca_file",
     "private network": "its name leads into a private network: set destinations.{name}.allow_private if that is meant",
     "no connection": "look whether it runs and whether this machine reaches it: `plaint doctor` tells DNS, TCP and TLS apart",
@@ -28,13 +45,19 @@ _BY_WORDS = {
 
 
 def status_of(detail: str) -> int | None:
-    """The HTTP status in an answer as delivery words it: ``401 bad signature``, ``3 tries; the last: 503``."""
-    found = _STATUS.search(detail)
+    """The HTTP status in an answer as delivery words it: ``401 bad signature``, ``3 tries; the last: 503``.
+
+    That of a proxy is none: it isn't the destination's answer.
+    """
+    found = None if _PROXYS.search(detail) else _STATUS.search(detail)
     return int(found[1]) if found else None
 
 
 def mend_of(detail: str, destination: str = "") -> str:
     """What to do about it; where nothing particular is known, where to look."""
+    proxys = _PROXYS.search(detail)
+    if proxys is not None:
+        return _proxy_mend(int(proxys[1])).format(name=destination or "<id>")
     status = status_of(detail)
     if status is not None and status in _BY_STATUS:
         return _BY_STATUS[status].format(name=destination or "<id>")
@@ -46,6 +69,10 @@ def mend_of(detail: str, destination: str = "") -> str:
         if words.casefold() in detail.casefold():
             return mend.format(name=destination or "<id>")
     return "look at its log; `plaint doctor` tries what it needs"
+
+
+def _proxy_mend(status: int) -> str:
+    return _BY_PROXY.get(status, _PROXY_FAILS if status >= 500 else _PROXY_REFUSES)
 
 
 def enable_mend(why: str, destination: str) -> str:

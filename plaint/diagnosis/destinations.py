@@ -1,15 +1,16 @@
 """Whether a destination can be reached and would know our signature. Nothing is sent to its hook unless asked for."""
 
 import http.client
+import socket
 import ssl
 import time
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import orjson
 
@@ -17,16 +18,20 @@ from plaint.diagnosis.answers import mend_of
 from plaint.diagnosis.brokers import expiring
 from plaint.diagnosis.check import Check, checked
 from plaint.diagnosis.finding import Finding, fail, warn
-from plaint.diagnosis.sockets import Unreached, addresses, connected, secured
+from plaint.diagnosis.sockets import Unreached, addresses, connected, secured, tunnelled
 from plaint.inbox.message import TEST_TYPE
 from plaint.kafka.settings import KafkaSettings
 from plaint.preflight import check_destination
 from route.destinations.addresses import may_ask
 from route.destinations.settings import DestinationSettings
 from route.destinations.signing import signatures
+from route.destinations.statuses import PROXY_LOGIN_WANTED
 
 ANSWER_S = 6.0
 MAX_BYTES = 4096
+USER_AGENT = "plaint-doctor"
+MAYBE_PROXYS = (403, 502, 503, 504)
+"""What a proxy that passes requests on answers for a receiver that it can't reach or doesn't let through."""
 MENDS = {
     "dns": "correct the host in destinations.{name}.url, or mend this machine's DNS",
     "tcp": "look whether the receiver runs, at the port in destinations.{name}.url and at the firewall between",
@@ -53,8 +58,24 @@ class _Target:
     port: int
     is_tls: bool
 
-    def mend(self, step: str) -> str:
-        return MENDS[step].format(name=self.name)
+    @property
+    def is_forwarded(self) -> bool:
+        """Whether a proxy reads the requests and passes them on, rather than only the bytes of a TLS session."""
+        return self.settings.proxy is not None and not self.is_tls
+
+    def asked(self, path: str) -> str:
+        """``path`` as a request line has it: a proxy that passes requests on wants the whole address."""
+        return f"http://{urlsplit(self.settings.url).netloc}{path}" if self.is_forwarded else path
+
+    def headers(self) -> dict[str, str]:
+        """Those of any request."""
+        login = self.settings.proxy_headers() if self.is_forwarded else {}
+        return {"User-Agent": USER_AGENT, **login}
+
+    def fault(self, stopped: Unreached) -> Finding:
+        if stopped.step == "proxy":
+            return fail(f"destinations.{self.name}.proxy", stopped.what, mend_of(stopped.what, self.name))
+        return fail(f"destinations.{self.name}.url", stopped.what, MENDS[stopped.step].format(name=self.name))
 
 
 def check(
@@ -67,13 +88,15 @@ def check(
     found = [fail(fault.place, fault.what, fault.mend) for fault in check_destination(name, settings, kafka)]
     is_sound = not found
     looked = f"{parts.scheme}://{target.host}:{target.port}"
+    if settings.proxy is not None:
+        looked += f" through {settings.proxy}"
     try:
         found += _reach(target, dates)
         if send_test and is_sound:
             found += _test(target)
             looked += ", a signed test sent"
     except Unreached as stopped:
-        found.append(fail(f"destinations.{name}.url", stopped.what, target.mend(stopped.step)))
+        found.append(target.fault(stopped))
     except (OSError, http.client.HTTPException) as error:
         what = f"{target.host}:{target.port} gives no HTTP answer: {type(error).__name__}"
         found.append(fail(f"destinations.{name}.url", what, mend_of("no connection", name)))
@@ -93,10 +116,32 @@ def _allowed(target: _Target) -> list[str]:
     return passed
 
 
+@contextmanager
+def _line(target: _Target) -> Iterator[socket.socket]:
+    """A line to the receiver, before TLS: DNS and TCP, or the proxy, which does both. Raises Unreached."""
+    if target.settings.proxy is None:
+        with connected(target.host, target.port, _allowed(target)) as line:
+            yield line
+        return
+    with ExitStack() as stack:
+        yield _through(target, urlsplit(target.settings.proxy), stack)
+
+
+def _through(target: _Target, proxy: SplitResult, stack: ExitStack) -> socket.socket:
+    host, port = proxy.hostname or "", proxy.port or 0
+    try:
+        line = stack.enter_context(connected(host, port, addresses(host, port)))
+    except Unreached as stopped:
+        raise Unreached("proxy", f"no connection to the proxy: {stopped.what}") from None
+    if target.is_tls:
+        tunnelled(line, target.host, target.port, {"User-Agent": USER_AGENT, **target.settings.proxy_headers()})
+    return line
+
+
 def _reach(target: _Target, dates: list[Date]) -> Iterator[Finding]:
     """DNS, TCP, TLS, and an HTTP answer to a question that asks for nothing."""
     began = time.time()
-    with connected(target.host, target.port, _allowed(target)) as plain:
+    with _line(target) as plain:
         line = plain
         if target.is_tls:
             line, agreed = secured(plain, target.host, _context(target))
@@ -105,8 +150,12 @@ def _reach(target: _Target, dates: list[Date]) -> Iterator[Finding]:
         line.settimeout(ANSWER_S)
         connection = http.client.HTTPConnection(target.host, target.port)
         connection.sock = line
-        connection.request("HEAD", "/", headers={"User-Agent": "plaint-doctor"})
+        connection.request("HEAD", target.asked("/"), headers=target.headers())
         answer = connection.getresponse()
+        _stop_at_proxy(target, answer.status)
+        if target.is_forwarded and answer.status in MAYBE_PROXYS:
+            what = f"the proxy answered {answer.status}"
+            yield warn(f"destinations.{target.name}.proxy", f"{what}, or the receiver did", mend_of(what, target.name))
         _note(target, answer.getheader("Date"), began, dates)
 
 
@@ -128,7 +177,7 @@ def _note(target: _Target, date: str | None, began: float, dates: list[Date]) ->
 
 def _test(target: _Target) -> Iterator[Finding]:
     """POST a signed event that is no ticket. Receivers that know tickets only may refuse it; that is told as such."""
-    with connected(target.host, target.port, _allowed(target)) as plain:
+    with _line(target) as plain:
         line = secured(plain, target.host, _context(target))[0] if target.is_tls else plain
         line.settimeout(target.settings.timeout_s)
         connection = http.client.HTTPConnection(target.host, target.port)
@@ -136,11 +185,18 @@ def _test(target: _Target) -> Iterator[Finding]:
         body = _body()
         parts = urlsplit(target.settings.url)
         path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        connection.request("POST", path, body=body, headers=_headers(target, body))
+        connection.request("POST", target.asked(path), body=body, headers=_headers(target, body))
         answer = connection.getresponse()
         start = " ".join(answer.read(MAX_BYTES).decode("utf-8", "replace").split())[:200]
+    _stop_at_proxy(target, answer.status)
     if not 200 <= answer.status < 300:
         yield _verdict(target.name, answer.status, start)
+
+
+def _stop_at_proxy(target: _Target, status: int) -> None:
+    """Raises Unreached where ``status`` can only be the answer of a proxy that passes requests on."""
+    if target.is_forwarded and status == PROXY_LOGIN_WANTED:
+        raise Unreached("proxy", f"the proxy answered {status}")
 
 
 def _body() -> bytes:
@@ -152,7 +208,7 @@ def _body() -> bytes:
 def _headers(target: _Target, body: bytes) -> Mapping[str, str]:
     now, webhook_id = int(time.time()), f"test-{uuid.uuid4().hex}"
     return {
-        "User-Agent": "plaint-doctor",
+        **target.headers(),
         "Content-Type": "application/json",
         "Accept": "application/json",
         "webhook-id": webhook_id,

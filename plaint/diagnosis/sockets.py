@@ -1,20 +1,26 @@
-"""How far one gets with an address: DNS, then TCP, then TLS, each told apart, each in bounded time."""
+"""How far one gets with an address: DNS, then TCP, a proxy between if there is one, then TLS, each told apart.
+
+Each takes bounded time.
+"""
 
 import contextlib
+import http.client
 import socket
 import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 DNS_S = 5.0
 TCP_S = 5.0
 TLS_S = 5.0
+PROXY_S = 6.0
+"""A proxy answers only once it has reached the receiver, or has given up."""
 
 
 class Unreached(Exception):
-    """``step`` is dns, tcp, tls or certificate; ``what`` says what happened."""
+    """``step`` is dns, tcp, proxy, tls or certificate; ``what`` says what happened."""
 
     def __init__(self, step: str, what: str) -> None:
         super().__init__(what)
@@ -65,6 +71,23 @@ def connected(host: str, port: int, found: list[str]) -> Iterator[socket.socket]
             yield line
         return
     raise Unreached("tcp", f"{host}:{port} takes no connection ({'; '.join(reasons)})")
+
+
+def tunnelled(line: socket.socket, host: str, port: int, headers: Mapping[str, str]) -> None:
+    """Have the HTTP proxy at the other end lead the line on to ``host``. Raises Unreached("proxy")."""
+    line.settimeout(PROXY_S)
+    place = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    request = [f"CONNECT {place} HTTP/1.1", f"Host: {place}", *(f"{name}: {value}" for name, value in headers.items())]
+    try:
+        line.sendall("\r\n".join([*request, "", ""]).encode("ascii"))
+        with contextlib.closing(http.client.HTTPResponse(line, method="CONNECT")) as answer:
+            answer.begin()
+    except TimeoutError:
+        raise Unreached("proxy", f"the proxy gives no answer within {PROXY_S:g} s") from None
+    except (OSError, http.client.HTTPException) as error:
+        raise Unreached("proxy", f"the proxy gives no HTTP answer: {type(error).__name__}") from error
+    if answer.status != http.client.OK:
+        raise Unreached("proxy", f"the proxy answered {answer.status}")
 
 
 def secured(line: socket.socket, host: str, context: ssl.SSLContext) -> tuple[ssl.SSLSocket, Secured]:

@@ -1,5 +1,6 @@
 """``destinations:`` in the settings: one map a destination, named by its id."""
 
+import base64
 import ipaddress
 import re
 import ssl
@@ -7,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
 from route.destinations.addresses import Network, is_public, parsed
 from schemas.webhook_secret import SigningSecret, signing_key
@@ -56,6 +57,16 @@ class DestinationSettings(BaseModel):
         default=None,
         description="File of certificate authorities (PEM) that may vouch for the receiver besides the system's, such as your "
         "firm's own.",
+    )
+    proxy: str | None = Field(
+        default=None,
+        max_length=300,
+        description="HTTP proxy that requests go through, http://host:port. It looks the receiver's name up, so allow_private "
+        "can't guard that name. What the proxy itself answers never counts as the receiver's refusal; with a receiver at an "
+        "http address the two can't be told apart, but for 407. HTTP_PROXY and HTTPS_PROXY are not read.",
+    )
+    proxy_login: SecretStr | None = Field(
+        default=None, description="What the proxy knows this process by, user:password (Basic). Needs proxy."
     )
     timeout_s: float = Field(
         default=15.0, gt=0, le=60, description="Seconds that one request may take, its answer included."
@@ -143,6 +154,26 @@ class DestinationSettings(BaseModel):
             raise ValueError("must have an IPv6 address without a zone")
         return url
 
+    @field_validator("proxy")
+    @classmethod
+    def _is_bare(cls, proxy: str | None) -> str | None:
+        fault = None if proxy is None else _proxy_fault(proxy)
+        if fault is not None:
+            raise ValueError(f"{fault}; it is written http://host:port")
+        return proxy
+
+    @field_validator("proxy_login")
+    @classmethod
+    def _is_login(cls, login: SecretStr | None) -> SecretStr | None:
+        if login is None:
+            return None
+        user, colon, _ = login.get_secret_value().partition(":")
+        if not user or not colon:
+            raise ValueError("must be user:password")
+        if not login.get_secret_value().isprintable():
+            raise ValueError("must hold no control characters")
+        return login
+
     @field_validator("allow_private")
     @classmethod
     def _are_places(cls, allowed: bool | tuple[str, ...]) -> bool | tuple[str, ...]:
@@ -162,6 +193,8 @@ class DestinationSettings(BaseModel):
             raise ValueError("first_wait_s must not be over max_wait_s")
         if self.url.startswith("http:") and not (self.allow_private or is_own_address(self.url)):
             raise ValueError("url must be https, since posts would travel in the clear; or set allow_private")
+        if self.proxy_login is not None and self.proxy is None:
+            raise ValueError("proxy_login needs proxy")
         return self
 
     @model_validator(mode="after")
@@ -195,6 +228,13 @@ class DestinationSettings(BaseModel):
                 raise ValueError(f"{self.ca_file} holds no certificates in PEM") from None
         return context
 
+    def proxy_headers(self) -> dict[str, str]:
+        """What the proxy is told beside the receiver's address: who asks. Holds the login."""
+        if self.proxy_login is None:
+            return {}
+        login = self.proxy_login.get_secret_value().encode()
+        return {"Proxy-Authorization": f"Basic {base64.b64encode(login).decode()}"}
+
     def signing_keys(self) -> tuple[bytes, ...]:
         """The keys to sign with, the first one first. Raises ValueError or OSError; neither holds a secret."""
         if self.secret is not None:
@@ -215,6 +255,23 @@ def is_own_address(url: str) -> bool:
     host = _host(url)
     address = parsed(host)
     return host == "localhost" if address is None else any(address in network for network in _OWN)
+
+
+def _proxy_fault(proxy: str) -> str | None:
+    """What is wrong with the address of a proxy, without anything of it."""
+    scheme, _, rest = proxy.partition("://")
+    host, colon, port = rest.rpartition(":")
+    if scheme != "http":
+        return "must begin with http://, no other scheme"
+    if "@" in rest:
+        return "must hold neither user nor password, which proxy_login is for"
+    if any(mark in rest for mark in "/?#"):
+        return "must hold no path"
+    if not colon or not (port.isascii() and port.isdecimal() and 0 < int(port[:6]) < 65536):
+        return "must end with a port, 1 to 65535"
+    if host.startswith("[") and host.endswith("]"):
+        return None if "%" not in host and parsed(host[1:-1]) else "must hold a sound IPv6 address without a zone"
+    return None if _HOST.fullmatch(host.lower().rstrip(".")) else "must hold a host name or an address"
 
 
 def _host(url: str) -> str:

@@ -3,6 +3,8 @@
 from enum import Enum, auto
 
 GONE = 410
+PROXY_LOGIN_WANTED = 407
+"""Of the answers to a request that a proxy passes on in the clear, the one that can only be its own."""
 
 
 class Verdict(Enum):

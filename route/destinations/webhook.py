@@ -8,7 +8,7 @@ know the key. No redirect is followed, answers are read up to 8 KiB.
 
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -23,7 +23,7 @@ from route.destinations.public import PublicResolver
 from route.destinations.retry_after import retry_after_s
 from route.destinations.settings import DestinationSettings
 from route.destinations.signing import signatures
-from route.destinations.statuses import Verdict, verdict
+from route.destinations.statuses import PROXY_LOGIN_WANTED, Verdict, verdict
 from route.destinations.webhook_body import webhook_body
 
 MAX_ANSWER_BYTES = 8 * 1024
@@ -62,7 +62,10 @@ class Webhook:
     def __init__(self, settings: DestinationSettings, now: Callable[[], float]) -> None:
         """Raises ValueError or OSError if the secret file, or that of the authorities, can't be used."""
         self._url = URL(settings.url, encoded=True)
-        self._hidden = [part for part in urlsplit(settings.url)[2:4] if len(part) > 1]
+        self._proxy = None if settings.proxy is None else URL(settings.proxy)
+        self._proxy_headers = settings.proxy_headers()
+        self._is_forwarded = self._proxy is not None and self._url.scheme == "http"
+        self._hidden = [*_tokens(settings)]
         self._keys = SigningKeys(settings)
         networks = settings.private_networks()
         self._retry_after_max_s = settings.retry_after_max_s
@@ -71,7 +74,8 @@ class Webhook:
             connector=aiohttp.TCPConnector(
                 limit=settings.concurrency,
                 ssl=settings.ssl_context() if self._url.scheme == "https" else True,
-                resolver=None if networks is None else PublicResolver(networks),
+                # A proxy looks the receiver's name up; the only name that is left here is its own.
+                resolver=None if networks is None or self._proxy is not None else PublicResolver(networks),
             ),
             timeout=aiohttp.ClientTimeout(total=settings.timeout_s),
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -109,12 +113,20 @@ class Webhook:
         headers = self._headers(parcel, value, int(now))
         body = _GuardedBody(value, may_send)
         try:
-            async with self._session.post(self._url, data=body, headers=headers, allow_redirects=False) as answer:
+            async with self._session.post(
+                self._url,
+                data=body,
+                headers=headers,
+                allow_redirects=False,
+                proxy=self._proxy,
+                proxy_headers={"User-Agent": USER_AGENT, **self._proxy_headers},
+            ) as answer:
                 return self._outcome(answer, await _start_of(answer))
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             if body.is_withheld:
                 raise Withheld from None
-            return NotNow(_nature(error), maybe_taken=body.is_sent)
+            is_proxys = self._proxy is not None and not body.is_sent
+            return NotNow((is_proxys and _nature_of_proxy(error)) or _nature(error), maybe_taken=body.is_sent)
 
     def _headers(self, parcel: Parcel, body: bytes, timestamp: int) -> CIMultiDict[str]:
         webhook_id = parcel.message_id
@@ -126,10 +138,13 @@ class Webhook:
                 "webhook-id": webhook_id,
                 "webhook-timestamp": str(timestamp),
                 "webhook-signature": signatures(self._keys.current, webhook_id, timestamp, body),
+                **(self._proxy_headers if self._is_forwarded else {}),
             }
         )
 
     def _outcome(self, answer: aiohttp.ClientResponse, start: bytes) -> Outcome:
+        if self._is_forwarded and answer.status == PROXY_LOGIN_WANTED:
+            return NotNow(f"the proxy answered {answer.status}", maybe_taken=False)
         found = verdict(answer.status)
         if found is Verdict.TAKEN:
             return Taken(answer.status, *_remote(start))
@@ -172,6 +187,15 @@ def _remote(start: bytes) -> tuple[str, str]:
     return _plain(found_id, 200), _plain(found_url, 2048)
 
 
+def _tokens(settings: DestinationSettings) -> Iterator[str]:
+    """What an answer may quote of the settings and nobody should read."""
+    yield from (part for part in urlsplit(settings.url)[2:4] if len(part) > 1)
+    if settings.proxy_login is not None:
+        login = settings.proxy_login.get_secret_value()
+        yield from (login, *settings.proxy_headers().values())
+        yield from (part for part in (login.partition(":")[2],) if len(part) > 1)
+
+
 def _plain(text: str, longest: int) -> str:
     """``text`` if it can be shown and kept as it is, else nothing."""
     return text if len(text) <= longest and text.isprintable() else ""
@@ -184,8 +208,25 @@ def _nature(error: Exception) -> str:
     if isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.ClientSSLError):
         return "its certificate is not trusted, or TLS failed otherwise"
     if isinstance(error, aiohttp.ClientConnectorError):
-        number = error.os_error.errno
-        return f"no connection: {os.strerror(number) if number and number > 0 else error.os_error}"
+        return f"no connection: {_reason(error)}"
     if isinstance(error, aiohttp.ServerDisconnectedError | ConnectionError):
         return "the line was dropped without an answer"
     return f"no sound answer: {type(error).__name__}"
+
+
+def _nature_of_proxy(error: Exception) -> str | None:
+    """The same of what came before the request could be sent, where it is the proxy's doing; else None."""
+    if isinstance(error, TimeoutError):
+        return "no line through the proxy in time"
+    if isinstance(error, aiohttp.ClientHttpProxyError):
+        return f"the proxy answered {error.status}"
+    if isinstance(error, aiohttp.ClientProxyConnectionError | aiohttp.ClientConnectorDNSError):
+        return f"no connection to the proxy: {_reason(error)}"
+    if isinstance(error, aiohttp.ServerDisconnectedError | aiohttp.ClientResponseError | ConnectionError):
+        return f"the proxy gives no sound answer: {type(error).__name__}"
+    return None
+
+
+def _reason(error: aiohttp.ClientConnectorError) -> str:
+    number = error.os_error.errno
+    return os.strerror(number) if number and number > 0 else str(error.os_error)

@@ -28,8 +28,11 @@ from route.destinations.settings import DestinationSettings
 from schemas.topics import all_topics
 from schemas.webhook_secret import signing_key
 from tests.support.https import self_signed, serving
+from tests.support.proxy import Proxy, proxying
 
 SECRET = "whsec_dGhlIGRvY3RvciBzaWducyBoaXMgdGVzdHMgdG9v"
+LOGIN = "plaint:hunter2"
+PASSWORD_64 = "cGxhaW50Omh1bnRlcjI="
 TINY = sorted((Path(__file__).parents[1] / "models").glob("tiny-*"))
 
 
@@ -291,7 +294,7 @@ def test_a_name_for_a_private_address_is_refused_unless_allowed(monkeypatch: pyt
 @pytest.fixture
 def tls_desk(tmp_path: Path) -> Iterator[int]:
     """The port of a receiver with a certificate that nobody signed."""
-    self_signed(tmp_path, "localhost")
+    self_signed(tmp_path, "desk.example")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(tmp_path / "cert", tmp_path / "key")
     with serving(_Desk, context) as server:
@@ -322,6 +325,72 @@ def test_a_destination_that_speaks_no_tls_is_told(desk: ThreadingHTTPServer) -> 
     said = told(examined(f"https://127.0.0.1:{desk.server_port}/hook")[0])
     assert "it speaks no TLS" in said
     assert "should begin with http:" in said
+
+
+def test_a_destination_is_tried_through_its_proxy_which_knows_the_name(tls_desk: int, tmp_path: Path) -> None:
+    mine = {"ca_file": str(tmp_path / "cert"), "proxy_login": LOGIN}
+    with proxying(Proxy({"desk.example": tls_desk}, LOGIN)) as proxy:
+        found, dates = examined("https://desk.example/T0K3N", send_test=True, proxy=proxy.address, **mine)
+        unknown, _ = examined("https://desk.example/T0K3N", proxy=proxy.address, proxy_login=LOGIN)
+    assert found.looked == f"https://desk.example:443 through {proxy.address}, a signed test sent"
+    assert (found.state, [date.host for date in dates]) == ("warn", ["desk.example:443"])
+    assert "its certificate is valid for 1 more days" in told(found)
+    assert "fail destinations.desk.url: its certificate is not accepted" in told(unknown)
+    assert proxy.reached() == ["CONNECT desk.example:443"] * 3
+
+
+def test_a_destination_without_tls_is_tried_through_its_proxy(desk: ThreadingHTTPServer) -> None:
+    mine = {"allow_private": True, "proxy_login": LOGIN}
+    with proxying(Proxy({"desk.example": desk.server_port}, LOGIN)) as proxy:
+        found, _ = examined("http://desk.example:81/hooks", send_test=True, proxy=proxy.address, **mine)
+    assert found.state == "ok"
+    assert proxy.reached() == ["HEAD http://desk.example:81/", "POST http://desk.example:81/hooks"]
+    [(headers, body)] = desk.RequestHandlerClass.came  # type: ignore[attr-defined]
+    assert verify(signing_key(SECRET), headers, body, time.time()).startswith("test-")
+
+
+@pytest.mark.parametrize("scheme", ["https", "http"])
+@pytest.mark.parametrize(
+    ("proxy", "severity", "words"),
+    [
+        (Proxy({"desk.example": 1}, "plaint:other"), "fail", "answered 407 → set destinations.desk.proxy_login"),
+        (
+            Proxy({"desk.example": 1}, refused=("desk.example",)),
+            "fail warn",
+            "to let the host in destinations.desk.url",
+        ),
+        (Proxy(), "fail warn", "the proxy can't reach the receiver"),
+        (Proxy(says=405), "fail ok", "that takes CONNECT"),
+    ],
+)
+def test_what_a_proxy_refuses_is_told_with_its_mend(scheme: str, proxy: Proxy, severity: str, words: str) -> None:
+    """What it passes on in the clear may be the receiver's answer as well, so that is a warning; 405 is fine there."""
+    state = severity.split()[-1 if scheme == "http" else 0]
+    with proxying(proxy):
+        found, _ = examined(
+            f"{scheme}://desk.example/T0K3N", proxy=proxy.address, proxy_login=LOGIN, allow_private=True
+        )
+    assert found.state == state
+    if state != "ok":
+        assert words in told(found)
+        assert told(found).startswith(f"{state} destinations.desk.proxy: the proxy answered ")
+    assert not any(secret in f"{told(found)} {found.looked}" for secret in ("T0K3N", "hunter2", PASSWORD_64))
+
+
+def test_a_proxy_that_is_away_or_is_none_is_told(silent: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("plaint.diagnosis.sockets.PROXY_S", 0.2)
+    for place, what, mend in (
+        ("127.0.0.1:1", "no connection to the proxy: 127.0.0.1:1 takes no connection", "whether the proxy runs"),
+        (
+            "proxy.invalid:3128",
+            "no connection to the proxy: the name proxy.invalid can't be resolved",
+            "the proxy runs",
+        ),
+        (silent, "the proxy gives no answer within 0.2 s", "takes CONNECT"),
+    ):
+        found, _ = examined("https://desk.example/hook", proxy=f"http://{place}")
+        assert f"fail destinations.desk.proxy: {what}" in told(found)
+        assert mend in told(found)
 
 
 # -- clock, model, machine ---------------------------------------------------------------------------------------------

@@ -29,7 +29,11 @@ def test_the_secrets_of_the_settings_are_masked_once_they_are_read(tmp_path: Pat
         f"""
 kafka: {{brokers: ["kafka:9092"], security_protocol: SASL_SSL, sasl_username: plaint, sasl_password: 'hunter2 "x"'}}
 destinations:
-  desk: {{url: "https://desk.example/hooks/T0K3N-in-path/x?auth=S3CR3T-in-query&v=1", secret: {WHSEC}}}
+  desk:
+    url: "https://desk.example/hooks/T0K3N-in-path/x?auth=S3CR3T-in-query&v=1"
+    secret: {WHSEC}
+    proxy: http://proxy.example:3128
+    proxy_login: plaint:swordfish
 """
     )
     load_settings(file)
@@ -41,10 +45,15 @@ destinations:
         "auth=S3CR3T-in-query",
         f"key is {WHSEC}",
         "hunter2%20%22x%22",
+        "the proxy knows no plaint:swordfish",
+        "swordfish is no password",
+        "Proxy-Authorization: Basic cGxhaW50OnN3b3JkZmlzaA==",
     ]
     for line in spoken:
         assert MASK in masked(line)
-        assert not any(secret in masked(line) for secret in ("hunter2", "T0K3N", "S3CR3T", WHSEC[6:]))
+        assert not any(
+            secret in masked(line) for secret in ("hunter2", "T0K3N", "S3CR3T", "swordfish", "cGxhaW50", WHSEC[6:])
+        )
     assert masked("POST https://desk.example failed, plaint/kafka/publisher.py:7") == (
         "POST https://desk.example failed, plaint/kafka/publisher.py:7"
     )

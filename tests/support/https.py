@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 def self_signed(folder: Path, name: str) -> None:
-    """Make ``folder``/cert and ``folder``/key for 127.0.0.1 under the common name ``name``, valid for two days."""
+    """Make ``folder``/cert and ``folder``/key for 127.0.0.1 and the host ``name``, valid for two days."""
     make = [
         "openssl",
         "req",
@@ -23,7 +23,16 @@ def self_signed(folder: Path, name: str) -> None:
         "-pkeyopt",
         "ec_paramgen_curve:prime256v1",
     ]
-    make += ["-subj", f"/CN={name}", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", "key", "-out", "cert"]
+    make += [
+        "-subj",
+        f"/CN={name}",
+        "-addext",
+        f"subjectAltName=IP:127.0.0.1,DNS:{name}",
+        "-keyout",
+        "key",
+        "-out",
+        "cert",
+    ]
     subprocess.run(make, check=True, capture_output=True, cwd=folder)
 
 
@@ -35,7 +44,7 @@ def serving(
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         if context is not None:
             server.socket = context.wrap_socket(server.socket, server_side=True)
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))  # seconds until it sees that it is to end
         thread.start()
         try:
             yield server

@@ -93,6 +93,23 @@ def test_private_networks_are_allowed_by_name(url: str, allowed: Any, networks: 
         ({"tries": 0}, "greater than or equal to 1"),
         ({"timeout_s": 0}, "greater than 0"),
         ({"jitter": 1}, "less than 1"),
+        ({"proxy": "proxy.example:3128"}, "must begin with http://"),
+        ({"proxy": "https://proxy.example:3128"}, "must begin with http://"),
+        ({"proxy": "socks5://proxy.example:1080"}, "must begin with http://"),
+        ({"proxy": "http://me:pa/ss@proxy.example:3128"}, "neither user nor password, which proxy_login is for"),
+        ({"proxy": "http://proxy.example:3128/"}, "must hold no path"),
+        ({"proxy": "http://proxy.example:3128?a"}, "must hold no path"),
+        ({"proxy": "http://proxy.example"}, "must end with a port"),
+        ({"proxy": "http://proxy.example:0"}, "must end with a port"),
+        ({"proxy": "http://proxy.example:65536"}, "must end with a port"),
+        ({"proxy": "http://proxy.example:³"}, "must end with a port"),
+        ({"proxy": "http://:3128"}, "must hold a host name or an address"),
+        ({"proxy": "http://proxy example:3128"}, "must hold a host name or an address"),
+        ({"proxy": "http://[fe80::1%eth0]:3128"}, "sound IPv6 address without a zone"),
+        ({"proxy_login": "me:secret"}, "proxy_login needs proxy"),
+        ({"proxy": "http://proxy.example:3128", "proxy_login": "me"}, "must be user:password"),
+        ({"proxy": "http://proxy.example:3128", "proxy_login": ":secret"}, "must be user:password"),
+        ({"proxy": "http://proxy.example:3128", "proxy_login": "me:\r\nX: y"}, "no control characters"),
         ({"colour": "red"}, "Extra inputs are not permitted"),
         ({"type": "pigeon"}, "Input should be 'webhook'"),
         ({"unknown_outcome": "forget"}, "Input should be 'park' or 'send'"),
@@ -108,6 +125,31 @@ def test_what_is_wrong_is_told_without_the_address_or_the_secret() -> None:
         settings(url="https://desk.example:99999/T0K3N", secret="whsec_S3CR3T")
     assert "T0K3N" not in str(told.value)
     assert "S3CR3T" not in str(told.value)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"proxy": "http://me:S3CR3T@proxy.example:3128"},
+        {"proxy": "http://proxy.example:S3CR3T"},
+        {"proxy": "http://S3CR3T proxy:3128"},
+        {"proxy": "S3CR3T"},
+        {"proxy": "http://proxy.example:3128", "proxy_login": "S3CR3T"},
+        {"proxy_login": "me:S3CR3T"},
+    ],
+)
+def test_what_is_wrong_with_a_proxy_is_told_without_it(changed: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError) as told:
+        settings(**changed)
+    assert "S3CR3T" not in str(told.value)
+
+
+@pytest.mark.parametrize("place", ["proxy.example:3128", "10.1.2.3:8080", "[fd00::1]:3128", "Proxy:1"])
+def test_a_proxy_is_named_by_host_and_port_and_may_be_private(place: str) -> None:
+    made = settings(proxy=f"http://{place}", proxy_login="me:pass:word")
+    assert made.proxy == f"http://{place}"
+    assert made.proxy_headers() == {"Proxy-Authorization": "Basic bWU6cGFzczp3b3Jk"}
+    assert "pass:word" not in repr(made)
 
 
 def test_no_secret_is_shown() -> None:
