@@ -1,8 +1,8 @@
 """Trained network to shipped weights: `python -m models.export --run RUN --out models/weights/NAME`.
 
-Writes the float network, the int8 graph that is made of it, the tokenizer, the manifest (calibrated on the dev posts as the
-int8 graph scores them), and evaluation.json with the model card, as `models.evaluation.record` does. Needs the `train`
-extra and `$PLAINT_DATA`.
+Writes the float network (unless it is too large to ship), the int8 graph that is made of it, the tokenizer, the manifest
+(calibrated on the dev posts as the int8 graph scores them), and evaluation.json with the model card, as
+`models.evaluation.record` does. Needs the `train` extra and `$PLAINT_DATA`.
 """
 
 import argparse
@@ -26,7 +26,7 @@ from models.tokens import Tokens
 from models.training.activations import observe
 from models.training.calibrate import cheapest_threshold, fit_calibration, unsure_threshold
 from models.training.checkpoint import Run, load_network, load_run
-from models.training.data import Example, data_folder, load_parts
+from models.training.data import ENGLISH, OTHER_LANGUAGES, Example, data_folder, load_parts
 from models.training.network import Network, distance_buckets
 from models.training.packed import Packed, pack, unpack
 from models.training.train import MAX_TOKENS
@@ -35,6 +35,8 @@ from schemas.labels import INTENTS, SENTIMENTS, URGENCIES
 TOKEN_BUDGET = 1024
 LEAST_AGREEMENT = 0.97
 """Share of dev posts that int8 must give the same intent as float32."""
+MOST_FLOAT_BYTES = 60_000_000
+"""A larger float network is not kept beside the int8 graph, and nobody can go on from those weights."""
 OBSERVED_STRIDE = 10
 """Of the training posts every so many-th shows what activations are."""
 
@@ -86,6 +88,8 @@ def export(folder: Path, out: Path) -> Evaluation:
     write_tokenizer(folder / "tokenizer.json", draft / TOKENIZER)
     tokens = Tokens(draft / TOKENIZER, MAX_TOKENS)
     write_networks(draft, network, parts.train[::OBSERVED_STRIDE], tokens, run.seed)
+    if (draft / FLOAT).stat().st_size > MOST_FLOAT_BYTES:
+        (draft / FLOAT).unlink()
     (draft / "float32.onnx").write_bytes(float32_graph(network))
 
     dev = logits_of(draft / NETWORK, parts.dev, tokens)
@@ -150,7 +154,7 @@ def _manifest(
         calibration=chosen.calibration,
         urgent_threshold=chosen.urgent_threshold,
         unsure_below=chosen.unsure_below,
-        languages=tuple(sorted({example.language for example in examples})),
+        languages=(ENGLISH, *OTHER_LANGUAGES) if run.multilingual else (ENGLISH,),
         max_tokens=MAX_TOKENS,
         layers=network.shape.layers,
         base=run.base,
@@ -163,8 +167,9 @@ def _manifest(
 
 
 def hashes(folder: Path) -> dict[str, str]:
-    """sha256 of what a manifest names."""
-    return {file: sha256((folder / file).read_bytes()) for file in (NETWORK, FLOAT, TOKENIZER)}
+    """sha256 of what a manifest names, as far as it is there."""
+    found = (file for file in (NETWORK, FLOAT, TOKENIZER) if (folder / file).exists())
+    return {file: sha256((folder / file).read_bytes()) for file in found}
 
 
 def main() -> None:

@@ -67,7 +67,7 @@ def build(
     if distances is not None:
         graph.add_distances(distances)
     hidden = graph.embed()
-    whole = layers - one_query
+    whole = layers - 1 if one_query else layers
     for layer in range(whole):
         hidden = graph.layer(hidden, f"layers.{layer}")
     pooled = graph.pool(hidden)
@@ -184,7 +184,7 @@ class _Graph:
         """Query, key and value by a product each: one for all three would have to be cut. The values are divided by what
         smooths their mixture, since attention adds them up channel by channel: that spares a pass over it."""
         left = self._left(hidden, f"{name}.qkv")
-        asks = left if asking is None else self._left(asking, f"{name}.qkv", which=".asking")
+        asks = left if asking is None else self._quantised(asking, left, ".asking")
         width = self.state[f"{name}.qkv.bias"].shape[0] // 3
         query, key, value = (slice(number * width, (number + 1) * width) for number in range(3))
         inputs = [
@@ -217,21 +217,26 @@ class _Graph:
     def _smoothing(self, matrix: str) -> Array | None:
         return None if self.activations is None else self.activations[matrix].smoothing
 
-    def _left(self, values: str, matrix: str, divided: bool = False, which: str = "") -> _Left:
-        """What a matrix meets: as it is, or in unsigned 8 bits. `divided`: its channels are smooth already. `which` tells
-        two of one matrix apart."""
+    def _left(self, values: str, matrix: str, divided: bool = False) -> _Left:
+        """What a matrix meets: as it is, or in unsigned 8 bits. `divided`: by what smooths it, already."""
         if self.activations is None:
             return _Left(matrix, values)
         how = self.activations[matrix]
-        factors, scale, zero = f"{matrix}.smoothing", f"{matrix}.in.scale", f"{matrix}.in.zero"
-        if not which:
-            self.constant(scale, np.array(how.scale, dtype=np.float32))
-            self.constant(zero, np.array(how.zero, dtype=np.uint8))
+        self.constant(f"{matrix}.in.scale", np.array(how.scale, dtype=np.float32))
+        self.constant(f"{matrix}.in.zero", np.array(how.zero, dtype=np.uint8))
         if not divided:
-            if not which:
-                self.constant(factors, 1 / how.smoothing)
-            values = self.node("Mul", [values, factors], f"{matrix}{which}.smoothed")
-        return _Left(matrix, self.node("QuantizeLinear", [values, scale, zero], f"{matrix}{which}.in"), how)
+            self.constant(f"{matrix}.smoothing", 1 / how.smoothing)
+        return self._quantised(values, _Left(matrix, values, how), divided=divided)
+
+    def _quantised(self, values: str, like: _Left, part: str = "", divided: bool = False) -> _Left:
+        """`values` made what the matrix of `like` meets, with the constants that are there for it."""
+        if like.how is None:
+            return _Left(like.matrix, values)
+        name = f"{like.matrix}{part}"
+        if not divided:
+            values = self.node("Mul", [values, f"{like.matrix}.smoothing"], f"{name}.smoothed")
+        inputs = [values, f"{like.matrix}.in.scale", f"{like.matrix}.in.zero"]
+        return _Left(like.matrix, self.node("QuantizeLinear", inputs, f"{name}.in"), like.how)
 
     def _quantised_weights(self, weights: Array, name: str) -> tuple[str, str, str]:
         values, scales = quantise(weights, 0, WEIGHT_TOP)

@@ -1,4 +1,4 @@
-"""Posts to token ids: the WordPiece tokenizer of the weights, and the cut to what the network reads."""
+"""Posts to token ids: the tokenizer of the weights, WordPiece or Unigram, and the cut to what the network reads."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,7 +9,7 @@ from models.text import normalise
 
 
 class Tokens:
-    """Normalises and tokenises posts; the ids start with [CLS], end with [SEP] and number at most `limit`."""
+    """Normalises and tokenises posts; the ids, marks of beginning and end among them, number at most `limit`."""
 
     def __init__(self, path: Path, limit: int) -> None:
         """Raises whatever `tokenizers` does on a file that it can't read (a bare `Exception`)."""

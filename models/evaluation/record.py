@@ -27,12 +27,12 @@ from models.evaluation.labelled import LabelledPost
 from models.evaluation.measures import Answers, Truth, assess
 from models.evaluation.report import Measures
 from models.evaluation.sources import terms_of
-from models.language import Languages
 from models.manifest import MANIFEST, TOKENIZER, Manifest, load_manifest, sha256
 from models.outputs import Floats, probabilities
 from models.tokens import Tokens
 from models.training.calibrate import MISS_COST, cheapest_threshold, fit_calibration
 from models.training.data import (
+    MULTILINGUAL_FILE,
     REAL_FILES,
     WRITTEN_FILES,
     Example,
@@ -41,21 +41,19 @@ from models.training.data import (
     file_hashes,
     load_parts,
     read_added,
+    spoken,
 )
 from schemas.labels import INTENTS, SENTIMENTS
 
 MAX_TOKENS = 128
 """That networks are trained to read."""
-ENGLISH = "en"
 SEEN, UNSEEN = "sources seen in training", "sources never seen"
 HELD_OUT = "held out"
 """What the slices SEEN and UNSEEN are by."""
 
 
 def labelled(examples: Sequence[Example]) -> list[LabelledPost]:
-    """As the evaluation has them. What stands among the posts in English and is plainly in another language (sets that were
-    collected as English hold some) gets that one."""
-    english = Languages([ENGLISH])
+    """As the evaluation has them, each in the language that it is written in."""
     return [
         LabelledPost(
             text=example.text,
@@ -63,19 +61,12 @@ def labelled(examples: Sequence[Example]) -> list[LabelledPost]:
             sentiment=SENTIMENTS[example.sentiment],
             urgency=example.urgency,
             source=example.source,
-            language=_language(example, english),
+            language=example.language,
             origin=example.origin,
             sure=example.sure,
         )
-        for example in examples
+        for example in spoken(examples)
     ]
-
-
-def _language(example: Example, english: Languages) -> str:
-    if example.language != ENGLISH:
-        return example.language
-    found = english.of(example.text)
-    return ENGLISH if found.measured else found.code
 
 
 def held_out_sources(parts: Parts) -> list[str]:
@@ -111,13 +102,22 @@ def record(
         manifest=sha256((folder / MANIFEST).read_bytes()),
         bytes_shipped=sum((folder / name).stat().st_size for name in (*manifest.files, MANIFEST)),
         measured_on=f"{processor()}, ONNX Runtime {onnxruntime.__version__}",
-        data={name: digest for name, digest in file_hashes(data_folder()).items() if name in REAL_FILES},
+        data=_measured_on(manifest.languages),
         held_out=held_out,
         miss_cost=MISS_COST,
         sources=_sources(parts),
         test=evaluate(posts, engine.version, answers_of(engine, posts), plan, entrants),
         dev=measured(engine, parts.dev, plan.rounds),
     )
+
+
+def _measured_on(languages: Sequence[str]) -> dict[str, str]:
+    """sha256 of the files that dev and test posts stand in."""
+    multilingual = len(languages) > 1
+    names = (*REAL_FILES, MULTILINGUAL_FILE) if multilingual else REAL_FILES
+    return {
+        name: digest for name, digest in file_hashes(data_folder(), multilingual=multilingual).items() if name in names
+    }
 
 
 def measured(engine: Engine, examples: Sequence[Example], rounds: int) -> Measures:
@@ -193,7 +193,7 @@ def parts_as_trained(manifest: Manifest, folder: Path) -> Parts:
     Raises:
         ValueError: the data that they were trained on is not what stands here.
     """
-    multilingual = manifest.languages != ("en",)
+    multilingual = len(manifest.languages) > 1
     parts = load_parts(folder, manifest.clear, multilingual)
     found = file_hashes(folder, manifest.clear, multilingual)
     others = [name for name, digest in manifest.data.items() if found.get(name) != digest]

@@ -38,6 +38,7 @@ UNCLEAR = frozenset(
 WRITTEN_TERMS = {
     "written": "written for this purpose, with the help of a language model",
     "written_here": "written for this purpose, with invented firms and the help of a language model (models/data/written)",
+    "written_multilingual": "written for this purpose, with the help of a language model; tested on alone",
 }
 
 

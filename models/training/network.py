@@ -36,6 +36,10 @@ class Shape:
     """The last layer has one query a post, the mean of its tokens, instead of one a token: only their mean is read anyway,
     and a layer is spared but for its keys and values. Not with `distances`: a mean is nowhere."""
 
+    def __post_init__(self) -> None:
+        if self.one_query and self.distances:
+            raise ValueError("one_query and distances don't go together")
+
 
 class Layer(nn.Module):
     """Self-attention and feed-forward, each followed by its residual and norm (post-norm)."""
@@ -103,7 +107,7 @@ class Network(nn.Module):
         bias = (1.0 - mask)[:, None, None, :] * -10000.0
         if self.shape.distances:
             bias = bias + self.distances(distance_buckets(ids.shape[1], self.shape.distances)).permute(2, 0, 1)
-        whole = len(self.layers) - self.shape.one_query
+        whole = len(self.layers) - 1 if self.shape.one_query else len(self.layers)
         for layer in self.layers[:whole]:
             hidden = layer(hidden, bias)
         weights = mask[:, :, None]

@@ -68,7 +68,9 @@ def read_q4(content: bytes) -> Tensors:
         raise Q4Error(f"doesn't begin with {MAGIC.decode()}")
     try:
         return _tensors(content)
-    except (struct.error, ValueError, KeyError, IndexError) as error:
+    except Q4Error:
+        raise
+    except (struct.error, ValueError, KeyError, IndexError, RuntimeError) as error:
         raise Q4Error(f"is no such file, or cut short: {error}") from error
 
 

@@ -1,7 +1,8 @@
 """A small student of a trained network: `python -m models.training.shrink --teacher RUN --out FOLDER`.
 
-It keeps the lowest layers and the word pieces that occur in the training posts, and learns the teacher's probabilities
-beside the labels. The result is `FOLDER/network.pt` and `FOLDER/tokenizer.json`, for `models.export`.
+It keeps the lowest layers, the highest of them with one query where the teacher's has one, and the word pieces that occur in
+the training posts, and learns the teacher's probabilities beside the labels. The result is `FOLDER/network.pt` and
+`FOLDER/tokenizer.json`, for `models.export`.
 """
 
 import argparse
@@ -11,9 +12,9 @@ from pathlib import Path
 import torch
 
 from models.tokens import Tokens
-from models.training.checkpoint import Run, load_network, load_run, save_run
+from models.training.checkpoint import Run, load_network, load_run, save_run, save_text
 from models.training.data import data_folder, file_hashes, load_parts
-from models.training.train import MAX_TOKENS, Recipe, Trainer, labels_objective, taught, train
+from models.training.train import MAX_TOKENS, NETWORK, Recipe, Trainer, labels_objective, made_by_hash, taught, train
 from models.training.vocabulary import trimmed_tokenizer, with_pieces, word_pieces
 
 RECIPE = Recipe(epochs=4, rate=4e-4)
@@ -25,24 +26,27 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--layers", type=int, default=1)
     arguments = parser.parse_args()
-    torch.manual_seed(RECIPE.seed)
     arguments.out.mkdir(parents=True, exist_ok=True)
-    teacher, run = load_network(arguments.teacher / "network.pt"), load_run(arguments.teacher)
+    teacher, run = load_network(arguments.teacher / NETWORK), load_run(arguments.teacher)
+    if run.multilingual:
+        raise SystemExit(f"{arguments.teacher} reads several languages; this makes students in English alone")
     parts = load_parts(data_folder(), run.clear)
     full = Tokens(arguments.teacher / "tokenizer.json", MAX_TOKENS)
     content = json.loads((arguments.teacher / "tokenizer.json").read_text(encoding="utf-8"))
     kept = word_pieces([example.text for example in parts.train], full, content)
-    tokenizer = arguments.out / "tokenizer.json"
-    tokenizer.write_text(json.dumps(trimmed_tokenizer(content, kept), ensure_ascii=False), encoding="utf-8")
-
-    hashes = file_hashes(data_folder(), run.clear)
-    save_run(arguments.out, Run(run.base, RECIPE.seed, RECIPE.epochs, len(parts.train), hashes, run.clear))
+    tokenizer = json.dumps(trimmed_tokenizer(content, kept), ensure_ascii=False)
     student = with_pieces(teacher, kept, arguments.layers)
+    hashes = file_hashes(data_folder(), run.clear)
+    made_by = made_by_hash(RECIPE, student.shape, tokenizer.encode(), [arguments.teacher])
+    posts = len(parts.train)
+    save_run(arguments.out, Run(run.base, RECIPE.seed, RECIPE.epochs, posts, hashes, run.clear, made_by=made_by))
+    save_text(arguments.out / "tokenizer.json", tokenizer)
     logits = taught(arguments.out, [arguments.teacher], parts.train)
+    torch.manual_seed(RECIPE.seed)
     trainer = Trainer(student, len(parts.train), labels_objective(parts.train, logits), RECIPE, arguments.out)
     trainer.resume()
     print(f"{len(kept)} word pieces, {trainer.steps} steps", flush=True)
-    train(trainer, Tokens(tokenizer, MAX_TOKENS), parts)
+    train(trainer, Tokens(arguments.out / "tokenizer.json", MAX_TOKENS), parts)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,12 @@
-"""Makes the split of the labelled posts once: `python -m models.training.split`. Its result is committed and stays.
+"""Makes the splits of the labelled posts once: `python -m models.training.split`. Their result is committed and stays.
 
 Test and dev hold real posts only. Whole sources are held out of training (`test_unseen`), of the others a slice is
 (`test_seen`), drawn within each source and label. Posts that nearly repeat each other form a group, and a group stands in
-one part: what repeats a test or dev post elsewhere is excluded from training. The real posts in other languages are split
-beside them, a half of each language for the test: they are few, and what a model makes of a language has to be known.
+one part: what repeats a test or dev post elsewhere is excluded from training.
+
+The real posts in other languages are split beside them, a half of each language for the test: they are few, and what a model
+makes of a language has to be known. What repeats any other post is left out: some that are labelled as English aren't. Of
+languages that no public set has, written posts are tested on that nothing is trained on (`MULTILINGUAL_FILE`).
 """
 
 import hashlib
@@ -17,14 +20,17 @@ from models.text import normalise
 from models.training.data import (
     HELD_OUT_SOURCES,
     MULTILINGUAL,
+    MULTILINGUAL_FILE,
     REAL_FILES,
     SPLIT,
     WRITTEN,
     WRITTEN_FILES,
     Example,
     data_folder,
+    read_added,
     read_examples,
     read_labels,
+    read_written,
 )
 
 TEST_SHARE = 0.15
@@ -89,15 +95,17 @@ def _rank(example: Example) -> str:
     return hashlib.sha256(f"{SEED} {example.id}".encode()).hexdigest()
 
 
-def assign_multilingual(examples: list[Example], groups: list[int]) -> dict[str, list[str]]:
-    """The ids of the test and dev posts in other languages; near-duplicates stand in one part."""
+def assign_multilingual(examples: list[Example], groups: list[int], elsewhere: set[int]) -> dict[str, list[str]]:
+    """The ids of the test and dev posts in other languages, and of those in a group that has posts elsewhere; near-duplicates
+    stand in one part."""
     members: dict[int, list[Example]] = defaultdict(list)
     for example, group in zip(examples, groups, strict=True):
         members[group].append(example)
+    excluded = [example.id for group in sorted(elsewhere & members.keys()) for example in members.pop(group)]
     strata: dict[tuple[str, int], list[list[Example]]] = defaultdict(list)
     for group_members in members.values():
         strata[group_members[0].language, group_members[0].intent].append(group_members)
-    parts: dict[str, list[str]] = {"multilingual_test": [], "multilingual_dev": []}
+    parts: dict[str, list[str]] = {"multilingual_test": [], "multilingual_dev": [], "multilingual_excluded": excluded}
     for stratum in strata.values():
         stratum.sort(key=lambda group_members: min(map(_rank, group_members)))
         tests = round(len(stratum) * MULTILINGUAL_TEST_SHARE)
@@ -136,7 +144,11 @@ def _make_multilingual() -> bool:
     if (SPLIT / "multilingual.json").exists():
         return False
     examples = read_labels(data_folder(), MULTILINGUAL)
-    groups = near_duplicate_groups([example.text for example in examples])
+    others = read_examples(data_folder(), [*REAL_FILES, MULTILINGUAL_FILE]) + read_added(data_folder())
+    others += [example for part in read_written(MULTILINGUAL) for example in part]
+    groups = near_duplicate_groups([example.text for example in examples + others])
+    elsewhere = set(groups[len(examples) :])
+    groups = groups[: len(examples)]
     facts = {
         "test_share": MULTILINGUAL_TEST_SHARE,
         "dev_share": MULTILINGUAL_DEV_SHARE,
@@ -145,7 +157,7 @@ def _make_multilingual() -> bool:
         "posts": len(examples),
         "near_duplicate_groups": len(set(groups)),
     }
-    _write("multilingual.json", assign_multilingual(examples, groups), facts)
+    _write("multilingual.json", assign_multilingual(examples, groups, elsewhere), facts)
     return True
 
 

@@ -6,6 +6,7 @@ into what ships. `--base mpnet` trains the teacher, `--teacher FOLDER` a student
 
 import argparse
 import copy
+import hashlib
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -24,14 +25,16 @@ from models.training.checkpoint import (
     load_network,
     load_progress,
     load_run,
+    save_array,
     save_network,
     save_progress,
     save_run,
+    save_text,
 )
-from models.training.data import Example, Parts, data_folder, file_hashes, load_parts
+from models.training.data import ENGLISH, Example, Parts, data_folder, file_hashes, load_parts, split_hashes
 from models.training.listener import Lines, Listener
 from models.training.losses import intent_weights, loss, soft_loss
-from models.training.network import Network
+from models.training.network import Network, Shape
 from models.training.predict import dev_report, fast_bfloat16, predict
 from models.training.vocabulary import trimmed
 from schemas.faults import Fault, FaultsFound
@@ -67,6 +70,7 @@ RECIPES = {
 }
 """By base. The teacher's lowest third hardly moves at rates that fall layer by layer, and costs a third of each step."""
 
+NETWORK = "network.pt"
 MAX_TOKENS = 128
 SAVE_EVERY = 150
 
@@ -157,6 +161,9 @@ class Trainer:
             if self.progress.step % SAVE_EVERY == 0:
                 self._save()
         self.progress = Progress(self.progress.epoch + 1, 0, self.progress.step)
+        if self.folder is not None:
+            # First, so that no checkpoint says that an epoch is done whose network isn't there.
+            save_network(self.folder / NETWORK, self.average)
         self._save()
 
     def _save(self) -> None:
@@ -186,15 +193,15 @@ class Trainer:
 
 
 def taught(folder: Path, teachers: Sequence[Path], examples: Sequence[Example]) -> Tensor:
-    """The mean of the teachers' logits of the examples, NaN of those that they can't read: not in English. What each said is
-    kept in `folder`, so that a run that is taken up again needn't wait."""
-    readable = [position for position, example in enumerate(examples) if example.language == "en"]
+    """The mean of the teachers' logits of the examples, NaN of those in other languages than English, which no teacher reads.
+    What each said is kept in `folder`, so that a run that is taken up again needn't wait."""
+    readable = [position for position, example in enumerate(examples) if example.language == ENGLISH]
     said = []
     for number, teacher in enumerate(teachers, start=1):
         path = folder / f"teacher-{number}.npy"
         if not path.exists():
-            tokens, network = Tokens(teacher / "tokenizer.json", MAX_TOKENS), load_network(teacher / "network.pt")
-            np.save(path, predict(network, [examples[position] for position in readable], tokens, rough=True))
+            tokens, network = Tokens(teacher / "tokenizer.json", MAX_TOKENS), load_network(teacher / NETWORK)
+            save_array(path, predict(network, [examples[position] for position in readable], tokens, rough=True))
         said.append(torch.from_numpy(np.load(path)))
     means = torch.stack(said).mean(dim=0)
     logits = torch.full((len(examples), means.shape[1]), torch.nan)
@@ -210,7 +217,6 @@ def train(trainer: Trainer, tokens: Tokens, parts: Parts) -> None:
         epoch = trainer.progress.epoch
         turn = in_turn(parts.train, epoch, recipe.english_turns)
         trainer.run_epoch(epoch_batches(parts.train, tokens, recipe.batch, recipe.seed, epoch, turn))
-        save_network(trainer.folder / "network.pt", trainer.average)
         report = dev_report(parts.dev, predict(trainer.average, parts.dev, tokens))
         trainer.listener.say(f"epoch {trainer.progress.epoch}: {report}")
 
@@ -255,11 +261,12 @@ def run_training(folder: Path, plan: Plan, listener: Listener) -> None:
         what = "was trained on the sources whose terms are unclear"
         raise FaultsFound([Fault(f"the teacher {one}", what, "train a teacher without them") for one in unclear])
     hashes = file_hashes(data_folder(), plan.clear, base.multilingual)
-    run = Run(base.origin, recipe.seed, recipe.epochs, len(parts.train), hashes, plan.clear, base.multilingual)
-    save_run(folder, run)
-    (folder / "tokenizer.json").write_bytes(tokenizer)
     if base.multilingual:
-        network = trimmed(network, folder / "tokenizer.json", [example.text for example in parts.train])
+        network, tokenizer = trimmed(network, tokenizer, [example.text for example in parts.train])
+    made_by = made_by_hash(recipe, network.shape, tokenizer, plan.teachers)
+    run = Run(base.origin, recipe.seed, recipe.epochs, len(parts.train), hashes, plan.clear, base.multilingual, made_by)
+    save_run(folder, run)
+    save_text(folder / "tokenizer.json", tokenizer.decode())
     teacher = None
     if plan.teachers:
         readers = "the teacher reads" if len(plan.teachers) == 1 else f"{len(plan.teachers)} teachers read"
@@ -273,6 +280,15 @@ def run_training(folder: Path, plan: Plan, listener: Listener) -> None:
     trainer.resume()
     listener.say(f"{posts:,} posts an epoch, {trainer.steps:,} steps, bfloat16 {fast_bfloat16()}")
     train(trainer, Tokens(folder / "tokenizer.json", MAX_TOKENS), parts)
+
+
+def made_by_hash(recipe: Recipe, shape: Shape, tokenizer: bytes, teachers: Sequence[Path]) -> str:
+    """What tells runs apart that are of the same data."""
+    told = [repr(recipe), repr(shape), hashlib.sha256(tokenizer).hexdigest(), *split_hashes()]
+    for teacher in teachers:
+        with (teacher / NETWORK).open("rb") as file:
+            told.append(hashlib.file_digest(file, "sha256").hexdigest())
+    return hashlib.sha256("\n".join(told).encode()).hexdigest()
 
 
 def main() -> None:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from models.tokens import Tokens
@@ -20,7 +21,7 @@ UNIGRAM_PIECES = 64_000
 """Of a multilingual vocabulary so many are kept: 8-bit embeddings of 25 MB at a width of 384."""
 _WORD_BEGINS = "\u2581"
 _LATIN = set("abcdefghijklmnopqrstuvwxyzßàáâãäçèéêëìíîïñòóôõöùúûüÿąćęğıłńœśşźżæ")
-_SCRIPTS = ("ARABIC", "DEVANAGARI", "HIRAGANA", "KATAKANA", "KATAKANA-HIRAGANA", "CJK")
+_SCRIPTS = ("ARABIC", "DEVANAGARI", "HIRAGANA", "KATAKANA", "KATAKANA-HIRAGANA", "CJK", "IDEOGRAPHIC")
 """As the names of characters begin in Unicode; of Latin letters those that the measured languages write."""
 
 
@@ -40,7 +41,7 @@ def word_pieces(texts: Sequence[str], tokens: Tokens, content: Content) -> list[
 
 def unigram_pieces(texts: Sequence[str], tokens: Tokens, content: Content, most: int = UNIGRAM_PIECES) -> list[int]:
     """Ids to keep of a Unigram vocabulary, rising: what occurs in the texts, single characters of the measured languages'
-    scripts, and of their other pieces the likeliest, up to `most` in all."""
+    scripts, and of their other pieces the likeliest, up to `most` in all; of the former none is left out."""
     counts, special = _counts(texts, tokens), set(special_pieces(content))
     pieces: list[tuple[str, float]] = content["model"]["vocab"]
     written = [number for number, (piece, _) in enumerate(pieces) if piece in special or _is_written(piece)]
@@ -63,7 +64,7 @@ def _is_written(piece: str) -> bool:
 
 
 def _is_of_ours(letter: str) -> bool:
-    return letter.lower() in _LATIN or unicodedata.name(letter, "").split(" ")[0] in _SCRIPTS
+    return letter.lower()[0] in _LATIN or unicodedata.name(letter, "").split(" ")[0] in _SCRIPTS
 
 
 def trimmed_tokenizer(content: Content, kept: Sequence[int]) -> Content:
@@ -95,9 +96,11 @@ def with_pieces(network: Network, kept: Sequence[int], layers: int | None = None
     return smaller
 
 
-def trimmed(network: Network, tokenizer: Path, texts: Sequence[str]) -> Network:
-    """The network over the pieces that a Unigram tokenizer keeps; its file is written anew with these alone."""
-    content: Content = json.loads(tokenizer.read_text(encoding="utf-8"))
-    kept = unigram_pieces(texts, Tokens(tokenizer, limit=10_000), content)
-    tokenizer.write_text(json.dumps(trimmed_tokenizer(content, kept), ensure_ascii=False), encoding="utf-8")
-    return with_pieces(network, kept)
+def trimmed(network: Network, tokenizer: bytes, texts: Sequence[str]) -> tuple[Network, bytes]:
+    """The network over the pieces that a Unigram tokenizer keeps for these texts, and that tokenizer with these alone."""
+    content: Content = json.loads(tokenizer)
+    with TemporaryDirectory() as folder:
+        whole = Path(folder) / "tokenizer.json"
+        whole.write_bytes(tokenizer)
+        kept = unigram_pieces(texts, Tokens(whole, limit=10_000), content)
+    return with_pieces(network, kept), json.dumps(trimmed_tokenizer(content, kept), ensure_ascii=False).encode()

@@ -17,7 +17,7 @@ TINY = Path(__file__).parent / "tiny-2"
 @pytest.mark.parametrize(
     ("given", "text"),
     [
-        ("minilm-3", "minilm-3"),
+        ("minilm-4", "minilm-4"),
         ("./mine", "./mine"),
         (Path("mine"), "mine"),
         ("hf:acme/tickets", "hf:acme/tickets"),
@@ -50,7 +50,7 @@ def test_what_names_no_model_is_refused(given: Any, told: str) -> None:
 
 def test_a_name_is_looked_up_and_a_folder_taken_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "minilm-3").mkdir()
+    (tmp_path / "minilm-4").mkdir()
     (tmp_path / "mine").mkdir()
     store = Store(tmp_path / "none")
     assert folder_of(ModelChoice(name=SHIPPED.name), store) == SHIPPED

@@ -11,8 +11,8 @@ from models.engine import Engine
 from models.evaluation.card import CARD, render, stale, write_card
 from models.evaluation.evaluation import EVALUATION, load_evaluation
 from models.evaluation.sources import SOURCES, terms_of
-from models.manifest import MANIFEST, Manifest, sha256
-from models.training.data import REAL_FILES, Example, Parts, data_folder, read_examples, read_ids
+from models.manifest import MANIFEST, Manifest, load_manifest, sha256
+from models.training.data import REAL_FILES, Example, Parts, data_folder, load_parts
 from tests.support.pages import REPOSITORY
 
 WEIGHTS = sorted(path.parent for path in (REPOSITORY / "models" / "weights").glob(f"*/{MANIFEST}"))
@@ -65,8 +65,7 @@ def test_the_shipped_weights_score_on_the_dev_posts_what_was_noted(folder: Path)
         pytest.skip("NOT EVALUATED ANEW: PLAINT_DATA holds other posts than were evaluated")
     from models.evaluation.record import measured as measure
 
-    ids = read_ids("dev")
-    dev = [example for example in read_examples(data_folder(), REAL_FILES) if example.id in ids]
+    dev = load_parts(data_folder(), multilingual=load_manifest(folder).languages != ("en",)).dev
     measured = measure(Engine.load(folder, remembered=0), dev, rounds=0)
     # int8 is computed a little differently on other processors.
     for head in ("intent", "sentiment", "urgency"):

@@ -46,8 +46,10 @@ def encoder() -> Base:
     torch.manual_seed(1)
     state = {name: tensor for name, tensor in Network(SHAPE).state_dict().items() if not name.startswith("heads")}
     files = {"model.safetensors": save(state), "tokenizer.json": (TINY / TOKENIZER).read_bytes()}
-    digest = hashlib.sha256(files["model.safetensors"]).hexdigest()
-    return Base("tiny", ("tiny",), "", digest, SHAPE, lambda _, name: files[name], lambda tensors, _: tensors)
+    weights, tokenizer = (hashlib.sha256(content).hexdigest() for content in files.values())
+    return Base(
+        "tiny", ("tiny",), "", weights, tokenizer, SHAPE, lambda _, name: files[name], lambda tensors, _: tensors
+    )
 
 
 @pytest.fixture(autouse=True)
