@@ -19,6 +19,7 @@ from models.training.vocabulary import (
     with_pieces,
     word_pieces,
 )
+from tests.support.unigram import unigram
 
 WORD_PIECE = Path(__file__).parent / "tiny-2" / "tokenizer.json"
 PIECES = [
@@ -40,36 +41,6 @@ PIECES = [
     "한",
     "▁tarde",
 ]
-
-
-def unigram(pieces: list[str] = PIECES) -> dict[str, Any]:
-    """A tokenizer.json as multilingual encoders have it; the later a piece, the less likely it is."""
-    special = [{"id": n, "content": piece} | SPECIAL for n, piece in enumerate(pieces[:4])]
-    return {
-        "version": "1.0",
-        "truncation": None,
-        "padding": None,
-        "added_tokens": special,
-        "normalizer": None,
-        "pre_tokenizer": {"type": "Metaspace", "replacement": "▁", "add_prefix_space": True},
-        "post_processor": {
-            "type": "TemplateProcessing",
-            "single": [
-                {"SpecialToken": {"id": "<s>", "type_id": 0}},
-                {"Sequence": {"id": "A", "type_id": 0}},
-                {"SpecialToken": {"id": "</s>", "type_id": 0}},
-            ],
-            "pair": [{"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 0}}],
-            "special_tokens": {
-                name: {"id": name, "ids": [pieces.index(name)], "tokens": [name]} for name in ("<s>", "</s>")
-            },
-        },
-        "decoder": None,
-        "model": {"type": "Unigram", "unk_id": 3, "vocab": [[piece, -float(n)] for n, piece in enumerate(pieces)]},
-    }
-
-
-SPECIAL = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}
 
 
 def tokens_of(folder: Path, content: dict[str, Any]) -> Tokens:
@@ -95,7 +66,7 @@ def test_a_word_piece_vocabulary_keeps_what_occurs_twice_and_single_characters(t
 def test_a_unigram_vocabulary_keeps_what_occurs_and_then_the_likeliest_of_the_measured_languages(
     tmp_path: Path,
 ) -> None:
-    content = unigram()
+    content = unigram(PIECES)
     kept = unigram_pieces(["late"], tokens_of(tmp_path, content), content, most=14)
     small = pieces_of(trimmed_tokenizer(content, kept))
     assert small == ["<s>", "<pad>", "</s>", "<unk>", "▁la", "te", "▁late", "a", "e", "l", "t", "▁", "ę", "▁tarde"][:14]
@@ -103,7 +74,7 @@ def test_a_unigram_vocabulary_keeps_what_occurs_and_then_the_likeliest_of_the_me
 
 
 def test_what_is_kept_is_cut_as_before_and_the_rest_into_what_is_left(tmp_path: Path) -> None:
-    content = unigram()
+    content = unigram(PIECES)
     before = tokens_of(tmp_path, content)
     kept = [number for number, piece in enumerate(PIECES) if piece != "▁late"]
     after_content = trimmed_tokenizer(content, kept)
@@ -116,7 +87,7 @@ def test_what_is_kept_is_cut_as_before_and_the_rest_into_what_is_left(tmp_path: 
 
 
 def test_a_network_over_fewer_pieces_says_the_same_of_a_text_of_these(tmp_path: Path) -> None:
-    content = unigram()
+    content = unigram(PIECES)
     path = tmp_path / "tokenizer.json"
     before = tokens_of(tmp_path, content)
     torch.manual_seed(1)

@@ -20,7 +20,7 @@ from models.engine import Engine  # noqa: E402
 from models.manifest import FLOAT, TOKENIZER, load_manifest  # noqa: E402
 from models.training import data  # noqa: E402
 from models.training.bases import BASES, Base  # noqa: E402
-from models.training.checkpoint import load_network  # noqa: E402
+from models.training.checkpoint import load_network, load_run  # noqa: E402
 from models.training.data import file_hashes, load_parts, read_ids  # noqa: E402
 from models.training.listener import Lines, duration  # noqa: E402
 from models.training.network import Network, Shape  # noqa: E402
@@ -28,6 +28,7 @@ from models.training.train import RECIPES, Plan, Recipe, run_training, taught  #
 from plaint.cli import cli  # noqa: E402
 from schemas.faults import FaultsFound  # noqa: E402
 from tests.support.pages import REPOSITORY  # noqa: E402
+from tests.support.unigram import LETTERS, unigram  # noqa: E402
 
 TINY = REPOSITORY / "tests" / "models" / "tiny-2"
 SHAPE = Shape(vocabulary=11_913, width=32, layers=1, heads=4, inner=64)
@@ -38,6 +39,7 @@ KINDS = [
     ("buy two now", "marketing", "positive", 0),
     ("a day at sea", "other", "neutral", 0),
 ]
+COMPLAINT = {"intent": "complaint", "sentiment": "negative", "urgency": 2, "sure": True}
 
 
 @pytest.fixture(scope="module")
@@ -118,8 +120,9 @@ def test_the_same_seed_and_data_give_the_same_weights_and_others_do_not(tmp_path
     assert student != first
     (tmp_path / "student" / "checkpoint.pt").unlink()
     assert trained("student", taught) == student, "the teacher's answers that lay there change nothing"
-    with pytest.raises(FaultsFound, match="holds a run on other data or by another recipe"):
-        trained("first", replace(plan, seed=9))
+    for name, other in (("first", replace(plan, seed=9)), ("student", replace(taught, teachers=(tmp_path / "third",)))):
+        with pytest.raises(FaultsFound, match="holds a run on other data or by another recipe"):
+            trained(name, other)
 
 
 def test_clear_leaves_out_sources_whose_terms_are_unclear(posts: Path) -> None:
@@ -142,6 +145,53 @@ def test_weights_that_were_trained_on_clear_sources_say_so_and_had_a_clear_teach
     assert load_manifest(tmp_path / "weights").clear
     assert "cf_disaster" not in {one.source for one in evaluation.sources}
     assert sum(one.train for one in evaluation.sources) == 58
+
+
+def test_a_model_of_several_languages_is_made_of_posts_in_each_and_its_teachers_teach_the_english_ones(
+    tmp_path: Path, posts: Path, encoder: Base, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = tmp_path / "added" / "models" / "data" / "written" / "multilingual"
+    written.mkdir()
+    german = [
+        {"text": f"kaputt und niemand antwortet mir {number}", "language": "de"} | COMPLAINT for number in range(40)
+    ]
+    (written / "de.jsonl").write_text("".join(json.dumps(post) + "\n" for post in german))
+    tested = [
+        {"id": f"W-{number}", "text": f"schon wieder kaputt {number}", "lang": "de"} | COMPLAINT for number in range(30)
+    ]
+    (posts / "written_multilingual.jsonl").write_text("".join(json.dumps(post) + "\n" for post in tested))
+    tokenizer = json.dumps(unigram()).encode()
+    shape = replace(SHAPE, vocabulary=len(LETTERS), one_query=True)
+    state = {name: value for name, value in Network(shape).state_dict().items() if not name.startswith("heads")}
+    files = {"weights": save(state), "tokenizer.json": tokenizer}
+    hashes = [hashlib.sha256(content).hexdigest() for content in files.values()]
+    many = replace(
+        encoder,
+        name="many",
+        sha256=hashes[0],
+        tokenizer_sha256=hashes[1],
+        shape=shape,
+        weights="weights",
+        read=lambda _, name: files[name],
+        multilingual=True,
+    )
+    monkeypatch.setitem(RECIPES, "many", Recipe(epochs=2, batch=8, english_turns=3))
+    told: list[str] = []
+    run_training(tmp_path / "teacher", Plan(encoder, epochs=1), Lines(write=told.append))
+    run_training(tmp_path / "run", Plan(many, (tmp_path / "teacher",)), Lines(write=told.append))
+    train = load_parts(posts, multilingual=True).train
+    logits = taught(tmp_path / "run", [tmp_path / "teacher"], train)
+    assert [bool(row.isnan().any()) for row in logits] == [post.language != "en" for post in train]
+    assert load_run(tmp_path / "run").multilingual
+    evaluation = export.export(tmp_path / "run", tmp_path / "weights")
+    assert load_manifest(tmp_path / "weights").languages[:3] == ("en", "ar", "de")
+    [spoken] = [one for one in evaluation.test.slices if (one.by, one.name) == ("language", "de")]
+    assert spoken.posts == 30
+    assert Engine.load(tmp_path / "weights").score(["schon wieder kaputt"])
+    monkeypatch.setattr(export, "MOST_FLOAT_BYTES", 1000)
+    export.export(tmp_path / "run", tmp_path / "slim")
+    assert FLOAT not in load_manifest(tmp_path / "slim").files
+    assert not (tmp_path / "slim" / FLOAT).exists()
 
 
 def test_a_student_of_two_teachers_learns_the_mean_of_what_they_say(tmp_path: Path, encoder: Base, posts: Path) -> None:
