@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from models.outputs import INTENT, SENTIMENT, URGENCY, URGENT, Calibration, Floats, sigmoid, softmax
 from models.training.data import Example
+from schemas.faults import Fault, FaultsFound
 
 MISS_COST = 5.0
 """A missed urgent complaint costs as much as this many false alarms: an agent reads a post at a glance, while the missed
@@ -19,9 +20,17 @@ _TEMPERATURES = np.geomspace(0.25, 4.0, 241)
 
 
 def fit_calibration(examples: Sequence[Example], logits: Floats) -> Calibration:
-    """Temperatures and line of least negative log-likelihood on these posts."""
+    """Temperatures and line of least negative log-likelihood on these posts.
+
+    Raises FaultsFound for a network that thinks the urgent ones the less urgent.
+    """
     urgent = np.array([example.urgent for example in examples])
     scale, bias = fit_line(logits[:, URGENT].astype(float), urgent)
+    if scale <= 0:
+        what = (
+            "what it says of `urgent` doesn't rise with how many of the dev posts are: it has learned nothing of that"
+        )
+        raise FaultsFound([Fault("the network", what, "train it for longer, or on more posts that are urgent")])
     return Calibration(
         intent_temperature=_temperature(logits[:, INTENT], [example.intent for example in examples]),
         sentiment_temperature=_temperature(logits[:, SENTIMENT], [example.sentiment for example in examples]),

@@ -13,6 +13,7 @@ from models.training.calibrate import (
     unsure_threshold,
 )
 from models.training.data import Example
+from schemas.faults import FaultsFound
 
 GENERATOR = np.random.default_rng(11)
 
@@ -34,6 +35,14 @@ def test_the_line_is_recovered() -> None:
     logits = GENERATOR.normal(0, 3, 5000)
     true = GENERATOR.random(5000) < sigmoid(0.5 * logits - 1.0)
     assert fit_line(logits, true) == pytest.approx((0.5, -1.0), abs=0.1)
+
+
+def test_a_network_that_thinks_the_urgent_ones_the_less_urgent_is_refused() -> None:
+    posts = [example(0, urgency=4 if number < 5 else 0) for number in range(20)]
+    logits = np.zeros((20, WIDTH), dtype=np.float32)
+    logits[:, URGENT] = np.linspace(-1, 1, 20)
+    with pytest.raises(FaultsFound, match="has learned nothing of that; train it for longer"):
+        fit_calibration(posts, logits)
 
 
 def test_honest_chances_are_cut_where_the_costs_balance() -> None:

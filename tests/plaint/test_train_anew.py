@@ -175,7 +175,8 @@ def test_a_model_of_several_languages_is_made_of_posts_in_each_and_its_teachers_
         read=lambda _, name: files[name],
         multilingual=True,
     )
-    monkeypatch.setitem(RECIPES, "many", Recipe(epochs=2, batch=8, english_turns=3))
+    recipe = Recipe(epochs=4, batch=8, rate=3e-3, head_rate=3e-2, average=0.8, english_turns=3)
+    monkeypatch.setitem(RECIPES, "many", recipe)
     told: list[str] = []
     run_training(tmp_path / "teacher", Plan(encoder, epochs=1), Lines(write=told.append))
     run_training(tmp_path / "run", Plan(many, (tmp_path / "teacher",)), Lines(write=told.append))
