@@ -142,8 +142,11 @@ class DestinationSettings(BaseModel):
     @field_validator("url")
     @classmethod
     def _is_plain(cls, url: str) -> str:
-        parts = urlsplit(url)
-        parts.port  # noqa: B018 - raises ValueError for a port that is none
+        try:
+            parts = urlsplit(url)
+            parts.port  # noqa: B018 - raises ValueError for a port that is none
+        except ValueError:  # which quotes what may be a password
+            raise ValueError("must have a port of 1 to 65535, and brackets around an IPv6 address alone") from None
         if parts.scheme not in ("http", "https") or not parts.hostname or not (url.isascii() and url.isprintable()):
             raise ValueError("must be an http or https address")
         if "@" in parts.netloc or parts.fragment:

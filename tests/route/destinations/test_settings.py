@@ -66,7 +66,9 @@ def test_private_networks_are_allowed_by_name(url: str, allowed: Any, networks: 
         ({"url": "https://käse.example/"}, "must be an http or https address"),
         ({"url": "https://user:pass@desk.example/"}, "neither user, password"),
         ({"url": "https://desk.example/#part"}, "neither user, password nor fragment"),
-        ({"url": "https://desk.example:99999/"}, "Port out of range"),
+        ({"url": "https://desk.example:99999/"}, "must have a port of 1 to 65535"),
+        ({"url": "https://desk.example:hunter2/"}, "must have a port of 1 to 65535"),
+        ({"url": "https://[hunter2/"}, "brackets around an IPv6 address alone"),
         ({"url": "https://2130706433/"}, "IPv4 address as four decimal numbers"),
         ({"url": "https://0x7f.1/"}, "IPv4 address as four decimal numbers"),
         ({"url": "https://0177.0.0.1/"}, "IPv4 address as four decimal numbers"),
@@ -124,6 +126,9 @@ def test_what_is_wrong_is_told_without_the_address_or_the_secret() -> None:
     with pytest.raises(ValidationError) as told:
         settings(url="https://desk.example:99999/T0K3N", secret="whsec_S3CR3T")
     assert "T0K3N" not in str(told.value)
+    assert "S3CR3T" not in str(told.value)
+    with pytest.raises(ValidationError) as told:
+        settings(url="https://desk.example:S3CR3T/")
     assert "S3CR3T" not in str(told.value)
 
 
