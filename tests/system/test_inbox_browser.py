@@ -19,7 +19,10 @@ pytestmark = pytest.mark.timeout(240)
 
 START_S = 100.0
 COMPLAINT = "my router is dead for the third time and nobody answers"
-HOSTILE = "<script>alert(1)</script><img src=//evil.example onerror=alert(2)> {{ 7*7 }} \x1b[31m \u202e my heater smokes, help!"
+HOSTILE = (
+    "<script>alert(1)</script><img src=//evil.example onerror=alert(2)> {{ 7*7 }} \x1b[31m \u202e my heater smokes again, "
+    "nobody answers!"
+)
 SETTLED = """post => {
     const outcome = document.querySelector(".outcome").dataset;
     return outcome.state === "settled" && outcome.post !== post;
