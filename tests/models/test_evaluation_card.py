@@ -12,7 +12,7 @@ from models.evaluation.card import CARD, render, stale, write_card
 from models.evaluation.evaluation import EVALUATION, load_evaluation
 from models.evaluation.sources import SOURCES, terms_of
 from models.manifest import MANIFEST, Manifest, load_manifest, sha256
-from models.training.data import REAL_FILES, Example, Parts, data_folder, load_parts
+from models.training.data import Example, Parts, data_folder, load_parts
 from tests.support.pages import REPOSITORY
 
 WEIGHTS = sorted(path.parent for path in (REPOSITORY / "models" / "weights").glob(f"*/{MANIFEST}"))
@@ -58,7 +58,7 @@ def test_numbers_that_somebody_edited_make_the_card_stale(copy: Path) -> None:
 @pytest.mark.parametrize("folder", WEIGHTS, ids=lambda folder: folder.name)
 def test_the_shipped_weights_score_on_the_dev_posts_what_was_noted(folder: Path) -> None:
     noted = load_evaluation(folder)
-    paths = {name: data_folder() / name for name in REAL_FILES}
+    paths = {name: data_folder() / name for name in noted.data}
     if not all(path.exists() for path in paths.values()):
         pytest.skip("NOT EVALUATED ANEW: PLAINT_DATA has no labelled posts")
     if {name: sha256(path.read_bytes()) for name, path in paths.items()} != noted.data:
