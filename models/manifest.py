@@ -66,6 +66,11 @@ class Manifest(BaseModel):
     corrected: Corrected | None = None
     """None of weights that were trained from the pretrained encoder."""
 
+    @property
+    def multilingual(self) -> bool:
+        """Whether it was trained and measured in more languages than one."""
+        return len(self.languages) > 1
+
 
 def load_manifest(folder: Path) -> Manifest:
     """The manifest of checked weights.

@@ -1,6 +1,6 @@
 """What can be known to fail before anything starts: sources, weights and destinations, looked at without Kafka."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from ingest.file import FileSource
@@ -50,18 +50,17 @@ def check_weights(settings: Settings) -> list[Fault]:
 def check_destination(name: str, destination: DestinationSettings, kafka: KafkaSettings) -> list[Fault]:
     """Whether its files can be read, and whether a request can end within a rebalance."""
     found = []
-    try:
-        destination.signing_keys()
-    except (OSError, ValueError) as error:
-        what = f"can't be read: {error.strerror or error}" if isinstance(error, OSError) else str(error)
-        mend = "give a file that this user can read, with a secret on each line"
-        found.append(Fault(f"destinations.{name}.secret_file", what, mend))
-    try:
-        destination.ssl_context()
-    except (OSError, ValueError) as error:
-        what = f"can't be read: {error.strerror}" if isinstance(error, OSError) else str(error)
-        mend = "give a file that this user can read, with certificates in PEM (-----BEGIN CERTIFICATE-----)"
-        found.append(Fault(f"destinations.{name}.ca_file", what, mend))
+    files: tuple[tuple[str, Callable[[], object], str], ...] = (
+        ("secret_file", destination.signing_keys, "a secret on each line"),
+        ("ca_file", destination.ssl_context, "certificates in PEM (-----BEGIN CERTIFICATE-----)"),
+    )
+    for key, read, holding in files:
+        try:
+            read()
+        except (OSError, ValueError) as error:
+            what = f"can't be read: {error.strerror or error}" if isinstance(error, OSError) else str(error)
+            mend = f"give a file that this user can read, with {holding}"
+            found.append(Fault(f"destinations.{name}.{key}", what, mend))
     longest = kafka.rebalance_timeout_s - LOG_WRITE_S
     if destination.timeout_s > longest:
         what = f"is {destination.timeout_s:g} s, but in a rebalance a request has {longest:g} s to end"

@@ -122,9 +122,14 @@ On the same posts. Ahead is the difference in macro-F1, over the same draws.
 
 
 def _tested(evaluation: Evaluation) -> str:
-    written = sum(one.test for one in evaluation.sources if one.origin == "written")
+    written = _written(evaluation)
     real = f"{evaluation.test.posts - written:,} real posts"
     return f"{real} and {written:,} that were written," if written else real
+
+
+def _written(evaluation: Evaluation) -> int:
+    """Test posts that were written."""
+    return sum(one.test for one in evaluation.sources if one.origin == "written")
 
 
 def _urgent_of(measures: Measures, parts: dict[str, Measures]) -> str:
@@ -160,7 +165,7 @@ Customer support tweets under a non-commercial licence (TWCS) were not trained o
 
 
 def _held(evaluation: Evaluation) -> str:
-    if any(one.test for one in evaluation.sources if one.origin == "written"):
+    if _written(evaluation):
         return "Test and dev hold real posts, and written ones in languages other than English"
     return "Test and dev hold real posts only"
 

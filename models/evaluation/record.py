@@ -102,7 +102,7 @@ def record(
         manifest=sha256((folder / MANIFEST).read_bytes()),
         bytes_shipped=sum((folder / name).stat().st_size for name in (*manifest.files, MANIFEST)),
         measured_on=f"{processor()}, ONNX Runtime {onnxruntime.__version__}",
-        data=_measured_on(manifest.languages),
+        data=_measured_on(manifest),
         held_out=held_out,
         miss_cost=MISS_COST,
         sources=_sources(parts),
@@ -111,13 +111,10 @@ def record(
     )
 
 
-def _measured_on(languages: Sequence[str]) -> dict[str, str]:
-    """sha256 of the files that dev and test posts stand in."""
-    multilingual = len(languages) > 1
-    names = (*REAL_FILES, MULTILINGUAL_FILE) if multilingual else REAL_FILES
-    return {
-        name: digest for name, digest in file_hashes(data_folder(), multilingual=multilingual).items() if name in names
-    }
+def _measured_on(manifest: Manifest) -> dict[str, str]:
+    """sha256 of the files in `$PLAINT_DATA` that dev and test posts stand in."""
+    names = (*REAL_FILES, MULTILINGUAL_FILE) if manifest.multilingual else REAL_FILES
+    return {name: sha256((data_folder() / name).read_bytes()) for name in names}
 
 
 def measured(engine: Engine, examples: Sequence[Example], rounds: int) -> Measures:
@@ -193,9 +190,8 @@ def parts_as_trained(manifest: Manifest, folder: Path) -> Parts:
     Raises:
         ValueError: the data that they were trained on is not what stands here.
     """
-    multilingual = len(manifest.languages) > 1
-    parts = load_parts(folder, manifest.clear, multilingual)
-    found = file_hashes(folder, manifest.clear, multilingual)
+    parts = load_parts(folder, manifest.clear, manifest.multilingual)
+    found = file_hashes(folder, manifest.clear, manifest.multilingual)
     others = [name for name, digest in manifest.data.items() if found.get(name) != digest]
     added = {name for name in found if name not in REAL_FILES + WRITTEN_FILES}
     unused = added - manifest.data.keys()

@@ -19,10 +19,9 @@ from safetensors.torch import load
 from torch import Tensor
 
 from models.training.network import Network, Shape
-from models.training.q4 import read_q4
+from models.training.q4 import Tensors, read_q4
 from schemas.faults import Fault, FaultsFound
 
-Tensors = dict[str, Tensor]
 MPNET_FIRST_POSITION = 2
 """MPNet counts positions from behind its padding id."""
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from models.tokens import Tokens
-from models.training.data import Example
+from models.training.data import ENGLISH, Example
 
 HIDE_HANDLE = 0.25
 """Share of handles that a training post shows as `@user`: the firm of tomorrow's post has never been seen."""
@@ -38,8 +38,8 @@ class Batch:
 def in_turn(examples: Sequence[Example], epoch: int, turns: int) -> list[int]:
     """Positions of what an epoch is made of: all posts in other languages than English, and of those in English one in so
     many, in each epoch as many and others (a rest that doesn't divide is in none)."""
-    english = [position for position, example in enumerate(examples) if example.language == "en"]
-    others = [position for position, example in enumerate(examples) if example.language != "en"]
+    english = [position for position, example in enumerate(examples) if example.language == ENGLISH]
+    others = [position for position, example in enumerate(examples) if example.language != ENGLISH]
     return sorted(others + english[epoch % turns :: turns][: len(english) // turns])
 
 

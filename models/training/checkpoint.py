@@ -5,6 +5,8 @@ result.
 """
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -62,17 +64,14 @@ def load_run(folder: Path) -> Run:
 
 def save_array(path: Path, array: Floats) -> None:
     """As .npy, whole or not at all."""
-    draft = path.with_suffix(".draft")
-    with draft.open("wb") as file:
+    with _whole(path) as draft, draft.open("wb") as file:
         np.save(file, array)
-    draft.replace(path)
 
 
 def save_text(path: Path, content: str) -> None:
     """Whole or not at all."""
-    draft = path.with_suffix(".draft")
-    draft.write_text(content, encoding="utf-8")
-    draft.replace(path)
+    with _whole(path) as draft:
+        draft.write_text(content, encoding="utf-8")
 
 
 def save_network(path: Path, network: Network) -> None:
@@ -114,6 +113,13 @@ def load_progress(folder: Path, network: Network, average: Network, optimiser: O
 
 
 def _save(path: Path, content: dict[str, Any]) -> None:
+    with _whole(path) as draft:
+        torch.save(content, draft)
+
+
+@contextmanager
+def _whole(path: Path) -> Iterator[Path]:
+    """What is written to the path given takes the place of `path` once the block ends without an error."""
     draft = path.with_suffix(".draft")
-    torch.save(content, draft)
+    yield draft
     draft.replace(path)

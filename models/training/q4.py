@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 MAGIC = b"E5S1"
@@ -93,7 +94,7 @@ def _tensors(content: bytes) -> Tensors:
         return _tensor(np.frombuffer(content, "<f4", place.bytes // 4, place.start), *shape)
 
     def matrix(name: str, rows: int, columns: int) -> Tensor:
-        return _tensor(unpacked(content, places[name].start, rows * columns), rows, columns)
+        return _tensor(_unpacked(content, places[name].start, rows * columns), rows, columns)
 
     found = {
         "embeddings.word_embeddings.weight": matrix("emb.word", vocabulary, width),
@@ -125,15 +126,15 @@ def _directory(reader: _Reader) -> dict[str, _Place]:
     return places
 
 
-def unpacked(content: bytes, start: int, weights: int) -> np.ndarray[Any, np.dtype[np.float32]]:
+def _unpacked(content: bytes, start: int, weights: int) -> NDArray[np.float32]:
     """So many weights from there on, (weights,) in float32."""
     blocks = weights // BLOCK
     raw = np.frombuffer(content, np.uint8, blocks * BLOCK_BYTES, start).reshape(blocks, BLOCK_BYTES)
     scales = raw[:, :2].copy().view("<f2").astype(np.float32)
     halves = np.concatenate([raw[:, 2:] & 15, raw[:, 2:] >> 4], axis=1).astype(np.float32) - 8
-    values: np.ndarray[Any, np.dtype[np.float32]] = (halves * scales).ravel()
+    values: NDArray[np.float32] = (halves * scales).ravel()
     return values
 
 
-def _tensor(values: np.ndarray[Any, np.dtype[np.float32]], *shape: int) -> Tensor:
+def _tensor(values: NDArray[np.float32], *shape: int) -> Tensor:
     return torch.from_numpy(values.copy()).reshape(*shape)

@@ -12,6 +12,7 @@ languages that no public set has, written posts are tested on that nothing is tr
 import hashlib
 import json
 from collections import defaultdict
+from collections.abc import Mapping
 
 import numpy
 from sklearn.feature_extraction.text import TfidfVectorizer
@@ -65,9 +66,7 @@ def near_duplicate_groups(texts: list[str]) -> list[int]:
 
 def assign(examples: list[Example], groups: list[int]) -> dict[str, list[str]]:
     """The ids of each part but training; see the module for the rules."""
-    members: dict[int, list[Example]] = defaultdict(list)
-    for example, group in zip(examples, groups, strict=True):
-        members[group].append(example)
+    members = _by_group(examples, groups)
     parts: dict[str, list[str]] = {"test_unseen": [], "test_seen": [], "dev": [], "excluded": []}
     strata: dict[tuple[str, int, bool], list[list[Example]]] = defaultdict(list)
     for group_members in members.values():
@@ -85,6 +84,13 @@ def assign(examples: list[Example], groups: list[int]) -> dict[str, list[str]]:
     return parts
 
 
+def _by_group(examples: list[Example], groups: list[int]) -> dict[int, list[Example]]:
+    members: dict[int, list[Example]] = defaultdict(list)
+    for example, group in zip(examples, groups, strict=True):
+        members[group].append(example)
+    return members
+
+
 def _place(parts: dict[str, list[str]], part: str, members: list[Example], sources: tuple[str, ...] | None) -> None:
     for example in members:
         fits = example.source in sources if sources else example.source != WRITTEN
@@ -98,9 +104,7 @@ def _rank(example: Example) -> str:
 def assign_multilingual(examples: list[Example], groups: list[int], elsewhere: set[int]) -> dict[str, list[str]]:
     """The ids of the test and dev posts in other languages, and of those in a group that has posts elsewhere; near-duplicates
     stand in one part."""
-    members: dict[int, list[Example]] = defaultdict(list)
-    for example, group in zip(examples, groups, strict=True):
-        members[group].append(example)
+    members = _by_group(examples, groups)
     excluded = [example.id for group in sorted(elsewhere & members.keys()) for example in members.pop(group)]
     strata: dict[tuple[str, int], list[list[Example]]] = defaultdict(list)
     for group_members in members.values():
@@ -127,16 +131,8 @@ def _make_english() -> bool:
     examples = read_examples(data_folder(), REAL_FILES + WRITTEN_FILES)
     groups = near_duplicate_groups([example.text for example in examples])
     parts = assign(examples, groups)
-    facts = {
-        "held_out_sources": HELD_OUT_SOURCES,
-        "test_share": TEST_SHARE,
-        "dev_share": DEV_SHARE,
-        "seed": SEED,
-        "same_post_cosine": SAME_POST_COSINE,
-        "posts": len(examples),
-        "near_duplicate_groups": len(set(groups)),
-    }
-    _write("split.json", parts, facts)
+    shares = {"held_out_sources": HELD_OUT_SOURCES, "test_share": TEST_SHARE, "dev_share": DEV_SHARE}
+    _write("split.json", shares, groups, parts)
     return True
 
 
@@ -149,23 +145,24 @@ def _make_multilingual() -> bool:
     groups = near_duplicate_groups([example.text for example in examples + others])
     elsewhere = set(groups[len(examples) :])
     groups = groups[: len(examples)]
-    facts = {
-        "test_share": MULTILINGUAL_TEST_SHARE,
-        "dev_share": MULTILINGUAL_DEV_SHARE,
-        "seed": SEED,
-        "same_post_cosine": SAME_POST_COSINE,
-        "posts": len(examples),
-        "near_duplicate_groups": len(set(groups)),
-    }
-    _write("multilingual.json", assign_multilingual(examples, groups, elsewhere), facts)
+    shares = {"test_share": MULTILINGUAL_TEST_SHARE, "dev_share": MULTILINGUAL_DEV_SHARE}
+    _write("multilingual.json", shares, groups, assign_multilingual(examples, groups, elsewhere))
     return True
 
 
-def _write(name: str, parts: dict[str, list[str]], facts: dict[str, object]) -> None:
+def _write(name: str, shares: Mapping[str, object], groups: list[int], parts: dict[str, list[str]]) -> None:
+    """The ids of each part, and in the file of this name how they came about; `groups` is of every post."""
     SPLIT.mkdir(parents=True, exist_ok=True)
     for part, ids in parts.items():
         (SPLIT / f"{part}.txt").write_text("".join(f"{id_}\n" for id_ in sorted(ids)), encoding="ascii")
-    facts = facts | {part: len(ids) for part, ids in parts.items()}
+    facts = {
+        **shares,
+        "seed": SEED,
+        "same_post_cosine": SAME_POST_COSINE,
+        "posts": len(groups),
+        "near_duplicate_groups": len(set(groups)),
+        **{part: len(ids) for part, ids in parts.items()},
+    }
     (SPLIT / name).write_text(json.dumps(facts, indent=2) + "\n", encoding="ascii")
     print(json.dumps(facts))
 

@@ -3,7 +3,7 @@
 import json
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -25,13 +25,13 @@ _SCRIPTS = ("ARABIC", "DEVANAGARI", "HIRAGANA", "KATAKANA", "KATAKANA-HIRAGANA",
 """As the names of characters begin in Unicode; of Latin letters those that the measured languages write."""
 
 
-def special_pieces(content: Content) -> list[str]:
+def _special_pieces(content: Content) -> list[str]:
     return [token["content"] for token in content["added_tokens"]]
 
 
 def word_pieces(texts: Sequence[str], tokens: Tokens, content: Content) -> list[int]:
     """Ids to keep of a WordPiece vocabulary, rising."""
-    counts, special = _counts(texts, tokens), set(special_pieces(content))
+    counts, special = _counts(texts, tokens), set(_special_pieces(content))
     return sorted(
         number
         for piece, number in content["model"]["vocab"].items()
@@ -42,15 +42,15 @@ def word_pieces(texts: Sequence[str], tokens: Tokens, content: Content) -> list[
 def unigram_pieces(texts: Sequence[str], tokens: Tokens, content: Content, most: int = UNIGRAM_PIECES) -> list[int]:
     """Ids to keep of a Unigram vocabulary, rising: what occurs in the texts, single characters of the measured languages'
     scripts, and of their other pieces the likeliest, up to `most` in all; of the former none is left out."""
-    counts, special = _counts(texts, tokens), set(special_pieces(content))
+    counts, special = _counts(texts, tokens), set(_special_pieces(content))
     pieces: list[tuple[str, float]] = content["model"]["vocab"]
-    written = [number for number, (piece, _) in enumerate(pieces) if piece in special or _is_written(piece)]
+    written = {number for number, (piece, _) in enumerate(pieces) if _is_written(piece)}
     needed = {
         number
         for number, (piece, _) in enumerate(pieces)
-        if piece in special or counts[number] or (len(piece.removeprefix(_WORD_BEGINS)) <= 1 and _is_written(piece))
+        if piece in special or counts[number] or (number in written and len(piece.removeprefix(_WORD_BEGINS)) <= 1)
     }
-    others = sorted((number for number in written if number not in needed), key=lambda number: -pieces[number][1])
+    others = sorted(written - needed, key=lambda number: (-pieces[number][1], number))
     return sorted(needed.union(others[: max(0, most - len(needed))]))
 
 
@@ -89,8 +89,8 @@ def with_pieces(network: Network, kept: Sequence[int], layers: int | None = None
     """A network over these pieces alone, with all else as it is; or with its lowest layers only."""
     shape = replace(network.shape, vocabulary=len(kept), layers=layers or network.shape.layers)
     smaller = Network(shape)
-    names: Iterable[str] = smaller.state_dict()
-    state = {name: network.state_dict()[name] for name in names}
+    whole = network.state_dict()
+    state = {name: whole[name] for name in smaller.state_dict()}
     state["words.weight"] = state["words.weight"][list(kept)]
     smaller.load_state_dict(state)
     return smaller

@@ -93,8 +93,8 @@ def main() -> None:
     parser.add_argument("--posts", type=int, default=1024)
     parser.add_argument("--rounds", type=int, default=4)
     arguments = parser.parse_args()
-    dev = read_dev(data_folder())
     posts = read_posts(arguments.posts, Tokens(SHIPPED / TOKENIZER, load_manifest(SHIPPED).max_tokens))
+    dev = read_dev(data_folder())
     students = [student(folder, dev) for folder in [SHIPPED, *arguments.folders]]
     for number in range(arguments.rounds):
         run_round(students, posts, number)
