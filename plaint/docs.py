@@ -27,7 +27,8 @@ directory) and from the environment, which wins key by key. A variable is `{PREF
 its steps joined by two underscores: `kafka.brokers` is `{PREFIX}KAFKA__BROKERS`. Lists and maps in variables are JSON.
 Unknown keys and variables are refused; `plaint check-config` lists every fault at once.
 
-Secrets belong into the environment or into files (`secret_file`, `token_file`, `sasl_password_file`), not into the YAML file.
+Secrets belong into the environment or into files (`secret_file`, `token_file`, `sasl_password_file`, `proxy_login_file`),
+not into the YAML file.
 """
 OTHER = {
     "PLAINT_CONFIG": "The settings file.",

@@ -53,6 +53,7 @@ def check_destination(name: str, destination: DestinationSettings, kafka: KafkaS
     files: tuple[tuple[str, Callable[[], object], str], ...] = (
         ("secret_file", destination.signing_keys, "a secret on each line"),
         ("ca_file", destination.ssl_context, "certificates in PEM (-----BEGIN CERTIFICATE-----)"),
+        ("proxy_login_file", destination.login, "the proxy's user:password in its first line"),
     )
     for key, read, holding in files:
         try:

@@ -6,7 +6,8 @@ _STATUS = re.compile(r"(?:^|[:;] |last: |answered )([1-5]\d\d)\b")
 _PROXYS = re.compile(r"(?:^|last: |destination: )the proxy answered ([1-5]\d\d)\b")
 _BY_PROXY = {
     403: "ask who runs the proxy in destinations.{name}.proxy to let the host in destinations.{name}.url through, at its port",
-    407: "set destinations.{name}.proxy_login to the user:password that the proxy in destinations.{name}.proxy knows",
+    407: "set destinations.{name}.proxy_login or proxy_login_file to the user:password that the proxy in "
+    "destinations.{name}.proxy knows",
 }
 _PROXY_FAILS = (
     "the proxy can't reach the receiver: compare the host in destinations.{name}.url with what its owner gives out, and ask "

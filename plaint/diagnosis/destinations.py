@@ -69,8 +69,13 @@ class _Target:
 
     def headers(self) -> dict[str, str]:
         """Those of any request."""
-        login = self.settings.proxy_headers() if self.is_forwarded else {}
-        return {"User-Agent": USER_AGENT, **login}
+        return {"User-Agent": USER_AGENT, **(self.login() if self.is_forwarded else {})}
+
+    def login(self) -> dict[str, str]:
+        """What the proxy is told; nothing where the file of the login can't be used, which is told as such."""
+        with suppress(OSError, ValueError):
+            return self.settings.proxy_headers()
+        return {}
 
     def fault(self, stopped: Unreached) -> Finding:
         if stopped.step == "proxy":
@@ -134,7 +139,7 @@ def _through(target: _Target, proxy: SplitResult, stack: ExitStack) -> socket.so
     except Unreached as stopped:
         raise Unreached("proxy", f"no connection to the proxy: {stopped.what}") from None
     if target.is_tls:
-        tunnelled(line, target.host, target.port, {"User-Agent": USER_AGENT, **target.settings.proxy_headers()})
+        tunnelled(line, target.host, target.port, {"User-Agent": USER_AGENT, **target.login()})
     return line
 
 

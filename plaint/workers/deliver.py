@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from plaint.kafka.header_names import read_any_header_name
 from plaint.kafka.settings import KafkaSettings
+from plaint.masking import hide_secret
 from plaint.monitoring.delivering import DeliverSight, DeliveryMeter, metered
 from plaint.monitoring.monitor import Monitor
 from plaint.workers.delivering.fatal import fatal
@@ -38,6 +39,10 @@ async def deliver(
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):  # before the consumer starts: it may wait long for its group
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    login = destination.login()
+    if login is not None:  # it may be from a file, and no log may hold it
+        hide_secret(login)
+        hide_secret(login.partition(":")[2])
     meter = DeliveryMeter()
     opened = metered(open_destination(destination, SystemClock().wall), meter)
     try:

@@ -17,7 +17,7 @@ class SigningKeys:
         self._seen = self._look()
         self.current = settings.signing_keys()
         self.mark = self._mark()
-        """Changes with the address and the first key; nothing can be told from it."""
+        """Changes with the address, the proxy and the first key; nothing can be told from it."""
 
     def refresh(self) -> bool:
         """Read the file again if it has changed; whether other keys are in use now."""
@@ -49,4 +49,5 @@ class SigningKeys:
         return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
     def _mark(self) -> str:
-        return hmac.digest(self.current[0], self._settings.url.encode(), "sha256").hex()[:16]
+        way = self._settings.url if self._settings.proxy is None else f"{self._settings.url} {self._settings.proxy}"
+        return hmac.digest(self.current[0], way.encode(), "sha256").hex()[:16]

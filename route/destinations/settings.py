@@ -68,6 +68,9 @@ class DestinationSettings(BaseModel):
     proxy_login: SecretStr | None = Field(
         default=None, description="What the proxy knows this process by, user:password (Basic). Needs proxy."
     )
+    proxy_login_file: Path | None = Field(
+        default=None, description="File with the proxy's user:password instead, in its first line; read at the start."
+    )
     timeout_s: float = Field(
         default=15.0, gt=0, le=60, description="Seconds that one request may take, its answer included."
     )
@@ -168,13 +171,9 @@ class DestinationSettings(BaseModel):
     @field_validator("proxy_login")
     @classmethod
     def _is_login(cls, login: SecretStr | None) -> SecretStr | None:
-        if login is None:
-            return None
-        user, colon, _ = login.get_secret_value().partition(":")
-        if not user or not colon:
-            raise ValueError("must be user:password")
-        if not login.get_secret_value().isprintable():
-            raise ValueError("must hold no control characters")
+        fault = None if login is None else _login_fault(login.get_secret_value())
+        if fault is not None:
+            raise ValueError(fault)
         return login
 
     @field_validator("allow_private")
@@ -196,8 +195,11 @@ class DestinationSettings(BaseModel):
             raise ValueError("first_wait_s must not be over max_wait_s")
         if self.url.startswith("http:") and not (self.allow_private or is_own_address(self.url)):
             raise ValueError("url must be https, since posts would travel in the clear; or set allow_private")
-        if self.proxy_login is not None and self.proxy is None:
-            raise ValueError("proxy_login needs proxy")
+        if self.proxy_login is not None and self.proxy_login_file is not None:
+            raise ValueError("one of proxy_login and proxy_login_file is enough")
+        for name in ("proxy_login", "proxy_login_file"):
+            if getattr(self, name) is not None and self.proxy is None:
+                raise ValueError(f"{name} needs proxy")
         return self
 
     @model_validator(mode="after")
@@ -231,12 +233,26 @@ class DestinationSettings(BaseModel):
                 raise ValueError(f"{self.ca_file} holds no certificates in PEM") from None
         return context
 
+    def login(self) -> str | None:
+        """What the proxy knows this process by, user:password. Raises ValueError or OSError; neither holds a secret."""
+        if self.proxy_login is not None:
+            return self.proxy_login.get_secret_value()
+        if self.proxy_login_file is None:
+            return None
+        with self.proxy_login_file.open("rb") as file:
+            lines = file.read(MAX_SECRET_FILE_BYTES).decode("utf-8", "replace").splitlines()
+        login = lines[0] if lines else ""
+        fault = _login_fault(login)
+        if fault is not None:
+            raise ValueError(f"{self.proxy_login_file}: its first line {fault}")
+        return login
+
     def proxy_headers(self) -> dict[str, str]:
-        """What the proxy is told beside the receiver's address: who asks. Holds the login."""
-        if self.proxy_login is None:
+        """What the proxy is told beside the receiver's address: who asks. Holds the login, and raises as ``login`` does."""
+        login = self.login()
+        if login is None:
             return {}
-        login = self.proxy_login.get_secret_value().encode()
-        return {"Proxy-Authorization": f"Basic {base64.b64encode(login).decode()}"}
+        return {"Proxy-Authorization": f"Basic {base64.b64encode(login.encode()).decode()}"}
 
     def signing_keys(self) -> tuple[bytes, ...]:
         """The keys to sign with, the first one first. Raises ValueError or OSError; neither holds a secret."""
@@ -260,6 +276,14 @@ def is_own_address(url: str) -> bool:
     return host == "localhost" if address is None else any(address in network for network in _OWN)
 
 
+def _login_fault(login: str) -> str | None:
+    """What is wrong with what a proxy is to know somebody by, without anything of it."""
+    user, colon, _ = login.partition(":")
+    if not user or not colon:
+        return "must be user:password"
+    return None if login.isprintable() else "must hold no control characters"
+
+
 def _proxy_fault(proxy: str) -> str | None:
     """What is wrong with the address of a proxy, without anything of it."""
     scheme, _, rest = proxy.partition("://")
@@ -267,7 +291,7 @@ def _proxy_fault(proxy: str) -> str | None:
     if scheme != "http":
         return "must begin with http://, no other scheme"
     if "@" in rest:
-        return "must hold neither user nor password, which proxy_login is for"
+        return "must hold neither user nor password, which proxy_login or proxy_login_file is for"
     if any(mark in rest for mark in "/?#"):
         return "must hold no path"
     if not colon or not (port.isascii() and port.isdecimal() and 0 < int(port[:6]) < 65536):

@@ -60,7 +60,7 @@ class Webhook:
     idempotency = Idempotency.IDEMPOTENT
 
     def __init__(self, settings: DestinationSettings, now: Callable[[], float]) -> None:
-        """Raises ValueError or OSError if the secret file, or that of the authorities, can't be used."""
+        """Raises ValueError or OSError if the secret file, that of the authorities or of the proxy's login can't be used."""
         self._url = URL(settings.url, encoded=True)
         self._proxy = None if settings.proxy is None else URL(settings.proxy)
         self._proxy_headers = settings.proxy_headers()
@@ -190,8 +190,8 @@ def _remote(start: bytes) -> tuple[str, str]:
 def _tokens(settings: DestinationSettings) -> Iterator[str]:
     """What an answer may quote of the settings and nobody should read."""
     yield from (part for part in urlsplit(settings.url)[2:4] if len(part) > 1)
-    if settings.proxy_login is not None:
-        login = settings.proxy_login.get_secret_value()
+    login = settings.login()
+    if login is not None:
         yield from (login, *settings.proxy_headers().values())
         yield from (part for part in (login.partition(":")[2],) if len(part) > 1)
 

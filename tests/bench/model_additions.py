@@ -80,7 +80,7 @@ def trained(arm: Arm, parts: Parts, steps: int, folder: Path, teachers: Sequence
     trainer.resume()
     tokens = Tokens(folder / "tokenizer.json", MAX_TOKENS)
     train(trainer, tokens, parts)
-    return predict(load_network(folder / NETWORK), parts.dev, tokens)
+    return predict(load_network(folder / NETWORK), parts.dev, tokens).astype(np.float64)
 
 
 def measured(dev: Sequence[Example], logits: Mapping[str, Floats]) -> dict[str, dict[str, Series]]:
@@ -94,7 +94,7 @@ def measured(dev: Sequence[Example], logits: Mapping[str, Floats]) -> dict[str, 
             macro_f1s(confusions(truth["intent"], given[:, INTENT].argmax(1), len(INTENTS), weights)),
             macro_f1s(confusions(truth["sentiment"], given[:, SENTIMENT].argmax(1), len(SENTIMENTS), weights)),
             kappas(confusions(truth["urgency"], given[:, URGENCY].argmax(1), len(URGENCIES), weights)),
-            average_precisions(ranking(truth["urgent"], given[:, URGENT].astype(float), weights)),
+            average_precisions(ranking(truth["urgent"], given[:, URGENT], weights)),
         ]
         return [*found, np.mean(found, axis=0)]
 

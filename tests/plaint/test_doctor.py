@@ -349,6 +349,21 @@ def test_a_destination_without_tls_is_tried_through_its_proxy(desk: ThreadingHTT
     assert verify(signing_key(SECRET), headers, body, time.time()).startswith("test-")
 
 
+@pytest.mark.parametrize("content", [None, "hunter2"])
+def test_a_login_of_the_proxy_that_cannot_be_read_is_told(
+    desk: ThreadingHTTPServer, tmp_path: Path, content: str | None
+) -> None:
+    file = tmp_path / "login"
+    if content is not None:
+        file.write_text(content)
+    mine: dict[str, Any] = {"allow_private": True, "proxy_login_file": str(file)}
+    with proxying(Proxy({"desk.example": desk.server_port}, LOGIN)) as proxy:
+        found, _ = examined("http://desk.example:81/hooks", proxy=proxy.address, **mine)
+    assert "fail destinations.desk.proxy_login_file: " in told(found)
+    assert "user:password in its first line" in told(found)
+    assert "hunter2" not in told(found)
+
+
 @pytest.mark.parametrize("scheme", ["https", "http"])
 @pytest.mark.parametrize(
     ("proxy", "severity", "words"),

@@ -89,6 +89,14 @@ def test_the_mark_changes_with_address_and_first_key_and_holds_neither(file: Pat
     assert len(found.mark) == 16
 
 
+def test_the_mark_changes_with_the_proxy_since_its_answers_may_pass_for_the_receivers(file: Path) -> None:
+    def mark(**settings: str) -> str:
+        made = {"url": "http://10.1.2.3/hook", "secret_file": file, **settings}
+        return SigningKeys(DestinationSettings.model_validate(made)).mark
+
+    assert len({mark(), mark(proxy="http://one.example:3128"), mark(proxy="http://two.example:3128")}) == 3
+
+
 def test_a_secret_in_the_settings_stays() -> None:
     found = SigningKeys(DestinationSettings.model_validate({"url": "https://desk.example/", "secret": OLD}))
     assert not found.refresh()

@@ -95,6 +95,12 @@ async def test_a_receiver_without_tls_is_asked_through_it_as_well(login: str) ->
     assert came[0]["webhook-id"]
 
 
+async def test_the_login_may_come_from_a_file(tmp_path: Path) -> None:
+    (tmp_path / "login").write_text(f"{LOGIN}\n")
+    with desk() as (port, _), proxying(Proxy({"desk.example": port}, LOGIN)) as proxy:
+        assert await post(proxy, HTTP, proxy_login_file=tmp_path / "login") == [Taken(204)]
+
+
 @pytest.mark.parametrize("url", [HTTPS, HTTP])
 @pytest.mark.parametrize("login", [None, "plaint:wrong"])
 async def test_a_login_that_the_proxy_does_not_know_is_no_refusal_of_the_ticket(url: str, login: str | None) -> None:

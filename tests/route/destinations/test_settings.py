@@ -98,7 +98,10 @@ def test_private_networks_are_allowed_by_name(url: str, allowed: Any, networks: 
         ({"proxy": "proxy.example:3128"}, "must begin with http://"),
         ({"proxy": "https://proxy.example:3128"}, "must begin with http://"),
         ({"proxy": "socks5://proxy.example:1080"}, "must begin with http://"),
-        ({"proxy": "http://me:pa/ss@proxy.example:3128"}, "neither user nor password, which proxy_login is for"),
+        (
+            {"proxy": "http://me:pa/ss@proxy.example:3128"},
+            "neither user nor password, which proxy_login or proxy_login_file is for",
+        ),
         ({"proxy": "http://proxy.example:3128/"}, "must hold no path"),
         ({"proxy": "http://proxy.example:3128?a"}, "must hold no path"),
         ({"proxy": "http://proxy.example"}, "must end with a port"),
@@ -109,6 +112,11 @@ def test_private_networks_are_allowed_by_name(url: str, allowed: Any, networks: 
         ({"proxy": "http://proxy example:3128"}, "must hold a host name or an address"),
         ({"proxy": "http://[fe80::1%eth0]:3128"}, "sound IPv6 address without a zone"),
         ({"proxy_login": "me:secret"}, "proxy_login needs proxy"),
+        ({"proxy_login_file": "/run/login"}, "proxy_login_file needs proxy"),
+        (
+            {"proxy": "http://proxy.example:3128", "proxy_login": "me:secret", "proxy_login_file": "/run/login"},
+            "one of proxy_login and proxy_login_file is enough",
+        ),
         ({"proxy": "http://proxy.example:3128", "proxy_login": "me"}, "must be user:password"),
         ({"proxy": "http://proxy.example:3128", "proxy_login": ":secret"}, "must be user:password"),
         ({"proxy": "http://proxy.example:3128", "proxy_login": "me:\r\nX: y"}, "no control characters"),
@@ -177,4 +185,24 @@ def test_a_bad_file_is_told_without_its_content(tmp_path: Path, content: str, to
     file.write_text(content)
     with pytest.raises(ValueError, match=told) as error:
         settings(secret=None, secret_file=file).signing_keys()
+    assert "hunter2" not in str(error.value)
+
+
+def test_the_login_of_a_proxy_may_stand_in_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "login"
+    file.write_text("me:pass:word\n")
+    made = settings(proxy="http://proxy.example:3128", proxy_login_file=file)
+    assert made.proxy_headers() == {"Proxy-Authorization": "Basic bWU6cGFzczp3b3Jk"}
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [("", "must be user:password"), ("hunter2", "must be user:password"), ("hunter2:\tx", "control")],
+)
+def test_a_bad_file_of_the_login_is_told_without_its_content(tmp_path: Path, content: str, told: str) -> None:
+    file = tmp_path / "login"
+    file.write_text(content)
+    with pytest.raises(ValueError, match=told) as error:
+        settings(proxy="http://proxy.example:3128", proxy_login_file=file).proxy_headers()
+    assert str(file) in str(error.value)
     assert "hunter2" not in str(error.value)
