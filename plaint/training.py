@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from models.evaluation.evaluation import Evaluation
     from models.training.continuing import Outcome
     from models.training.listener import Listener
+    from models.training.train import Plan
 
 PACKAGES = {"torch": "torch", "onnx": "onnx", "safetensors": "safetensors", "sklearn": "scikit-learn"}
 """What training imports that serving does not, by the name of its distribution."""
@@ -92,13 +93,13 @@ def train_anew(
     from models.training.bases import BASES
     from models.training.train import Plan, Recipe, run_training
 
-    if out.exists():
-        return _made_before(run, out)
     if missing := [teacher for teacher in teachers if not (teacher / "network.pt").is_file()]:
         mend = "give the --run of a finished training"
         raise FaultsFound([Fault(f"--teacher {one}", "holds no network.pt", mend) for one in missing])
     plan = Plan(BASES[base], teachers, clear, epochs, Recipe().seed if seed is None else seed)
     try:
+        if out.exists():
+            return _made_before(run, out, plan)
         with listening() as listener:
             run_training(run, plan, listener)
             listener.say("exporting and measuring")
@@ -112,22 +113,25 @@ def train_anew(
         raise _unwritable(error) from error
 
 
-def _made_before(run: Path, out: Path) -> "Evaluation":
+def _made_before(run: Path, out: Path, plan: "Plan") -> "Evaluation":
     """What was measured of weights that this run has made, so that a command that was broken off behind it can be repeated.
 
-    Raises FaultsFound where something else stands there.
+    Raises FaultsFound where something else stands there, or the run is of another plan.
     """
     from models.training.checkpoint import load_run
+    from models.training.train import prepare
 
     try:
         made_of, manifest = load_run(run), load_manifest(out)
         same = (made_of.base, made_of.seed, made_of.epochs, made_of.data, made_of.clear)
         found = (manifest.base, manifest.seed, manifest.epochs, manifest.data, manifest.clear)
-        if same == found:
-            return load_evaluation(out)
+        measured = load_evaluation(out) if same == found else None
     except (OSError, ValueError, TypeError, WeightsError):
-        pass
-    raise FaultsFound([Fault(f"--out {out}", "is there already, and not made by this run", "name a folder that isn't")])
+        measured = None
+    if measured is not None and made_of == prepare(plan).run:
+        return measured
+    what = "is there already, and not made by this run from these posts with these options"
+    raise FaultsFound([Fault(f"--out {out}", what, "name a folder that isn't")])
 
 
 def train_on(base: Path, corrections: Corrections, out: Path, seed: int | None, even_if_worse: bool) -> "Outcome":

@@ -241,6 +241,31 @@ class Plan:
         return replace(recipe, epochs=self.epochs or recipe.epochs)
 
 
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What a run begins with."""
+
+    network: Network
+    tokenizer: bytes
+    parts: Parts
+    run: Run
+    """What it is of; told apart by this."""
+
+
+def prepare(plan: Plan) -> Start:
+    """Encoder and posts, checked. Raises as `run_training` does."""
+    base, recipe = plan.base, plan.recipe
+    torch.manual_seed(recipe.seed)
+    network, tokenizer = base.network(), base.tokenizer()
+    parts = load_parts(data_folder(), plan.clear, base.multilingual)
+    hashes = file_hashes(data_folder(), plan.clear, base.multilingual)
+    if base.multilingual:
+        network, tokenizer = trimmed(network, tokenizer, [example.text for example in parts.train])
+    made_by = made_by_hash(recipe, network.shape, tokenizer, plan.teachers)
+    run = Run(base.origin, recipe.seed, recipe.epochs, len(parts.train), hashes, plan.clear, base.multilingual, made_by)
+    return Start(network, tokenizer, parts, run)
+
+
 def run_training(folder: Path, plan: Plan, listener: Listener) -> None:
     """Trains to the end in `folder`, from its checkpoint where there is one: `network.pt`, for `models.export`.
 
@@ -251,22 +276,16 @@ def run_training(folder: Path, plan: Plan, listener: Listener) -> None:
         FaultsFound: the encoder or a file of data is not the one expected, or the folder holds another run.
         OSError: a file of data, or the teacher, can't be read.
     """
-    base, recipe = plan.base, plan.recipe
-    torch.manual_seed(recipe.seed)
-    network, tokenizer = base.network(), base.tokenizer()
-    parts = load_parts(data_folder(), plan.clear, base.multilingual)
+    recipe = plan.recipe
+    start = prepare(plan)
+    parts = start.parts
     folder.mkdir(parents=True, exist_ok=True)
     unclear = [teacher for teacher in plan.teachers if plan.clear and not load_run(teacher).clear]
     if unclear:
         what = "was trained on the sources whose terms are unclear"
         raise FaultsFound([Fault(f"the teacher {one}", what, "train a teacher without them") for one in unclear])
-    hashes = file_hashes(data_folder(), plan.clear, base.multilingual)
-    if base.multilingual:
-        network, tokenizer = trimmed(network, tokenizer, [example.text for example in parts.train])
-    made_by = made_by_hash(recipe, network.shape, tokenizer, plan.teachers)
-    run = Run(base.origin, recipe.seed, recipe.epochs, len(parts.train), hashes, plan.clear, base.multilingual, made_by)
-    save_run(folder, run)
-    save_text(folder / "tokenizer.json", tokenizer.decode())
+    save_run(folder, start.run)
+    save_text(folder / "tokenizer.json", start.tokenizer.decode())
     teacher = None
     if plan.teachers:
         readers = "the teacher reads" if len(plan.teachers) == 1 else f"{len(plan.teachers)} teachers read"
@@ -276,7 +295,7 @@ def run_training(folder: Path, plan: Plan, listener: Listener) -> None:
         recipe.seed
     )  # the teacher may have used some of its randomness, or not if it had read them before
     posts = len(in_turn(parts.train, 0, recipe.english_turns))
-    trainer = Trainer(network, posts, labels_objective(parts.train, teacher), recipe, folder, listener)
+    trainer = Trainer(start.network, posts, labels_objective(parts.train, teacher), recipe, folder, listener)
     trainer.resume()
     listener.say(f"{posts:,} posts an epoch, {trainer.steps:,} steps, bfloat16 {fast_bfloat16()}")
     train(trainer, Tokens(folder / "tokenizer.json", MAX_TOKENS), parts)

@@ -101,8 +101,10 @@ def test_from_posts_to_weights_that_serve_in_one_command(tmp_path: Path, capsys:
     again = capsys.readouterr()
     assert again.out.partition("saved:")[0] == told.out.partition("saved:")[0]
     assert "step" not in again.err, "what is made already is not made again"
-    with pytest.raises(FaultsFound, match="is there already, and not made by this run"):
-        cli.main(["train", "--run", str(tmp_path), "--out", str(made)], standalone_mode=False)
+    teacher = ["--teacher", str(tmp_path / "run")]
+    for other in (["train", "--epochs", "3", "--run", str(tmp_path)], [*command, "--seed", "9"], [*command, *teacher]):
+        with pytest.raises(FaultsFound, match="is there already, and not made by this run"):
+            cli.main([*other, "--out", str(made)], standalone_mode=False)
 
 
 def test_the_same_seed_and_data_give_the_same_weights_and_others_do_not(tmp_path: Path, encoder: Base) -> None:
