@@ -6,11 +6,14 @@ only that one: with a terminal that is still there, without one (systemd, a cont
 them again.
 """
 
+import logging
 import os
 import signal
 import threading
 from collections.abc import Callable
 from queue import SimpleQueue
+
+log = logging.getLogger(__name__)
 
 
 class Hangup:
@@ -35,7 +38,10 @@ def has_terminal() -> bool:
 
 
 def on_hangup(act: Callable[[], None]) -> None:
-    """Call ``act`` in a thread of its own after each SIGHUP; those that come meanwhile are one. Main thread only."""
+    """Call ``act`` in a thread of its own after each SIGHUP; those that come meanwhile are one. Main thread only.
+
+    What it raises is logged, and the next signal calls it again.
+    """
     wanted: SimpleQueue[None] = SimpleQueue()  # its put may be called by a signal handler, an Event's set may not
 
     def work() -> None:
@@ -43,7 +49,10 @@ def on_hangup(act: Callable[[], None]) -> None:
             wanted.get()
             while not wanted.empty():
                 wanted.get()
-            act()
+            try:
+                act()
+            except Exception:
+                log.exception("what SIGHUP asked for failed")
 
     signal.signal(signal.SIGHUP, lambda *_: wanted.put(None))
     threading.Thread(target=work, name="hangup", daemon=True).start()

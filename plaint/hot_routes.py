@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from plaint.kafka.admin import BrokerAway
+from plaint.kafka.rights import stage_topics
 from plaint.kafka.settings import KafkaSettings
 from plaint.kafka.topics import ensure_topics
 from plaint.monitoring.state import RoutesState
@@ -52,17 +53,22 @@ class WorkerRoutes:
     def reload(self, use: Callable[[RouteTable], None]) -> bool:
         """Read the file again, and use it if it has no fault; whether that went well. Blocks.
 
-        The topics of all destinations are seen to before the router uses them.
+        The topics that it writes to are seen to before the router uses them.
         """
         faults: Sequence[object] = ()
         try:
             table = RouteTable.load(self._file, self._destinations)
             if table.version != self.table.version:
-                ensure_topics(self._kafka, self._destinations, timeout_s=TOPICS_S)
+                mine = stage_topics("route", self._destinations)
+                ensure_topics(self._kafka, self._destinations, timeout_s=TOPICS_S, only=mine)
                 use(table)
         except FaultsFound as error:
             faults = error.faults
-        except BrokerAway as error:
+        except (
+            BrokerAway,
+            OSError,
+            ValueError,
+        ) as error:  # the last two of a file of Kafka's settings: password, certificate
             faults = [error]
         if faults:
             tell_refused(self._file, self.table.version, list(map(str, faults)))

@@ -53,9 +53,12 @@ class _StrictLoader(yaml.SafeLoader):
         node = super().compose_mapping_node(anchor)
         keys: set[str] = set()
         for key, _ in node.value:
-            if key.value in keys and isinstance(key, yaml.ScalarNode):
+            if not isinstance(key, yaml.ScalarNode):  # which is also what a {{ placeholder }} is that nothing filled in
+                what = "a key is a map or a list: put it in quotes, or fill in the template"
+                raise yaml.composer.ComposerError(None, None, what, key.start_mark)
+            if key.value in keys:
                 raise yaml.composer.ComposerError(None, None, f'the key "{key.value}" stands twice', key.start_mark)
-            keys.add(str(key.value))
+            keys.add(key.value)
         return node
 
 

@@ -1,6 +1,7 @@
 """Which rights looking and sending again need on a Kafka that asks for them, and what is said where they are missing."""
 
 import asyncio
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,8 +17,10 @@ from kafka.admin import (
 )
 
 from plaint.explain import explain
+from plaint.hot_routes import WorkerRoutes
 from plaint.kafka.publisher import OutRecord
 from plaint.kafka.reading import ReadRefused, TopicReader
+from plaint.kafka.rights import roles
 from plaint.kafka.settings import KafkaSettings
 from plaint.kafka.topics import ensure_topics
 from plaint.tools.again import Plan, WriteRefused
@@ -33,7 +36,7 @@ from tests.support.kafka_process import KafkaProcess, why_no_kafka
 
 pytestmark = pytest.mark.kafka
 
-USERS = ("reader", "writer", "blind")
+USERS = ("reader", "writer", "blind", "router")
 READ = (ACLOperation.DESCRIBE, ACLOperation.READ)
 WRITES = (topics.tickets("helpdesk"), topics.POSTS, topics.DEAD_LETTERS)
 ONE = ticket_of("x:1", "helpdesk")
@@ -62,6 +65,12 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaProcess]:
                 *(_allow(user, "plaint.", one, prefix=True) for user in ("reader", "writer") for one in READ),
                 *(_allow("writer", name, ACLOperation.WRITE) for name in WRITES),
                 _allow("blind", "plaint.", ACLOperation.DESCRIBE, prefix=True),
+                *(
+                    _allow("router", right.name, _operation(name))
+                    for right in roles(["helpdesk"])["route"]
+                    if right.kind == "topic"
+                    for name in right.operations
+                ),
             ]
         )
         admin.close()
@@ -77,6 +86,11 @@ def _allow(user: str, name: str, operation: ACLOperation, prefix: bool = False) 
     kind = ACLResourcePatternType.PREFIXED if prefix else ACLResourcePatternType.LITERAL
     resource = ResourcePattern(ResourceType.TOPIC, name, kind)
     return ACL(f"User:{user}", "*", operation, ACLPermissionType.ALLOW, resource)
+
+
+def _operation(name: str) -> ACLOperation:
+    """``DescribeConfigs`` as kafka-python has it."""
+    return ACLOperation[re.sub(r"(?<!^)([A-Z])", r"_\1", name).upper()]
 
 
 def user(node: KafkaProcess, name: str) -> KafkaSettings:
@@ -121,3 +135,17 @@ async def test_a_right_that_is_missing_is_named(node: KafkaProcess) -> None:
         await retry(user(node, "reader"), [again])
     with pytest.raises(ReadRefused, match=r"blind may not read plaint\.\S+; grant it Read and Describe on plaint\."):
         await list_tickets(user(node, "blind"), ["helpdesk"], WantedTickets())
+
+
+def test_new_routes_ask_for_no_right_that_the_router_does_not_have(
+    node: KafkaProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PLAINT_RUNTIME_DIR", str(tmp_path / "run"))
+    file = tmp_path / "routes.yaml"
+    rule = "rules: [{name: rest, why: %s, destinations: [helpdesk]}]\n"
+    file.write_text(rule % "it was so")
+    routes = WorkerRoutes(user(node, "router"), file, ["helpdesk"])
+    file.write_text(rule % "it is so now")
+    used: list[RouteTable] = []
+    assert routes.reload(used.append), routes.state().refused
+    assert used == [routes.table]

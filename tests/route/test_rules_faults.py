@@ -143,6 +143,10 @@ def test_loading_a_bad_file_raises_all_of_its_faults(tmp_path: Path) -> None:
         ),
         ("rules: []\nrules: []\n", 'bad.yaml:2:1: the key "rules" stands twice; mend the YAML there'),
         ("rules:\n  - {name: a, why: b, name: c}\n", 'bad.yaml:2:23: the key "name" stands twice; mend the YAML there'),
+        (
+            "rules:\n  - name: {{ name }}\n",
+            "bad.yaml:2:12: a key is a map or a list: put it in quotes, or fill in the template; mend the YAML there",
+        ),
         ("rules: &a [*a]\n", "bad.yaml:1:8: anchors and aliases are not supported; mend the YAML there"),
         ("rules: !!python/object/apply:os.getcwd []\n", "bad.yaml:1:8: tags are not supported; mend the YAML there"),
         ("[" * 40 + "]" * 40, "bad.yaml:1:31: nested too deeply; mend the YAML there"),
