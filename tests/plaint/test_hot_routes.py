@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -159,13 +160,16 @@ class TestWorkerRoutes:
     def test_a_password_file_of_kafka_that_is_just_being_replaced_refuses_the_new_routes(
         self, file: Path, tmp_path: Path
     ) -> None:
-        secret = {"security_protocol": "SASL_PLAINTEXT", "sasl_username": "me", "sasl_password_file": tmp_path / "key"}
-        (tmp_path / "key").write_text("s3same")
-        kafka = KafkaSettings.model_validate({"brokers": ["127.0.0.1:1"], "sasl_mechanism": "PLAIN", **secret})
-        routes = WorkerRoutes(kafka, file, ("helpdesk", "service"))
-        file.write_text(RULES.format(destination="service"))
-        (tmp_path / "key").unlink()
-        assert not routes.reload(lambda table: pytest.fail("it was used"))
+        key = tmp_path / "key"
+        key.write_text("s3same")
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            secret = {"security_protocol": "SASL_PLAINTEXT", "sasl_username": "me", "sasl_password_file": key}
+            broker = f"127.0.0.1:{listener.getsockname()[1]}"
+            kafka = KafkaSettings.model_validate({"brokers": [broker], "sasl_mechanism": "PLAIN", **secret})
+            routes = WorkerRoutes(kafka, file, ("helpdesk", "service"))
+            file.write_text(RULES.format(destination="service"))
+            key.unlink()
+            assert not routes.reload(lambda table: pytest.fail("it was used"))
         assert "sasl_password_file" in routes.state().refused[0]
 
     def test_an_unchanged_file_needs_neither_topics_nor_a_new_table(self, file: Path) -> None:
