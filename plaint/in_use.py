@@ -31,7 +31,7 @@ class InUse(BaseModel):
     """How long reading it again may take."""
 
     pid: int = Field(default_factory=os.getpid)
-    process_started: float = Field(default_factory=lambda: started_at(os.getpid()) or 0.0)
+    process_started: str = Field(default_factory=lambda: started_at(os.getpid()) or "")
     version: str
     since: datetime = Field(default_factory=lambda: datetime.now(UTC))
     tries: int = 0

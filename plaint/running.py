@@ -6,9 +6,11 @@ One file a running ``up`` in a folder that only this user can read: ``PLAINT_RUN
 
 import contextlib
 import os
+import sys
 import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,7 +33,7 @@ class Running(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     pid: int
-    process_started: float
+    process_started: str
     since: datetime = Field(default_factory=lambda: datetime.now(UTC))
     kafka: KafkaSettings | None = None
     inbox: str = ""
@@ -78,7 +80,7 @@ def announced(
     pid = os.getpid()
     running = Running(
         pid=pid,
-        process_started=started_at(pid) or 0.0,
+        process_started=started_at(pid) or "",
         kafka=kafka,
         inbox=inbox,
         door=door,
@@ -129,9 +131,24 @@ def destinations_at_hand(settings: "Settings") -> tuple[str, ...]:
     return tuple(dict.fromkeys([*settings.destinations, *(running.destinations if running else ())]))
 
 
-def started_at(pid: int) -> float | None:
-    """When this process started, in seconds since 1970: with its pid that tells it from every other. None if it is gone."""
+def started_at(pid: int) -> str | None:
+    """When this process started: with its pid that tells it from every other. None if it is gone.
+
+    On Linux that counts from the machine's own start, so that no step of its clock makes another process of it.
+    """
     try:
-        return float(Process(pid).create_time())
-    except NoSuchProcess:
+        if sys.platform != "linux":
+            return str(Process(pid).create_time())
+        stat = Path(f"/proc/{pid}/stat").read_text(errors="replace")
+    except (NoSuchProcess, FileNotFoundError, ProcessLookupError):
         return None
+    return f"{stat.rpartition(')')[2].split()[19]} {_boot()}"  # field 22; the second one, a name, may hold anything
+
+
+@cache
+def _boot() -> str:
+    """Which start of this machine it is, empty where Linux doesn't tell."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""

@@ -1,14 +1,17 @@
 """A running ``plaint up`` is found by those who look for it, and one that is gone is not."""
 
 import os
+import re
 import stat
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import psutil
 import pytest
 
+from plaint.in_use import InUse
 from plaint.kafka.settings import KafkaSettings
 from plaint.running import (
     Running,
@@ -52,10 +55,33 @@ def test_without_one_and_without_brokers_it_says_what_to_do() -> None:
 def test_a_note_of_a_process_that_was_killed_is_removed_even_if_its_pid_lives_again(folder: Path) -> None:
     with subprocess.Popen([sys.executable, "-c", ""]) as gone:
         pid = gone.pid
-    write_note(f"up-{pid}.json", Running(pid=pid, process_started=1.0))
-    write_note("up-0.json", Running(pid=os.getpid(), process_started=1.0))
+    write_note(f"up-{pid}.json", Running(pid=pid, process_started="1"))
+    write_note("up-0.json", Running(pid=os.getpid(), process_started="1"))
     assert find_running() is None
     assert list(folder.iterdir()) == []
+
+
+@pytest.mark.skipif(
+    sys.platform != "linux", reason="NOT TESTED WITH A CLOCK THAT IS SET: psutil reads it from /proc on Linux only"
+)
+def test_a_clock_that_is_set_hides_no_running_one(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with announced(EMBEDDED) as told:
+        used = InUse(version="1")
+        before = psutil.Process().create_time()
+        # What Linux says after its clock was put forward by an hour: this machine's own is left alone.
+        proc = tmp_path / "proc"
+        proc.mkdir()
+        for name in (str(os.getpid()), "self"):
+            (proc / name).symlink_to(f"/proc/{os.getpid()}")
+        said = Path("/proc/stat").read_text()
+        (proc / "stat").write_text(re.sub(r"(?m)^btime (\d+)$", lambda found: f"btime {int(found[1]) + 3600}", said))
+        monkeypatch.setattr(psutil, "PROCFS_PATH", str(proc))
+        assert psutil.Process().create_time() == pytest.approx(before + 3600)
+        assert find_running() == told
+        assert used.is_alive
+        assert [file.name for file in folder.iterdir()] == [f"up-{os.getpid()}.json"]
 
 
 def test_of_several_the_youngest_is_found_and_what_is_no_note_is_passed_over(folder: Path) -> None:
