@@ -14,6 +14,7 @@ from kafka.errors import KafkaError
 from kafka.net.compat import KafkaNetClient
 from kafka.producer.future import FutureRecordMetadata
 
+from ingest.revisions import Revisions
 from ingest.source import Item, Refused, too_large
 from ingest.stamp import milliseconds, record_value, stamped
 from schemas import topics
@@ -125,7 +126,10 @@ class PostPublisher:
         start_timeout_s: float = 60.0,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        """Connect (options as kafka-python takes them). Raises PublishFailed if no broker or no topic is found in time."""
+        """Connect (options as kafka-python takes them). No topic is made by that, whatever the brokers' settings are.
+
+        Raises PublishFailed if no broker or no topic is found in time.
+        """
         self.published = 0
         self.offered = 0
         self.dead: Counter[DeadReason] = Counter()
@@ -134,7 +138,7 @@ class PostPublisher:
         self._waiting = _Unacknowledged()
         self._offers = _Unacknowledged()
         self._broken: Exception | None = None
-        self._last_revision = 0
+        self._revisions = Revisions()
         self._putting: dict[str, int] = {}
         self._steps = count()
         self._producer = _connect(connection, idempotent, int(start_timeout_s * 1000))
@@ -154,7 +158,7 @@ class PostPublisher:
         if isinstance(item, Refused):
             self._put_dead_letter(item)
             return
-        post, value = self._record(item.post, source)
+        post, value = self._record(item.post, source, item.as_of)
         if len(value) > MAX_RECORD_BYTES:
             self._put_dead_letter(Refused(DeadReason.TOO_LARGE, item.place, too_large(len(value)), item.raw))
             return
@@ -241,16 +245,17 @@ class PostPublisher:
             self.close()
             raise PublishFailed(f"the topic {topic} can't be used: {error!r}") from error
 
-    def _record(self, post: Post, source: str) -> tuple[Post, bytes]:
+    def _record(self, post: Post, source: str, as_of: datetime | None = None) -> tuple[Post, bytes]:
         """The post as it is published, and its bytes."""
-        post = stamped(post, source, self._now(), milliseconds if post.received_at else self._revision)
-        return post, record_value(post)
 
-    def _revision(self, received_at: datetime) -> int:
-        """Two edits in one millisecond are still two."""
-        with self._lock:
-            self._last_revision = max(milliseconds(received_at), self._last_revision + 1)
-            return self._last_revision
+        def revision(received_at: datetime) -> int:
+            with self._lock:
+                if post.received_at:
+                    return self._revisions.said(post.id, milliseconds(received_at))
+                return self._revisions.later(post.id, milliseconds(as_of or received_at))
+
+        post = stamped(post, source, self._now(), revision)
+        return post, record_value(post)
 
     def _put_dead_letter(self, refused: Refused) -> None:
         letter = DeadLetter.of(refused.reason, STAGE, refused.place, refused.detail, refused.raw)
@@ -333,6 +338,8 @@ def _connect(connection: Mapping[str, Any], idempotent: bool, timeout_ms: int) -
 
     def keep(**config: Any) -> KafkaNetClient:
         clients.append(KafkaNetClient(**config))
+        # The producer has an option of this name and passes it on to nobody. A topic that the brokers make has their settings.
+        clients[-1].cluster.config["allow_auto_create_topics"] = False
         return clients[-1]
 
     try:
@@ -347,7 +354,6 @@ def _connect(connection: Mapping[str, Any], idempotent: bool, timeout_ms: int) -
             reconnect_backoff_max_ms=2_000,
             linger_ms=5,
             batch_size=64 * 1024,
-            allow_auto_create_topics=False,
             max_block_ms=timeout_ms,
             bootstrap_timeout_ms=timeout_ms,
             metrics_enabled=False,

@@ -189,7 +189,7 @@ class KafkaTopic:
         self._publisher: PostPublisher | None = None
 
     def send(self, posts: Sequence[Json]) -> None:
-        """Raises Refused for a post that is none, PublishFailed."""
+        """Raises Refused for a post that is none, PublishFailed; FaultsFound before the first one if there is no topic."""
         from pydantic import ValidationError
 
         from ingest.publish import PostPublisher
@@ -202,6 +202,7 @@ class KafkaTopic:
         except ValidationError as error:
             raise Refused(faults(error)) from None
         if self._publisher is None:
+            self._require_topics()
             self._publisher = PostPublisher(self._kafka.connection(), self._kafka.idempotent_producer)
         dead = self._publisher.dead.total()
         for post in found:
@@ -209,6 +210,18 @@ class KafkaTopic:
         self._publisher.drain()
         if self._publisher.dead.total() > dead:
             raise Refused("a post is too large: it is a dead letter now")
+
+    def _require_topics(self) -> None:
+        """Raises FaultsFound or BrokerAway at once, where the publisher would wait for a topic."""
+        from plaint.kafka.admin import open_admin
+        from schemas.topics import DEAD_LETTERS, POSTS
+
+        with open_admin(self._kafka, PATIENCE_S) as admin:
+            there = admin.list_topics()
+        mend = "start plaint, or run `plaint topics --create`; `plaint topics --print` has the rights"
+        missing = [name for name in (POSTS, DEAD_LETTERS) if name not in there]
+        if missing:
+            raise FaultsFound([Fault(name, "does not exist, or this user may not see it", mend) for name in missing])
 
     def close(self) -> None:
         """Disconnect."""

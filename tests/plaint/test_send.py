@@ -5,7 +5,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -15,12 +15,13 @@ from ingest.publish import Busy
 from plaint import send as sending
 from plaint.commands.send import send
 from plaint.failures import EXIT_UNAVAILABLE, EXIT_USAGE, tell
+from plaint.kafka.admin import open_admin
 from plaint.kafka.settings import KafkaSettings
 from plaint.kafka.topics import ensure_topics
 from plaint.running import announced
 from schemas.post import Post
 from tests.ingest.http_door import SECRETS, TOKENS, Door, Shelf, open_door
-from tests.support.kafka_process import free_ports
+from tests.support.kafka_process import KafkaProcess, free_ports
 from tests.support.topic_reading import posts
 
 TEXT = "my router is dead for the third time, nobody answers"
@@ -233,6 +234,23 @@ def test_with_brokers_in_the_settings_and_no_door_it_writes_to_kafka_itself(
     assert (post.id, post.text, post.source, record.key) == ("own", TEXT, "send", b"own")
     assert post.received_at
     assert run("--id", "x" * 600, TEXT).exit_code == 1
+
+
+@pytest.mark.kafka
+def test_without_topics_nothing_is_sent_and_none_is_made(
+    new_kafka: Callable[..., KafkaProcess], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node = new_kafka(properties={"auto.create.topics.enable": "true"})
+    monkeypatch.setattr(sending, "PATIENCE_S", 20)
+    monkeypatch.setenv("PLAINT_KAFKA__BROKERS", json.dumps([node.bootstrap]))
+    began = time.monotonic()
+    code, told = failure(run(TEXT))
+    assert time.monotonic() - began < 10, "a topic that is not there is not waited for"
+    assert code == EXIT_USAGE
+    assert "plaint.posts: does not exist" in told
+    assert "`plaint topics --create`" in told
+    with open_admin(KafkaSettings(brokers=(node.bootstrap,)), 20) as admin:
+        assert admin.list_topics() == []
 
 
 def test_an_up_on_the_brokers_of_the_settings_takes_it_by_its_door(
