@@ -181,11 +181,11 @@ class Courier:
         """Whether the destination is disabled and this answer one of those that do it: the ticket has to wait."""
         final = isinstance(answer, NeverAgain)
         was_on = self._switch.disabled is None
-        off = self._switch.refused(
-            lane.partition, item.key, answer.status, final, answer.detail, self._clock.steady(), self._clock.wall()
-        )
+        now, at = self._clock.steady(), self._clock.wall()
+        off = self._switch.refused(lane.partition, item.key, answer.status, final, now, at)
         if off and was_on:
             self._counters.disabled += 1
+            log.warning("the answer that disables the destination: %s", answer.detail)
         return off
 
     async def _failed(self, lane: Lane, item: Item, body: bytes, failure: NotNow) -> Iterable[Step]:

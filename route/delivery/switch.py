@@ -71,6 +71,7 @@ class Switch:
         self._turned_off = turned_off
         self._found: dict[int, Disabled] = {}
         self._ours: Collection[int] = ()
+        self._refusing = ""
         self._row: set[str] = set()
         self._final: set[str] = set()
         self._since = 0.0
@@ -105,12 +106,11 @@ class Switch:
             self._row.clear()
             self._final.clear()
 
-    def refused(
-        self, partition: int, key: str, status: int | None, final: bool, detail: str, now: float, at: float
-    ) -> bool:
+    def refused(self, partition: int, key: str, status: int | None, final: bool, now: float, at: float) -> bool:
         """Ticket ``key`` was refused, for good if ``final``; ``now`` goes only forward, ``at`` is since the epoch.
 
-        True if the ticket has to wait, since the destination is off: that is no fault of the ticket.
+        True if the ticket has to wait, since the destination is off: that is no fault of the ticket. The answer's text is
+        not kept: it may quote a post, and the log holds this for good.
         """
         if not final and not blames_settings(status):
             return False
@@ -119,13 +119,16 @@ class Switch:
         reason = self._reason(key, status, final, now)
         if not reason:
             return False
-        self._found[partition] = found = Disabled(f"{reason}: {detail}", at, status, self._settings())
+        self._found[partition] = found = Disabled(reason, at, status, self._settings())
         self._turned_off(found)
         return True
 
     def _reason(self, key: str, status: int | None, final: bool, now: float) -> str:
         if status == GONE:
-            return "it answered that it is gone"
+            return f"it answered that it is gone: {GONE}"
+        if self._refusing != self._settings():  # what was refused before says nothing of another address or secret
+            self._refusing = self._settings()
+            self.taken()
         if not self._row:
             self._since = now
         if len(self._row) < self._refusals:
@@ -135,5 +138,6 @@ class Switch:
         if not self._refusals or len(self._row) < self._refusals:
             return ""
         if len(self._final) >= self._refusals or now - self._since >= self._patience_s:
-            return f"it refused {self._refusals} tickets in a row, the last with"
+            last = "" if status is None else f", the last with {status}"
+            return f"it refused {self._refusals} tickets in a row{last}"
         return ""
