@@ -3,12 +3,14 @@
 One POST a try. ``webhook-id`` is ``<ticket key>-<revision>``, the same over all tries, so a receiver that drops repeated ids
 gets each revision once: class idempotent. A revision that a person has sent anew is ``<ticket key>-<revision>-<generation>``.
 ``ticket.updated`` may come for a key whose create nobody is sure arrived, so a receiver takes it for a create if it doesn't
-know the key. No redirect is followed, answers are read up to 8 KiB.
+know the key. No redirect is followed. The status decides; of the body up to 8 KiB are read, as
+far as they come.
 """
 
 import os
 import re
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -163,13 +165,14 @@ class Webhook:
 
 
 async def _start_of(answer: aiohttp.ClientResponse) -> bytes:
-    """The first bytes of the answer; what is too long is not read on, which costs its connection."""
+    """The first bytes of the answer; what is too long is not read on, which costs its connection.
+
+    Where the rest does not come, whatever the reason, the status has said already what became of the ticket.
+    """
     start = b""
-    while len(start) < MAX_ANSWER_BYTES:
-        chunk = await answer.content.read(MAX_ANSWER_BYTES - len(start))
-        if not chunk:
-            break
-        start += chunk
+    with suppress(aiohttp.ClientError, TimeoutError, OSError):
+        while len(start) < MAX_ANSWER_BYTES and (chunk := await answer.content.read(MAX_ANSWER_BYTES - len(start))):
+            start += chunk
     return start
 
 

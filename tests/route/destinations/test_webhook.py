@@ -276,7 +276,7 @@ async def test_no_answer_in_time() -> None:
         assert time.monotonic() - started < 2
 
 
-async def test_an_answer_that_drips_is_no_answer_in_time() -> None:
+async def test_of_a_body_that_drips_what_has_come_in_time_is_all_and_the_status_decides() -> None:
     async def handler(request: web.Request) -> web.StreamResponse:
         answer = web.StreamResponse(status=200)
         await answer.prepare(request)
@@ -286,7 +286,34 @@ async def test_an_answer_that_drips_is_no_answer_in_time() -> None:
         return answer
 
     async with serving(handler) as url:
-        assert await post(url, timeout_s=0.3) == NotNow("no answer in time", maybe_taken=True)
+        started = time.monotonic()
+        assert await post(url, timeout_s=0.3) == Taken(200)
+        assert time.monotonic() - started < 2
+
+
+CUT_SHORT = [
+    b"Content-Length: 10\r\n\r\nok",
+    b"Transfer-Encoding: chunked\r\n\r\n2\r\nok\r\n",
+    b"Content-Length: 10\r\n\r\n",
+]
+
+
+@pytest.mark.parametrize("rest", CUT_SHORT)
+@pytest.mark.parametrize(
+    ("status", "kind"), [(200, Taken), (422, NeverAgain), (410, NeverAgain), (401, NotNow), (503, NotNow)]
+)
+async def test_an_answer_whose_body_ends_early_is_judged_by_its_status(
+    status: int, kind: type[Outcome], rest: bytes
+) -> None:
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 %d So\r\n%b" % (status, rest))
+        await writer.drain()
+
+    async with talking(talk) as url:
+        outcome = await post(url)
+    assert isinstance(outcome, kind)
+    assert outcome.status == status
 
 
 async def test_a_line_that_is_dropped() -> None:
