@@ -13,8 +13,6 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from pathlib import Path
-from tempfile import gettempdir
 from time import perf_counter
 from typing import Any, NoReturn
 
@@ -308,18 +306,24 @@ def in_record(record: Any) -> InRecord:
     )
 
 
+class _App(faust.App):  # type: ignore[misc]
+    """A stage keeps no tables, for which Faust would make folders."""
+
+    async def on_first_start(self) -> None:
+        pass
+
+
 def _app(kafka: KafkaSettings, stage: Stage, batch: int, instance: str | None) -> faust.App:
     if faust.streams._CStreamIterator is None:
         # The pure Python one acknowledges records that it skips in a rebalance, before anything came of them.
         raise StageBroken("faust-streaming has no compiled stream iterator here; install a wheel that has")
-    app = faust.App(
+    app = _App(
         topics.group(stage.name),
         broker=[f"kafka://{broker}" for broker in kafka.brokers],
         broker_credentials=_credentials(kafka),
         autodiscover=False,
         web_enabled=False,
         store="memory://",
-        datadir=Path(gettempdir()) / f"plaint-{stage.name}-{os.getpid()}",
         topic_disable_leader=True,
         topic_allow_declare=False,
         stream_wait_empty=False,

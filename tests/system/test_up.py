@@ -148,8 +148,11 @@ def ask(address: str) -> Any:
     return None
 
 
-def test_the_samples_go_the_whole_way_and_are_summed_up_in_one_line(start: Callable[..., Up]) -> None:
-    up = start("--samples", *DONE)
+def test_the_samples_go_the_whole_way_and_are_summed_up_in_one_line(start: Callable[..., Up], tmp_path: Path) -> None:
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    runtime = {"TMPDIR": str(temporary), "PLAINT_RUNTIME_DIR": str(tmp_path / "run")}
+    up = start("--samples", *DONE, settings=runtime)
     found = up.summary()
     assert up.process.returncode == 0, up.stderr
     assert len(up.stdout.splitlines()) == 1
@@ -161,6 +164,7 @@ def test_the_samples_go_the_whole_way_and_are_summed_up_in_one_line(start: Calla
     assert all(found["requests"][queue] >= count for queue, count in found["tickets"].items())
     assert "Traceback" not in up.stderr
     assert SECRET.removeprefix("whsec_") not in up.stderr
+    assert [*temporary.glob("plaint*"), *(tmp_path / "run").iterdir()] == []
 
 
 @pytest.mark.long
