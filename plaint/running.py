@@ -5,6 +5,7 @@ One file a running ``up`` in a folder that only this user can read: ``PLAINT_RUN
 """
 
 import contextlib
+import errno
 import os
 import sys
 import tempfile
@@ -18,10 +19,15 @@ from psutil import NoSuchProcess, Process
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from plaint.kafka.settings import KafkaSettings
-from schemas.faults import Fault
+from plaint.uncleaned import keep_from_cleaning
+from schemas.faults import Fault, FaultsFound
 
 if TYPE_CHECKING:
     from plaint.settings import Settings  # costs half a second, which commands that only look for an `up` don't need
+
+
+class FolderInvalid(FaultsFound):
+    """The folder of these files can't be used."""
 
 
 class Running(BaseModel):
@@ -57,11 +63,12 @@ def runtime_folder() -> Path:
 
 
 def write_note(name: str, content: BaseModel) -> Path:
-    """Put a file there, whole or not at all. Raises OSError if the folder can't be used."""
+    """Put a file there, whole or not at all; it stays while this process runs. Raises OSError if the folder can't be used."""
     folder = runtime_folder()
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if folder.stat().st_uid != os.getuid():
-        raise PermissionError(f"{folder} belongs to somebody else: set PLAINT_RUNTIME_DIR")
+        raise PermissionError(errno.EPERM, "belongs to somebody else", str(folder))
+    keep_from_cleaning(folder)
     file, draft = folder / name, folder / f".{name}"
     draft.write_text(content.model_dump_json())
     return draft.replace(file)
@@ -76,7 +83,7 @@ def announced(
     monitoring: str = "",
     destinations: tuple[str, ...] = (),
 ) -> Iterator[Running]:
-    """Let others find this process while the context lasts. Raises OSError if the folder can't be used."""
+    """Let others find this process while the context lasts. Raises FolderInvalid."""
     pid = os.getpid()
     running = Running(
         pid=pid,
@@ -87,7 +94,12 @@ def announced(
         monitoring=monitoring,
         destinations=destinations,
     )
-    file = write_note(f"up-{pid}.json", running)
+    try:
+        file = write_note(f"up-{pid}.json", running)
+    except OSError as error:
+        what = f"can't be used as the folder of what runs: {error.strerror}"
+        mend = "set PLAINT_RUNTIME_DIR to a folder of this user"
+        raise FolderInvalid([Fault(str(runtime_folder()), what, mend)]) from error
     try:
         yield running
     finally:

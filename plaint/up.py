@@ -33,6 +33,7 @@ from plaint.running import Running, announced
 from plaint.settings import OWN_VARIABLES, PREFIX, Settings
 from plaint.settle import Follower, Summary, receipts, settle, sum_up
 from plaint.supervisor import Child, Supervisor, python_module
+from plaint.uncleaned import keep_from_cleaning
 from route.destinations.settings import DestinationSettings
 from route.rules import RouteTable
 
@@ -182,9 +183,10 @@ class Run:
         """Block until all is done or a signal comes; the exit code. ``say`` tells the person at the terminal.
 
         ``around`` is entered once it can be found, and left when all has ended: the board, or nothing.
-        Raises FileInvalid for the routes before anything starts, BrokerFailed, BrokerAway or TopicsWrong.
+        Raises FileInvalid for the routes before anything starts, BrokerFailed, BrokerAway, TopicsWrong or FolderInvalid.
         """
         with tempfile.TemporaryDirectory(prefix="plaint-") as folder, contextlib.ExitStack() as stack:
+            keep_from_cleaning(Path(folder))
             planned = stack.enter_context(listening(self._settings, Path(folder), ends=self._exit_when_done))
             routes = RunRoutes(planned.settings.route.routes, planned.destinations, planned.folder)
             planned = planned.routed_by(routes.copy)

@@ -14,6 +14,7 @@ import pytest
 from plaint.in_use import InUse
 from plaint.kafka.settings import KafkaSettings
 from plaint.running import (
+    FolderInvalid,
     Running,
     announced,
     destinations_at_hand,
@@ -97,5 +98,5 @@ def test_of_several_the_youngest_is_found_and_what_is_no_note_is_passed_over(fol
 def test_a_folder_of_somebody_else_is_not_trusted(monkeypatch: pytest.MonkeyPatch) -> None:
     runtime_folder().mkdir(parents=True)
     monkeypatch.setattr("plaint.running.os.getuid", lambda: os.geteuid() + 1)
-    with pytest.raises(PermissionError, match="set PLAINT_RUNTIME_DIR"), announced(None):
+    with pytest.raises(FolderInvalid, match="belongs to somebody else; set PLAINT_RUNTIME_DIR"), announced(None):
         pass

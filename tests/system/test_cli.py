@@ -236,6 +236,16 @@ class TestFailing:
             (["up", "--source", "kafka:x"], {}, "names no source; it takes file:PATH, file:- or stdin"),
             (["up", "--exit-when-done"], {}, "--exit-when-done needs a source that ends"),
             (["up", "--samples"], {"PLAINT_ROUTE__ROUTES": "none.yaml"}, "none.yaml: can't be read"),
+            (
+                ["up"],
+                {"PLAINT_RUNTIME_DIR": "/dev/null"},
+                "/dev/null: can't be used as the folder of what runs: File exists",
+            ),
+            (
+                ["up"],
+                {"XDG_RUNTIME_DIR": "/dev/null"},
+                "Not a directory; set PLAINT_RUNTIME_DIR to a folder of this user",
+            ),
             (["--config", "none.yaml", "up"], {}, "none.yaml: can't be read"),
             (["check-config"], {"PLAINT_KAFKA": '{"brokers": ["a:1"'}, "PLAINT_KAFKA"),
             (["check-config"], {"PLAINT_LOG_LEVEL": "LOUD"}, 'PLAINT_LOG_LEVEL: "LOUD" is no level'),

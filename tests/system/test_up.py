@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import shutil
 import signal
 import subprocess
 import time
@@ -255,3 +256,33 @@ def test_a_run_that_is_ended_before_it_was_done_does_not_look_done(start: Callab
     up.process.send_signal(signal.SIGINT)
     assert up.process.wait(ENDING_S) == 130
     assert up.stdout == ""
+
+
+def test_who_cleans_temporary_files_by_age_takes_nothing_that_it_needs(
+    start: Callable[..., Up], tmp_path: Path
+) -> None:
+    if shutil.which("systemd-tmpfiles") is None:
+        pytest.skip("NOT TESTED WITH SYSTEMD-TMPFILES: it is not installed")
+    temporary, rules, port = tmp_path / "tmp", tmp_path / "rules.conf", free_ports(1)[0]
+    temporary.mkdir()
+    (temporary / "old").touch()
+    rules.write_text(f"d {temporary} - - - 0\n")  # whatever its age
+    up = start(
+        settings={"TMPDIR": str(temporary), "XDG_RUNTIME_DIR": "", "PLAINT_MONITORING__PORT": str(port)},
+    )
+    up.wait_for(lambda: is_ready(port), "all stages")
+    before = set(temporary.rglob("*")) - {temporary / "old", temporary / ".ses"}  # ONNX Runtime writes .ses
+    assert {"routes.yaml", "route.address", f"up-{up.process.pid}.json"} <= {path.name for path in before}
+    subprocess.run(["systemd-tmpfiles", "--clean", rules], check=True, timeout=60)
+    assert not (temporary / "old").exists()
+    assert before <= set(temporary.rglob("*"))
+    route = up.child("run", "route")
+    route.kill()
+    up.wait_for(lambda: up.child("run", "route").pid != route.pid and is_ready(port), "the router's return")
+
+
+def is_ready(port: int) -> bool:
+    """Whether it and all of its stages are ready."""
+    with contextlib.suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=10) as answer:
+        return bool(answer.status == 200)
+    return False
