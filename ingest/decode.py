@@ -4,10 +4,11 @@ One leniency beyond the schema: where it wants an id as text, a whole number is 
 number, so 7.0 is a whole number too, wherever one is wanted.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, ConfigDict, FailFast, Field, ValidationError
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, FailFast, Field, ValidationError
 
 from schemas.post import Author, Conversation, Count, Engagement, Name, Post
 from schemas.reasons import DeadReason
@@ -28,8 +29,18 @@ def _digits(value: Any) -> Any:
     return str(value) if type(value) is int and 0 <= value < 2**MAX_DIGITS_BITS else value
 
 
+_SCIENTIFIC = re.compile(r"\d([.,]\d+)?[eE]\+\d+")
+
+
+def _all_digits(id_: str) -> str:
+    if _SCIENTIFIC.fullmatch(id_):
+        what = "a spreadsheet has rounded it, so that it stands for many posts"
+        raise ValueError(f"{what}; export the column of ids as text")
+    return id_
+
+
 WholeNumber = Annotated[int, Field(ge=0, lt=2**MAX_DIGITS_BITS)]
-PostId = Annotated[str, Field(min_length=1, max_length=512)]
+PostId = Annotated[str, Field(min_length=1, max_length=512), AfterValidator(_all_digits)]
 AsDigits = BeforeValidator(_digits, json_schema_input_type=Name | WholeNumber)
 AsWhole = BeforeValidator(_whole, json_schema_input_type=Count)
 GivenCount = Annotated[Count, AsWhole]

@@ -64,7 +64,8 @@ class FileSource:
             with closing(Lines(self._settings.path, stop, MAX_RECORD_BYTES)) as lines:
                 tail: list[Line] = []
                 sound = _until_damage(lines, stop, tail)
-                yield from self._rows(sound) if self._settings.is_csv else self._objects(sound)
+                for item in self._rows(sound) if self._settings.is_csv else self._objects(sound):
+                    yield item._replace(as_of=lines.written) if isinstance(item, Found) else item
                 if lines.damage:
                     yield self._damaged(lines, tail)
         except OSError as error:

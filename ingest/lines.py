@@ -7,6 +7,7 @@ import select
 import stat
 import zlib
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from hashlib import sha256
 from threading import Event
 from typing import TYPE_CHECKING, NamedTuple
@@ -35,12 +36,12 @@ class Lines:
     """Iterates the physical lines of ``path`` ("-" is standard input), once. Close it.
 
     A byte order mark is left out. ``damage`` says, once the lines have ended, why they ended too early (empty: they did
-    not); what was read of the last line by then was yielded without its end. ``number`` is that of the line being read.
-    Raises OSError where reading fails.
+    not); what was read of the last line by then was yielded without its end. ``number`` is that of the line being read,
+    ``written`` when the file was last written, None of what is none. Raises OSError where reading fails.
     """
 
     def __init__(self, path: str, stop: Event, limit: int) -> None:
-        raw = _open(path, stop)
+        raw, self.written = _open(path, stop)
         self._limit = limit
         self._gunzip: _Gunzip | None = None
         self.number = 1
@@ -81,13 +82,16 @@ class Lines:
         return Extent(size, digest.hexdigest())
 
 
-def _open(path: str, stop: Event) -> io.RawIOBase:
-    """Raises OSError."""
+def _open(path: str, stop: Event) -> tuple[io.RawIOBase, datetime | None]:
+    """The file, and when it was last written. Raises OSError."""
     if path == STDIN:
         file = io.FileIO(0, closefd=False)
     else:  # without waiting for the other end of a named pipe: select does that, and sees a stop meanwhile
         file = io.FileIO(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC))
-    return file if stat.S_ISREG(os.fstat(file.fileno()).st_mode) else _Stoppable(file, stop)
+    found = os.fstat(file.fileno())
+    if stat.S_ISREG(found.st_mode):
+        return file, datetime.fromtimestamp(found.st_mtime, UTC)
+    return _Stoppable(file, stop), None
 
 
 class _Stoppable(io.RawIOBase):

@@ -14,6 +14,7 @@ from kafka.errors import KafkaError
 from kafka.net.compat import KafkaNetClient
 from kafka.producer.future import FutureRecordMetadata
 
+from ingest.revisions import Revisions
 from ingest.source import Item, Refused, too_large
 from ingest.stamp import milliseconds, record_value, stamped
 from schemas import topics
@@ -137,7 +138,7 @@ class PostPublisher:
         self._waiting = _Unacknowledged()
         self._offers = _Unacknowledged()
         self._broken: Exception | None = None
-        self._last_revision = 0
+        self._revisions = Revisions()
         self._putting: dict[str, int] = {}
         self._steps = count()
         self._producer = _connect(connection, idempotent, int(start_timeout_s * 1000))
@@ -157,7 +158,7 @@ class PostPublisher:
         if isinstance(item, Refused):
             self._put_dead_letter(item)
             return
-        post, value = self._record(item.post, source)
+        post, value = self._record(item.post, source, item.as_of)
         if len(value) > MAX_RECORD_BYTES:
             self._put_dead_letter(Refused(DeadReason.TOO_LARGE, item.place, too_large(len(value)), item.raw))
             return
@@ -244,16 +245,17 @@ class PostPublisher:
             self.close()
             raise PublishFailed(f"the topic {topic} can't be used: {error!r}") from error
 
-    def _record(self, post: Post, source: str) -> tuple[Post, bytes]:
+    def _record(self, post: Post, source: str, as_of: datetime | None = None) -> tuple[Post, bytes]:
         """The post as it is published, and its bytes."""
-        post = stamped(post, source, self._now(), milliseconds if post.received_at else self._revision)
-        return post, record_value(post)
 
-    def _revision(self, received_at: datetime) -> int:
-        """Two edits in one millisecond are still two."""
-        with self._lock:
-            self._last_revision = max(milliseconds(received_at), self._last_revision + 1)
-            return self._last_revision
+        def revision(received_at: datetime) -> int:
+            with self._lock:
+                if post.received_at:
+                    return self._revisions.said(post.id, milliseconds(received_at))
+                return self._revisions.later(post.id, milliseconds(as_of or received_at))
+
+        post = stamped(post, source, self._now(), revision)
+        return post, record_value(post)
 
     def _put_dead_letter(self, refused: Refused) -> None:
         letter = DeadLetter.of(refused.reason, STAGE, refused.place, refused.detail, refused.raw)

@@ -1,5 +1,7 @@
 """Settings of a source, as a map or as one short text: ``file:posts.csv.gz,columns.id=tweet_id,columns.text=body,loop``."""
 
+import stat
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
@@ -9,6 +11,8 @@ from schemas.post import Post
 
 KINDS = "file:PATH, file:- or stdin"
 SWITCHES = {"loop"}
+STDIN_PATHS = ("/dev/stdin", "/dev/fd/0", "/proc/self/fd/0")
+"""Other names of standard input. Each process has its own under them, so they are read as ``-``."""
 
 
 def _post_fields() -> tuple[str, ...]:
@@ -77,6 +81,11 @@ class SourceSettings(BaseModel):
     def _from_text(cls, given: Any) -> Any:
         return _parse(given) if isinstance(given, str) else given
 
+    @field_validator("path")
+    @classmethod
+    def _one_name_for_stdin(cls, given: str) -> str:
+        return STDIN if given in STDIN_PATHS else given
+
     @field_validator("columns", "constants", mode="before")
     @classmethod
     def _pairs(cls, given: Any) -> Any:
@@ -113,6 +122,16 @@ class SourceSettings(BaseModel):
         if self.format == "auto":
             return bool(self.columns) or self.path.lower().endswith((".csv", ".csv.gz"))
         return self.format == "csv"
+
+    @property
+    def is_stream(self) -> bool:
+        """Whether it is standard input, a pipe or a device: what was taken from it can't be read again."""
+        if self.path == STDIN:
+            return True
+        try:
+            return not stat.S_ISREG(Path(self.path).stat().st_mode)
+        except OSError:  # what is wrong with it is told as a fault
+            return False
 
 
 def parse_source(text: str, **options: Any) -> SourceSettings:

@@ -1,6 +1,7 @@
 """What a source is: something that yields posts, and says of each line that is none why."""
 
 from collections.abc import Iterator
+from datetime import datetime
 from threading import Event
 from typing import NamedTuple, Protocol
 
@@ -11,11 +12,15 @@ from schemas.record import MAX_RECORD_BYTES
 
 
 class Found(NamedTuple):
-    """A post. ``place`` is where a person finds it, ``raw`` the bytes it was read from."""
+    """A post. ``place`` is where a person finds it, ``raw`` the bytes it was read from.
+
+    ``as_of`` is given by a source that can be read again and says the same then: when that was written.
+    """
 
     post: Post
     place: str
     raw: bytes
+    as_of: datetime | None = None
 
 
 class Extent(NamedTuple):

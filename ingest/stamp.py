@@ -14,13 +14,14 @@ def milliseconds(moment: datetime) -> int:
 def stamped(post: Post, source: str, received_at: datetime, revision: Callable[[datetime], int] = milliseconds) -> Post:
     """With its version, source, time of receipt and, where a later state of a post needs one, a revision.
 
-    What the post says itself stays. ``revision`` makes one of the time of receipt, and is asked only where one is needed.
+    What the post says itself stays, but for what a delete carries along: that is to go, and its record must not keep it.
+    ``revision`` makes one of the time of receipt, and is asked only where one is needed.
     """
     moment = post.received_at or received_at
     stamps: dict[str, object] = {"v": 1, "source": post.source or source, "received_at": moment}
     if post.event != "create" and not post.revision:
         stamps["revision"] = revision(moment)
-    return post.model_copy(update=stamps)
+    return (post.erased() if post.event == "delete" else post).model_copy(update=stamps)
 
 
 def record_value(post: Post) -> bytes:

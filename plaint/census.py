@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from classify.meant import as_meant
 from classify.text import is_blank
 from route.rules import RouteTable
 from route.tickets import tickets_for
@@ -92,11 +93,11 @@ class Census:
         self._offered: set[str] = set()
         self._offered_keys: dict[str, dict[str, str]] = {name: {} for name in self.tickets}
 
-    def add_post(self, place: Place, value: bytes | None) -> None:
-        """A record of plaint.posts."""
+    def add_post(self, place: Place, value: bytes | None, written_at: float) -> None:
+        """A record of plaint.posts; ``written_at`` is Kafka's time of it, in seconds since 1970."""
         self.records += 1
         try:
-            post = Post.from_bytes(value)
+            post = as_meant(Post.from_bytes(value), written_at)
         except RecordInvalid:
             self.invalid.add(place)
             return
@@ -109,7 +110,7 @@ class Census:
             return
         self.posts[identity] = place
         self.newest[post.id] = max(post.revision, self.newest.get(post.id, 0))
-        if post.event != "delete" and is_blank(post.text):
+        if post.event == "create" and is_blank(post.text):
             self.dropped.add(identity)
             self._drops[DropReason.EMPTY_TEXT] += 1
 

@@ -141,7 +141,7 @@ class Follower:
             if any(name == topics.OFFERED_HEADER for name, _ in record.headers):
                 self._census.add_offer(record.value)
             else:
-                self._census.add_post(place, record.value)
+                self._census.add_post(place, record.value, record.timestamp / 1000)
         elif topic == topics.TRIAGED:
             self._census.add_triage(place, record.value, is_earlier)
         elif topic == topics.DEAD_LETTERS:

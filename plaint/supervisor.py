@@ -42,15 +42,15 @@ CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]")
 class Child:
     """A process to keep running. ``once``: exit code 0 is its end, it is not started again.
 
-    ``stdin``: it reads this process's standard input, so any end but that one ends everything. ``sockets``: numbers of
-    this process's descriptors that it has too.
+    ``stream``: it reads this process's standard input or a pipe, so any end but that one ends everything. ``sockets``:
+    numbers of this process's descriptors that it has too.
     """
 
     name: str
     argv: tuple[str, ...]
     env: Mapping[str, str] = field(default_factory=dict)
     once: bool = False
-    stdin: bool = False
+    stream: bool = False
     sockets: tuple[int, ...] = ()
     grace_s: float = 30.0
 
@@ -237,8 +237,8 @@ class Supervisor:
 
     def _hopeless(self, child: Child, code: int, recent: int) -> str:
         """Why there is no use in another start, or nothing."""
-        if child.stdin:
-            return "what it took from standard input can't be read again"
+        if child.stream:
+            return "what it took from standard input or a pipe can't be read again"
         if code in NEVER_AGAIN:
             return "a restart won't mend it"
         return f"{recent} exits within {self._policy.window_s:g} s" if recent >= self._policy.exits else ""
@@ -255,7 +255,7 @@ class Supervisor:
         try:
             kept.process = process = await asyncio.create_subprocess_exec(
                 *leashed(list(child.argv)),
-                stdin=None if child.stdin else DEVNULL,
+                stdin=None if child.stream else DEVNULL,
                 stdout=PIPE,
                 stderr=STDOUT,
                 env={**os.environ, **child.env},

@@ -318,15 +318,15 @@ def children(planned: Plan) -> list[list[Child]]:
     Classify and route end together: what lies between them is in Kafka, and each takes its second or two.
     """
     env = planned.settings.environment() | {"PLAINT_CONFIG": os.devnull}
-    stdin = any(source.path == "-" for source in planned.settings.sources)
+    stream = any(source.is_stream for source in planned.settings.sources)
 
-    def child(name: str, *arguments: str, once: bool = False, stdin: bool = False) -> Child:
+    def child(name: str, *arguments: str, once: bool = False, stream: bool = False) -> Child:
         monitoring = child_settings(planned.settings.monitoring, planned.folder, name)
         own = env | {"PLAINT_MONITORING": monitoring.model_dump_json()}
         sockets = (planned.sockets[name],) if name in planned.sockets else ()
         if sockets:
             own[HANDED_OVER] = str(sockets[0])
-        return Child(name, python_module("plaint", *arguments), own, once=once, stdin=stdin, sockets=sockets)
+        return Child(name, python_module("plaint", *arguments), own, once=once, stream=stream, sockets=sockets)
 
     groups = [
         [child("classify", "run", "classify"), child("route", "run", "route")],
@@ -334,7 +334,7 @@ def children(planned: Plan) -> list[list[Child]]:
     ]
     if planned.settings.sources or planned.door:
         once = not planned.door
-        reading = child("ingest", "run", "ingest", "--report", str(planned.report), once=once, stdin=stdin)
+        reading = child("ingest", "run", "ingest", "--report", str(planned.report), once=once, stream=stream)
         groups.insert(0, [reading])
     if planned.inbox:
         groups.append([child("inbox", "inbox")])

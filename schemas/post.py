@@ -8,6 +8,8 @@ from pydantic import AfterValidator, Field, model_validator
 from schemas.record import Record
 
 Event = Literal["create", "edit", "delete"]
+_KEPT = ("v", "id", "revision", "network", "source", "brands", "created_at", "received_at")
+"""What a delete says besides that it is one."""
 
 
 def _utc(moment: datetime) -> datetime:
@@ -55,8 +57,8 @@ class Post(Record):
     """One revision of a post. Only ``id`` and ``text`` are required; a delete carries no text.
 
     ``id`` is the network's own global id, the same from whichever source it came, and the Kafka key. A higher
-    ``revision`` replaces a lower one; an edit or delete whose source counts no revisions gets the time of receipt in
-    milliseconds when it is published.
+    ``revision`` replaces a lower one; an edit or delete whose source counts no revisions gets a time in milliseconds:
+    that of its receipt, or of its file, when ingest publishes it, else that of its record.
     """
 
     v: Literal[1] = 1
@@ -81,3 +83,8 @@ class Post(Record):
         if self.event != "delete" and "text" not in self.model_fields_set:
             raise ValueError("text is missing (only a delete has none)")
         return self
+
+    def erased(self) -> "Post":
+        """Its delete: which post in which revision, from where and when, and nothing that anybody wrote."""
+        kept = {name: getattr(self, name) for name in _KEPT if name in self.model_fields_set}
+        return Post(event="delete", **kept)

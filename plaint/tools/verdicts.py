@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from classify.meant import as_meant
 from classify.text import is_blank
 from plaint.explanation import Drop, Label, PostSeen, Routing, RuleTried
 from plaint.kafka.reading import Stored
@@ -100,15 +101,16 @@ def _dropped(record: Stored, post: Post | None, became: str, newest: int) -> Dro
         return Drop(reason=became, place=record.place, why="its event is none that this version knows")
     if post is None:
         return None
-    if post.event != "delete" and is_blank(post.text):
+    if post.revision < newest or (post.revision == newest and not is_replay(record)):
+        return _again(record, post.revision, newest, "record")
+    if post.event == "create" and is_blank(post.text):
         return Drop(reason=DropReason.EMPTY_TEXT, place=record.place, why="nothing in its text can be seen")
-    repeated = post.revision < newest or (post.revision == newest and not is_replay(record))
-    return _again(record, post.revision, newest, "record") if repeated else None
+    return None
 
 
 def _read(record: Stored) -> tuple[Post | None, str]:
     try:
-        return Post.from_bytes(record.value), ""
+        return as_meant(Post.from_bytes(record.value), record.timestamp), ""
     except RecordInvalid as refusal:
         return None, refusal.reason
     except RecordDropped as drop:

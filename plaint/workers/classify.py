@@ -4,6 +4,7 @@ import threading
 from collections.abc import Sequence
 from typing import NoReturn, Protocol
 
+from classify.meant import as_meant
 from classify.settings import ClassifySettings
 from classify.text import is_blank
 from plaint.hangup import Hangup, reload_on_hangup
@@ -51,6 +52,7 @@ class ClassifyStage:
             if not isinstance(post, Post):
                 outcomes.append(post)
                 continue
+            post = as_meant(post, records[index].timestamp)
             drop = self._drop(post, newest)
             outcomes.append(drop)
             if drop is None:
@@ -67,9 +69,10 @@ class ClassifyStage:
         self._seen.add(self._batch)
 
     def _drop(self, post: Post, newest: dict[str, int]) -> Dropped | None:
-        if post.event != "delete" and is_blank(post.text):
+        old = superseded(post, newest.get(post.id)) or self._seen.drop(post)
+        if old is None and post.event == "create" and is_blank(post.text):
             return Dropped(DropReason.EMPTY_TEXT)
-        return superseded(post, newest.get(post.id)) or self._seen.drop(post)
+        return old
 
     def unknown(self, records: Sequence[InRecord]) -> list[Stretch]:
         """See Stage: what a restarted worker doesn't know is triaged again, and the router takes the first triage."""

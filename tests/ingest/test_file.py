@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 from threading import Event, Timer
@@ -53,6 +54,24 @@ def test_each_line_is_a_post_with_its_place(write: Callable[..., Path]) -> None:
     items = read(path)
     assert posts(items) == {"1": "a", "2": "b"}
     assert [item.place for item in items] == [f"{path}:1", f"{path}:4"]
+
+
+def test_posts_of_a_file_say_when_it_was_written(write: Callable[..., Path]) -> None:
+    path = write(b'{"id":"1","text":"a"}\n')
+    os.utime(path, (1_700_000_000, 1_700_000_000))
+    [item] = read(path)
+    assert isinstance(item, Found)
+    assert item.as_of == datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("id_", ["5.70306E+17", "1e+18", "5,70306E+17"])
+def test_an_id_that_a_spreadsheet_has_rounded_is_refused(write: Callable[..., Path], id_: str) -> None:
+    for content in (f'id,text\n"{id_}",a\n12e4,b\n', f'{{"id":"{id_}","text":"a"}}\n{{"id":"12e4","text":"b"}}\n'):
+        refused, found = read(write(content.encode(), "posts.csv" if content.startswith("id") else "posts.jsonl"))
+        assert isinstance(refused, Refused)
+        assert "export the column of ids as text" in refused.detail
+        assert isinstance(found, Found)
+        assert found.post.id == "12e4"
 
 
 def test_byte_order_mark_and_dos_line_ends_are_no_part_of_a_post(write: Callable[..., Path]) -> None:

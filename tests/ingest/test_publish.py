@@ -5,6 +5,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from hashlib import sha256
 from typing import Any
 
@@ -84,6 +85,44 @@ def test_later_states_without_a_revision_get_rising_ones(publisher: PostPublishe
     read = [Post.from_bytes(record.value) for record in posts(bootstrap, 5)]
     assert [post.revision for post in read] == [0, NOW_MS, NOW_MS + 1, NOW_MS + 2, 7]
     assert [post.event for post in read] == ["create", "edit", "edit", "delete", "edit"]
+
+
+def test_a_file_that_is_read_again_gives_its_edits_and_deletes_the_same_revisions(bootstrap: str) -> None:
+    written = NOW - timedelta(days=2)
+    states = ("create", "edit", "delete")
+    for reading in (NOW, NOW + timedelta(hours=3)):
+        again = PostPublisher({"bootstrap_servers": bootstrap}, idempotent=False, now=partial(max, reading, written))
+        for event in states:
+            again.put(found(id="1", event=event)._replace(as_of=written), "file:posts.jsonl")
+        again.drain()
+        again.close()
+    read = [(post.event, post.revision) for post in (Post.from_bytes(record.value) for record in posts(bootstrap, 6))]
+    assert read[:3] == read[3:]
+    assert [revision for _, revision in read[:3]] == [0, NOW_MS - 172_800_000, NOW_MS - 172_800_000 + 1]
+
+
+def test_an_edit_and_a_delete_of_one_second_are_two_and_an_older_one_stays_older(
+    publisher: PostPublisher, bootstrap: str
+) -> None:
+    second = NOW.replace(microsecond=0)
+    for event, at in (("edit", second), ("delete", second), ("edit", second - timedelta(seconds=5))):
+        publisher.put(found(id="1", event=event, received_at=at), "test")
+    publisher.drain()
+    edit, delete, late = (Post.from_bytes(record.value).revision for record in posts(bootstrap, 3))
+    assert late < edit < delete
+
+
+def test_a_delete_takes_along_nothing_of_the_post(publisher: PostPublisher, bootstrap: str) -> None:
+    publisher.put(
+        found(id="1", event="delete", text="call me on 0171 555", author={"handle": "ann"}, network="x"), "test"
+    )
+    publisher.drain()
+    [record] = posts(bootstrap, 1)
+    assert b"0171" not in record.value
+    assert b"ann" not in record.value
+    assert Post.from_bytes(record.value) == Post(
+        id="1", event="delete", revision=NOW_MS, network="x", source="test", received_at=NOW
+    )
 
 
 def test_a_record_over_the_limit_becomes_a_dead_letter(publisher: PostPublisher, bootstrap: str) -> None:

@@ -1,5 +1,7 @@
 """A source named in one short text or in a map, and what is told when it can't be."""
 
+import os
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,9 +14,18 @@ def test_a_path_is_enough() -> None:
     assert (settings.path, settings.is_csv, settings.rate, settings.loop) == ("posts.jsonl", False, None, False)
 
 
-@pytest.mark.parametrize("text", ["stdin", "file:-"])
-def test_standard_input_has_two_names(text: str) -> None:
+@pytest.mark.parametrize(
+    "text", ["stdin", "file:-", "file:/dev/stdin", "file:/dev/fd/0,format=csv", "file:/proc/self/fd/0"]
+)
+def test_standard_input_is_one_source_by_whatever_name(text: str) -> None:
     assert parse_source(text).path == "-"
+
+
+def test_what_was_taken_from_a_pipe_or_standard_input_cannot_be_read_again(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    os.mkfifo(tmp_path / "pipe")
+    paths = ("-", "/dev/null", tmp_path / "pipe", tmp_path / "file", tmp_path / "none")
+    assert [parse_source(f"file:{path}").is_stream for path in paths] == [True, True, True, False, False]
 
 
 def test_options_follow_after_commas_or_stand_beside() -> None:

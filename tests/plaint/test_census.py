@@ -38,7 +38,7 @@ class World:
 
     def post(self, id_: str, **fields: Any) -> Post:
         post = Post(id=id_, **{"text": "My Norvik heater smokes", **fields})
-        self.census.add_post(self.place(topics.POSTS), post.to_bytes())
+        self.census.add_post(self.place(topics.POSTS), post.to_bytes(), 0.0)
         return post
 
     def triage(self, post: Post, is_earlier: bool = False, **labels: Any) -> list[Ticket]:
@@ -130,7 +130,7 @@ def test_a_post_that_no_rule_sends_anywhere_is_settled(world: World) -> None:
 
 
 def test_a_dead_letter_is_an_end_at_every_stage(world: World) -> None:
-    world.census.add_post((topics.POSTS, 0, 100), b"{")
+    world.census.add_post((topics.POSTS, 0, 100), b"{", 0.0)
     unread = world.post("b")
     [unsent] = world.triage(world.post("c"), **COMPLAINT)
     world.census.add_ticket("helpdesk", (topics.tickets("helpdesk"), 3, 9), b"[]")

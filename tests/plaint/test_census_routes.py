@@ -54,7 +54,7 @@ class Told:
         self.census = Census(tables[0], QUEUES)
         self.census.read = 1
         self.triage = triage("a")
-        self.census.add_post((topics.POSTS, 0, 0), self.triage.post.to_bytes())
+        self.census.add_post((topics.POSTS, 0, 0), self.triage.post.to_bytes(), 0.0)
         self.add_triage()
         for table in tables[1:]:
             self.census.add_table(table)

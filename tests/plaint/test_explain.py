@@ -104,7 +104,7 @@ async def test_each_record_that_gave_nothing_says_why(desk: Desk) -> None:
     told = await desk.told(
         post(desk.id, revision=4, event="edit"),
         post(desk.id, revision=2, event="edit"),
-        post(desk.id, revision=5, event="edit", text=" \u200b "),
+        post(desk.id, revision=5, text=" \u200b "),
         post(desk.id, revision=6, event="exploded"),
         OutRecord(topics.POSTS, partition_of(desk.id.encode(), PARTITIONS), desk.id.encode(), b"no JSON"),
         triage(desk.id, post={"revision": 4, "event": "edit"}),

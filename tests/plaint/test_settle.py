@@ -42,7 +42,7 @@ class Script:
         step = self._steps.pop(0) if self._steps else "nothing"
         if step == "post":
             post = Post(id=str(self.reads), text="hello")
-            self._census.add_post((topics.POSTS, 0, self.reads), post.to_bytes())
+            self._census.add_post((topics.POSTS, 0, self.reads), post.to_bytes(), 0.0)
         elif step == "triage":
             post = Post(id=next(iter(self._census.newest.keys() - self._census.triaged.keys())), text="hello")
             triage = Triage(post=post, intent="other", triaged_at=NOW)

@@ -103,6 +103,11 @@ async def test_a_line_without_end_neither_blocks_the_child_nor_grows(start: Star
     assert sum(len(line) for line in lines.of("a")) == 5_000_000 + len("after")
 
 
+async def test_a_child_that_read_a_pipe_is_not_started_again_since_the_rest_of_it_is_gone(start: Start) -> None:
+    _, task = start([child("ingest", "import os; os.kill(os.getpid(), 9)", once=True, stream=True)])
+    assert await asyncio.wait_for(task, 20) == 128 + 9
+
+
 async def test_a_child_that_dies_is_started_again(start: Start, lines: Lines, tmp_path: Path) -> None:
     code = f"import os, sys\np = {str(tmp_path / 'n')!r}\nopen(p, 'a').write('x')\n" + textwrap.dedent("""
         if os.path.getsize(p) == 1: os.kill(os.getpid(), 9)
