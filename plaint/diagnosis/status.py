@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, computed_field
 from plaint.diagnosis.finding import Finding, fail
 from plaint.diagnosis.processes import Address, stopped_workers
 from plaint.diagnosis.states import Told, ask
+from plaint.diagnosis.topics_check import unusable
 from plaint.diagnosis.topics_view import DeadTally, OpenTickets, dead_letters, open_tickets
 from plaint.failures import Unavailable
 from plaint.kafka.admin import BrokerAway, open_admin
@@ -21,6 +22,7 @@ from plaint.kafka.groups import GroupState, committed_offsets, group_states
 from plaint.kafka.reading import TopicReader
 from plaint.kafka.rights import DELIVER
 from plaint.kafka.settings import KafkaSettings
+from plaint.kafka.topic_states import TopicState, topic_states
 from plaint.monitoring.gather import STARTING
 from plaint.monitoring.state import ChildState, LastError, StageState
 from plaint.switches import switch_states, why_disabled
@@ -98,8 +100,9 @@ class Status(BaseModel):
 
 @dataclass
 class _Seen:
-    """What Kafka says."""
+    """What Kafka says. ``topics`` are those that the stages read."""
 
+    topics: dict[str, TopicState] = field(default_factory=dict)
     groups: dict[str, GroupState] = field(default_factory=dict)
     brokers: list[Address] = field(default_factory=list)
     backlogs: dict[str, dict[int, Backlog]] = field(default_factory=dict)
@@ -132,7 +135,8 @@ async def look(kafka: KafkaSettings, destinations: Sequence[str], addresses: Ite
         fail(address, f"was asked for its state: {why}", "look whether that process runs, and at its log")
         for address, why in told.silent.items()
     ]
-    return Status(at=now, stages=stages, findings=(*seen.troubles, *troubles))
+    lacks = [finding for state in seen.topics.values() for finding in unusable(state)]
+    return Status(at=now, stages=stages, findings=(*seen.troubles, *lacks, *troubles))
 
 
 def _tells(told: Told, name: str) -> bool:
@@ -150,11 +154,11 @@ def _address(broker: str) -> Address:
 async def _kafka(kafka: KafkaSettings, inputs: Mapping[str, str]) -> _Seen:
     seen = _Seen()
     try:
-        await asyncio.to_thread(_groups, kafka, inputs, seen)
+        await asyncio.to_thread(_visit, kafka, inputs, seen)
         places = {
             (topic, number): seen.groups[stage].committed.get(topic, {}).get(number)
             for stage, topic in inputs.items()
-            for number in range(kafka.partitions)
+            for number in seen.topics[topic].led
             if not seen.groups[stage].refused
         }
         for (topic, number), backlog in (await backlogs(kafka, places, BACKLOG_S)).items():
@@ -164,8 +168,10 @@ async def _kafka(kafka: KafkaSettings, inputs: Mapping[str, str]) -> _Seen:
     return seen
 
 
-def _groups(kafka: KafkaSettings, inputs: Mapping[str, str], seen: _Seen) -> None:
+def _visit(kafka: KafkaSettings, inputs: Mapping[str, str], seen: _Seen) -> None:
+    wanted = [topics.Topic(name) for name in inputs.values()]
     with open_admin(kafka, ADMIN_S) as admin:
+        seen.topics.update({state.name: state for state in topic_states(admin, kafka, wanted)})
         seen.groups.update({s: g for s in inputs for g in group_states(admin, [topics.group(s)]).values()})
         seen.brokers += [(broker["host"], broker["port"]) for broker in admin.describe_cluster()["brokers"]]
 

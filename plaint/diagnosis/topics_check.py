@@ -85,9 +85,10 @@ def check_topics(seen: Visit) -> Check:
     return checked("topics", f"{len(seen.states)} topics of plaint", found)
 
 
-def _topic(state: TopicState, brokers: int) -> Iterator[Finding]:
+def unusable(state: TopicState) -> Iterator[Finding]:
+    """What keeps a topic from being read or written at all."""
     if state.found == "missing":
-        mend = "`plaint topics --create` makes it; `plaint topics --print` tells a platform team how"
+        mend = "`plaint topics --create` makes it, or a stage that starts; `plaint topics --print` tells a platform team how"
         yield fail(state.name, "is missing", mend)
     elif state.found == "hidden":
         yield fail(state.name, "this user may not see it", "`plaint topics --print` has the rights that it needs")
@@ -95,7 +96,11 @@ def _topic(state: TopicState, brokers: int) -> Iterator[Finding]:
         parts = ", ".join(map(str, state.leaderless))
         mend = "a broker is down, or its disk is full or broken: look at the brokers' logs"
         yield fail(state.name, f"nobody leads partition {parts}: it can be neither read nor written", mend)
-    elif state.lagging:
+
+
+def _topic(state: TopicState, brokers: int) -> Iterator[Finding]:
+    yield from unusable(state)
+    if state.lagging and not state.leaderless:
         parts = ", ".join(map(str, state.lagging))
         yield warn(state.name, f"replicas of partition {parts} are out of sync", "look whether all brokers run")
     for one in state.differences:

@@ -34,6 +34,7 @@ class Backlog(BaseModel):
 async def backlogs(kafka: KafkaSettings, places: Places, limit_s: float) -> dict[tuple[str, int], Backlog]:
     """The backlog of every place; those that the broker did not answer for within ``limit_s`` are left out.
 
+    The places must exist and have a leader: asking for another may make its topic, and keeps the rest from being told.
     Raises KafkaError if no broker answers, or if one of the topics may not be read.
     """
     if not places:

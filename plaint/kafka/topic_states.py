@@ -47,6 +47,11 @@ class TopicState(BaseModel):
     operations: frozenset[str] | None = None
     differences: tuple[Difference, ...] = ()
 
+    @property
+    def led(self) -> tuple[int, ...]:
+        """Partitions that can be read and written; none of a topic that is not there."""
+        return tuple(number for number in range(self.partitions) if number not in self.leaderless)
+
     def number(self, key: str) -> int | None:
         """A setting that is a number, None where the broker does not tell it."""
         try:

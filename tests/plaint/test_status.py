@@ -2,9 +2,10 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -12,15 +13,18 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from plaint.diagnosis import status as looking
 from plaint.diagnosis.judgement import judged
 from plaint.diagnosis.status import StageStatus, look
+from plaint.kafka.admin import open_admin
 from plaint.kafka.backlog import backlogs
 from plaint.kafka.publisher import OutRecord, Publisher
 from plaint.kafka.settings import KafkaSettings
+from plaint.kafka.topic_states import TopicState, topic_states
 from plaint.kafka.topics import ensure_topics
 from route.delivery.entry import final_record, open_record
 from schemas import topics
 from schemas.deadletter import DeadLetter, Replayed
 from schemas.reasons import DeadReason
 from schemas.ticket import Ticket, ticket_key
+from tests.support.kafka_process import KafkaProcess
 
 
 def settings(bootstrap: str) -> KafkaSettings:
@@ -143,6 +147,52 @@ async def test_a_dead_letter_that_was_sent_again_counts_no_more(tansu: str, fres
     await publisher.append(topics.DEAD_LETTERS, 1, [OutRecord(topics.DEAD_LETTERS, 1, b"k", b"", mark.headers())])
     await publisher.stop()
     assert [tally.count for tally in (await seen(kafka, fresh)).dead] == [1]
+
+
+@pytest.mark.kafka
+async def test_a_topic_that_is_missing_is_named_and_not_made_and_hides_nothing_else(
+    new_kafka: Callable[..., KafkaProcess],
+) -> None:
+    kafka = settings(new_kafka(properties={"auto.create.topics.enable": "true"}).bootstrap)
+    ensure_topics(kafka, [], only=[topics.POSTS, topics.DEAD_LETTERS])
+    letter = DeadLetter.of(DeadReason.INVALID_JSON, "classify", f"{topics.POSTS}[0]@0", "no JSON", b"{", b"k")
+    post = OutRecord(topics.POSTS, 0, b"k", b"{}")
+    await write(kafka, post, OutRecord(topics.DEAD_LETTERS, 0, letter.key, letter.value, letter.headers()))
+    found = await look(kafka, ["helpdesk"], [])
+    assert [(one.place, one.what) for one in found.findings] == [
+        (topics.TRIAGED, "is missing"),
+        (topics.tickets("helpdesk"), "is missing"),
+    ]
+    assert "`plaint topics --create`" in found.findings[0].mend
+    stages = {stage.name: stage for stage in found.stages}
+    assert {name: stage.lag for name, stage in stages.items()} == {
+        "classify": 1,
+        "route": None,
+        "deliver-helpdesk": None,
+    }
+    assert [tally.count for tally in stages["classify"].dead] == [1]
+    with open_admin(kafka, 10) as admin:
+        assert {name for name in admin.list_topics() if name.startswith("plaint.")} == {
+            topics.POSTS,
+            topics.DEAD_LETTERS,
+        }
+
+
+async def test_a_partition_that_nobody_leads_is_named_and_hides_no_other(
+    tansu: str, fresh: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kafka, topic = settings(tansu), topics.tickets(fresh)
+    ensure_topics(kafka, [fresh])
+    await write(kafka, *(OutRecord(topic, number, b"k", b"{}") for number in range(4)))
+
+    def without_a_leader(*asked: Any) -> list[TopicState]:
+        found = topic_states(*asked)
+        return [one.model_copy(update={"leaderless": (2,)}) if one.name == topic else one for one in found]
+
+    monkeypatch.setattr(looking, "topic_states", without_a_leader)
+    found = await look(kafka, [fresh], [])
+    assert [(one.place, "nobody leads partition 2" in one.what) for one in found.findings] == [(topic, True)]
+    assert found.stages[-1].lags == {0: 1, 1: 1, 3: 1}
 
 
 async def test_a_broker_that_is_away_is_a_finding_and_no_failure() -> None:
