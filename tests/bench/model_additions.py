@@ -2,8 +2,8 @@
 
 The small encoder is trained anew on the posts of ``$PLAINT_DATA`` alone, with the labels that this repository adds, with the
 posts that were written for it, with both, and, where teachers are given, with both and what these say. Everything else is
-the same in all of them: recipe, seed, and the number of steps, so that fewer posts are seen more often. They are compared on
-the dev posts (real ones that nothing was trained on; the test posts are left alone), post by post, with 95% intervals of
+the same in all of them: recipe, seed, and, as near as whole epochs allow, the number of steps, so that fewer posts are seen
+more often. They are compared on the dev posts (real ones that nothing was trained on; the test posts are left alone), post by post, with 95% intervals of
 each difference from the first. A run that was broken off goes on where it was.
 """
 
@@ -63,8 +63,8 @@ def posts_of(arm: Arm, train_posts: Sequence[Example], labelled_here: frozenset[
     ]
 
 
-def trained(arm: Arm, parts: Parts, steps: int, folder: Path, teachers: Sequence[Path]) -> Floats:
-    """The logits of the dev posts, (posts, WIDTH), by a network that is trained for about so many steps."""
+def trained(arm: Arm, parts: Parts, steps: int, folder: Path, teachers: Sequence[Path]) -> tuple[int, Floats]:
+    """Steps, and the logits of the dev posts, (posts, WIDTH), by a network that is trained for about so many."""
     recipe = RECIPES[BASE.name]
     recipe = replace(recipe, epochs=max(1, round(steps * recipe.batch / len(parts.train))))
     torch.manual_seed(recipe.seed)
@@ -80,7 +80,7 @@ def trained(arm: Arm, parts: Parts, steps: int, folder: Path, teachers: Sequence
     trainer.resume()
     tokens = Tokens(folder / "tokenizer.json", MAX_TOKENS)
     train(trainer, tokens, parts)
-    return predict(load_network(folder / NETWORK), parts.dev, tokens).astype(np.float64)
+    return trainer.steps, predict(load_network(folder / NETWORK), parts.dev, tokens).astype(np.float64)
 
 
 def measured(dev: Sequence[Example], logits: Mapping[str, Floats]) -> dict[str, dict[str, Series]]:
@@ -134,26 +134,23 @@ def main() -> None:
     ]
     logits: dict[str, Floats] = {}
     posts: dict[str, int] = {}
+    steps: dict[str, int] = {}
     for arm in wanted:
         found = replace(parts, train=posts_of(arm, parts.train, here))
         posts[arm.name] = len(found.train)
         teachers = options.teacher if arm.taught else []
-        logits[arm.name] = trained(arm, found, options.steps, options.out / arm.name, teachers)
+        steps[arm.name], logits[arm.name] = trained(arm, found, options.steps, options.out / arm.name, teachers)
     table = measured(parts.dev, logits)
     first = wanted[0].name
-    print(f"{len(parts.dev)} dev posts, {options.steps} steps each\n")
-    print("| trained on | posts | " + " | ".join(HEADS) + " | mean against the first |")
-    print("|---|---|" + "---|" * (len(HEADS) + 1))
+    print(f"{len(parts.dev)} dev posts\n")
+    print("| trained on | posts | steps | " + " | ".join(HEADS) + " | mean against the first |")
+    print("|---|---|---|" + "---|" * (len(HEADS) + 1))
     for arm in wanted:
         values = " | ".join(f"{table[arm.name][head][0]:.3f}" for head in HEADS)
         gained = "" if arm.name == first else _difference(table[arm.name]["mean"] - table[first]["mean"])
-        print(f"| {arm.title} | {posts[arm.name]:,} | {values} | {gained} |")
+        print(f"| {arm.title} | {posts[arm.name]:,} | {steps[arm.name]:,} | {values} | {gained} |")
     scores = {arm: {head: round(float(series[0]), 4) for head, series in heads.items()} for arm, heads in table.items()}
-    print(
-        json.dumps(
-            {"cpu": processor(), "dev": len(parts.dev), "steps": options.steps, "posts": posts, "scores": scores}
-        )
-    )
+    print(json.dumps({"cpu": processor(), "dev": len(parts.dev), "steps": steps, "posts": posts, "scores": scores}))
 
 
 if __name__ == "__main__":
