@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 from plaint.failures import Unavailable
 from plaint.running import find_running
-from schemas.faults import Fault, FaultsFound
+from schemas.faults import Fault, FaultsFound, shown
 
 if TYPE_CHECKING:
     from ingest.publish import PostPublisher
@@ -43,11 +43,15 @@ class Refused(Exception):
     """The door will never take these posts; the text is its answer."""
 
 
+class RefusedTogether(Refused):
+    """It is for one of them, or because they are so many: others of them are taken if they come by themselves."""
+
+
 class Target(Protocol):
     """Where posts go."""
 
     def send(self, posts: Sequence[Json]) -> None:
-        """Return once Kafka has them all. Raises Refused, Unavailable or PublishFailed."""
+        """Return once Kafka has them all. Raises Unavailable or PublishFailed; Refused if it does not take all."""
         ...
 
     def close(self) -> None:
@@ -146,7 +150,8 @@ class Door:
             return "", 0.0
         if status in (429, 503):
             return _detail(answer), float(retry_after) if retry_after.isdigit() else 0.0
-        raise Refused(f"{self._address} answered {status}: {_detail(answer)}")
+        kind = RefusedTogether if status in (400, 413) else Refused
+        raise kind(f"{self._address} answered {status}: {_detail(answer)}")
 
     def _post(self, body: bytes) -> tuple[int, str, bytes]:
         headers = {"Content-Type": "application/json"} | (self._proof(body) if self._must_prove else {})
@@ -200,7 +205,7 @@ class KafkaTopic:
         try:
             found = [Post.model_validate(post) for post in posts]
         except ValidationError as error:
-            raise Refused(faults(error)) from None
+            raise RefusedTogether(faults(error)) from None
         if self._publisher is None:
             self._require_topics()
             self._publisher = PostPublisher(self._kafka.connection(), self._kafka.idempotent_producer)
@@ -269,6 +274,28 @@ def batches(posts: Iterable[Json]) -> Iterator[list[Json]]:
         size += grown
     if batch:
         yield batch
+
+
+def send_all(target: Target, posts: Iterable[Json]) -> Iterator[tuple[list[Json], str]]:
+    """Send them in as many requests as it takes: the posts of each, and why they were refused, nothing if they were taken.
+
+    A post that is refused takes no other along, and a target that takes fewer at once gets fewer. Raises Unavailable,
+    PublishFailed.
+    """
+    for batch in batches(posts):
+        waiting = [batch]
+        while waiting:
+            some = waiting.pop()
+            try:
+                target.send(some)
+            except Refused as refusal:
+                if isinstance(refusal, RefusedTogether) and len(some) > 1:
+                    half = len(some) // 2
+                    waiting += [some[half:], some[:half]]
+                else:
+                    yield some, f"{shown(some[0]['id'])}: {refusal}" if len(some) == 1 else str(refusal)
+            else:
+                yield some, ""
 
 
 def tickets_of(post_id: str, inbox: str, patience_s: float) -> list[Json]:

@@ -68,12 +68,11 @@ def send(
     found = sending.find_target(config, to)
     ids: list[str] = []
     with closing(found.target):
-        for batch in sending.batches(posts):
-            try:
-                found.target.send(batch)
+        for batch, refusal in sending.send_all(found.target, posts):
+            if refusal:
+                _complain(faults, refusal)
+            else:
                 ids += [post["id"] for post in batch]
-            except sending.Refused as refusal:
-                _complain(faults, str(refusal))
     tickets = _tickets(found, ids) if wait else None
     _tell(ids, found.inbox, tickets, as_json)
     sys.exit(1 if faults else 0)

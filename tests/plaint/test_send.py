@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -19,6 +20,7 @@ from plaint.kafka.admin import open_admin
 from plaint.kafka.settings import KafkaSettings
 from plaint.kafka.topics import ensure_topics
 from plaint.running import announced
+from plaint.settings import Settings
 from schemas.post import Post
 from tests.ingest.http_door import SECRETS, TOKENS, Door, Shelf, open_door
 from tests.support.kafka_process import KafkaProcess, free_ports
@@ -137,6 +139,29 @@ def test_many_posts_go_in_requests_that_a_door_takes() -> None:
     assert [post for batch in found for post in batch] == large
     assert all(len(json.dumps(batch, ensure_ascii=False).encode()) < 1024 * 1024 for batch in found)
     assert [len(batch) for batch in sending.batches({"id": str(n)} for n in range(1001))] == [500, 500, 1]
+
+
+@pytest.mark.parametrize("limit", [{"max_posts": 3}, {"max_body_bytes": 1024}])
+def test_a_door_that_takes_fewer_at_once_gets_fewer(shelf: Shelf, limit: dict[str, int]) -> None:
+    sent = [{"id": str(number), "text": "My router is dead " * 10} for number in range(8)]
+    with open_door(shelf, **limit) as door:
+        target = sending.Door(f"http://127.0.0.1:{door.port}", Settings)
+        assert [why for _, why in sending.send_all(target, sent) if why] == []
+        target.close()
+    assert [post.id for post in shelf.posts] == [post["id"] for post in sent]
+
+
+def test_a_post_that_is_refused_is_named_and_takes_no_other_along(door: Door, shelf: Shelf) -> None:
+    target = sending.Door(f"http://127.0.0.1:{door.port}", Settings)
+    refused: list[dict[str, Any]] = [{"id": "none", "text": 3}, {"id": "large", "text": "x" * 600_000}]
+    sent = [{"id": "1", "text": "a"}, refused[0], {"id": "2", "text": "b"}, refused[1], {"id": "3", "text": "c"}]
+    found = [(posts, why) for posts, why in sending.send_all(target, sent) if why]
+    target.close()
+    assert [posts for posts, _ in found] == [[one] for one in refused]
+    assert '"none": ' in found[0][1]
+    assert "#/text: Input should be a valid string" in found[0][1]
+    assert '"large": ' in found[1][1]
+    assert [post.id for post in shelf.posts] == ["1", "2", "3"]
 
 
 def test_without_a_plaint_that_runs_it_says_how_to_get_one() -> None:
