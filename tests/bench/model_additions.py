@@ -3,8 +3,8 @@
 The small encoder is trained anew on the posts of ``$PLAINT_DATA`` alone, with the labels that this repository adds, with the
 posts that were written for it, with both, and, where teachers are given, with both and what these say. Everything else is
 the same in all of them: recipe, seed, and, as near as whole epochs allow, the number of steps, so that fewer posts are seen
-more often. They are compared on the dev posts (real ones that nothing was trained on; the test posts are left alone), post by post, with 95% intervals of
-each difference from the first. A run that was broken off goes on where it was.
+more often. They are compared on the dev posts (real ones that nothing was trained on; the test posts are left alone), post by
+post, with 95% intervals of each difference from the first. A run that was broken off goes on where it was.
 """
 
 import argparse
