@@ -7,10 +7,10 @@ their text. Topics that are not compacted hold it until it ages out.
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import orjson
 from pydantic import BaseModel, ConfigDict
@@ -20,7 +20,7 @@ from plaint.kafka.publisher import OutRecord, Publisher
 from plaint.kafka.reading import Progress, Stored, TopicReader, partition_of
 from plaint.kafka.settings import KafkaSettings
 from plaint.kafka.topic_states import TopicState
-from plaint.send import Target
+from plaint.send import Target, send_all
 from schemas import topics
 from schemas.post import Post
 
@@ -34,6 +34,10 @@ OUTSIDE = (
     "without them",
     "the sources: they may deliver the post again; a revision that is not newer stays without effect",
     "backups, mirrors of the topics, and logs of whoever reads them",
+)
+NOBODY = (
+    "its destination is not in the settings, so that nobody delivers it or ends its tickets: delete the topic, or put the "
+    "destination back and run this again"
 )
 EMBEDDED = "until that `plaint up` ends: the embedded broker keeps everything in memory and compacts nothing"
 
@@ -71,12 +75,17 @@ class Remains(BaseModel):
 
 
 class Forgotten(BaseModel):
-    """What was done. ``published`` is false in a dry run; ``outside`` is what plaint can't reach."""
+    """What was done. ``published`` is false in a dry run; ``outside`` is what plaint can't reach.
+
+    ``deletes`` were taken; ``refused`` is why others were not.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     held: Held
     published: bool
+    deletes: int = 0
+    refused: tuple[str, ...] = ()
     remains: tuple[Remains, ...]
     outside: tuple[str, ...] = OUTSIDE
 
@@ -217,31 +226,43 @@ def deletes(held: Held, now: datetime | None = None) -> list[Json]:
     ]
 
 
-async def erase(kafka: KafkaSettings, target: Target, held: Held) -> None:
+class Erased(NamedTuple):
+    """How many deletes were taken, and why others were refused."""
+
+    taken: int
+    refused: tuple[str, ...]
+
+
+async def erase(kafka: KafkaSettings, target: Target, held: Held) -> Erased:
     """Publish the deletes, and return once Kafka has them.
 
     ``target`` takes them as it takes every post. A post that lies on another partition than plaint's own producer puts it
-    on (librdkafka's do) is deleted there as well, since compaction knows one partition only. Raises what ``target`` raises,
-    or PublishFailed.
+    on (librdkafka's do) is deleted there as well, since compaction knows one partition only. Raises Unavailable or
+    PublishFailed.
     """
-    events = deletes(held)
-    target.send(events)
-    strays = list(_strays(held, events, kafka.partitions))
-    if not strays:
-        return
-    publisher = Publisher(kafka)
-    await publisher.start()
-    try:
-        await publisher.publish(strays)
-    finally:
-        await publisher.stop()
+    taken: list[Json] = []
+    refused: list[str] = []
+    for events, why in send_all(target, deletes(held)):
+        if why:
+            refused.append(why)
+        else:
+            taken += events
+    if strays := list(_strays(held, taken, kafka.partitions)):
+        publisher = Publisher(kafka)
+        await publisher.start()
+        try:
+            await publisher.publish(strays)
+        finally:
+            await publisher.stop()
+    return Erased(len(taken), tuple(refused))
 
 
-def _strays(held: Held, events: Sequence[Json], partitions: int) -> Iterator[OutRecord]:
-    for post, event in zip(held.posts, events, strict=True):
-        key = post.id.encode()
+def _strays(held: Held, events: Iterable[Json], partitions: int) -> Iterator[OutRecord]:
+    places = {post.id: post.partitions for post in held.posts}
+    for event in events:
+        key = event["id"].encode()
         value = Post.model_validate({"v": 1, **event}).model_dump_json(exclude_unset=True).encode()
-        for number in post.partitions:
+        for number in places[event["id"]]:
             if number != partition_of(key, partitions):
                 yield OutRecord(topics.POSTS, number, key, value)
 
@@ -249,28 +270,34 @@ def _strays(held: Held, events: Sequence[Json], partitions: int) -> Iterator[Out
 # -- what stays --------------------------------------------------------------------------------------------------------
 
 
-def remains(held: Held, states: Iterable[TopicState], is_embedded: bool) -> tuple[Remains, ...]:
-    """What stays in each topic, for how long at most by its real settings."""
+def remains(
+    held: Held, states: Iterable[TopicState], is_embedded: bool, removed: Collection[str] = ()
+) -> tuple[Remains, ...]:
+    """What stays in each topic, for how long at most by its real settings. ``removed`` destinations are in no settings."""
     return tuple(
-        _remains(state, held.records[state.name], is_embedded) for state in states if state.name in held.records
+        _remains(state, held.records[state.name], is_embedded, topics.destination_of(state.name) in removed)
+        for state in states
+        if state.name in held.records
     )
 
 
-def _remains(state: TopicState, records: int, is_embedded: bool) -> Remains:
+def _remains(state: TopicState, records: int, is_embedded: bool, is_removed: bool) -> Remains:
     if is_embedded:
         return Remains(topic=state.name, records=records, until=EMBEDDED, at_most_s=None)
     policy = state.config.get("cleanup.policy", "")
     aged = _seconds(state, "retention.ms") if "delete" in policy else None
     rolled = _seconds(state, "segment.ms") or 0.0
     at_most = None if aged is None else aged + rolled
-    if "compact" not in policy:
+    if is_removed:
+        until = f"{'for good' if aged is None else 'until it ages out'}; {NOBODY}"
+    elif "compact" not in policy:
         until = "until it ages out" if aged is not None else "for ever: the topic has no retention"
-        return Remains(topic=state.name, records=records, until=until, at_most_s=at_most)
-    lag = _seconds(state, "max.compaction.lag.ms")
-    soon = "until compaction"
-    if lag is not None:
-        soon += f", which comes {lag / 3600:g} h after the delete if the partition gets other records by then"
-    return Remains(topic=state.name, records=records, until=soon, at_most_s=at_most)
+    else:
+        until = "until compaction"
+        lag = _seconds(state, "max.compaction.lag.ms")
+        if lag is not None:
+            until += f", which comes {lag / 3600:g} h after the delete if the partition gets other records by then"
+    return Remains(topic=state.name, records=records, until=until, at_most_s=at_most)
 
 
 def _seconds(state: TopicState, key: str) -> float | None:

@@ -46,14 +46,18 @@ def strangers(names: Iterable[str], destinations: Collection[str]) -> list[str]:
     return sorted(set(map(topics.destination_of, names)) - {"", *destinations})
 
 
+async def find_strangers(kafka: KafkaSettings, destinations: Collection[str]) -> list[str]:
+    """Ids of the destinations that have topics but are none of ``destinations``. Raises Unavailable."""
+    return strangers(await _names(kafka), destinations)
+
+
 async def leftovers(kafka: KafkaSettings, destinations: Collection[str]) -> list[Leftover]:
     """Every destination that has topics but is none of ``destinations``, with what is open there.
 
     Raises Unavailable, BrokerAway or KafkaConnectionError if the brokers are away, ReadRefused if rights are missing.
     """
     return [
-        Leftover(destination=name, open=await _open(kafka, name))
-        for name in strangers(await _names(kafka), destinations)
+        Leftover(destination=name, open=await _open(kafka, name)) for name in await find_strangers(kafka, destinations)
     ]
 
 

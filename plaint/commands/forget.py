@@ -2,6 +2,8 @@
 
 import asyncio
 import sys
+from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import cast
 
@@ -11,17 +13,19 @@ from kafka.errors import KafkaError
 from plaint.diagnosis.finding import ago, count
 from plaint.diagnosis.quiet import hush
 from plaint.failures import Unavailable
-from plaint.forget import OUTSIDE, Forgotten, Held, Kind, erase, find, remains
+from plaint.forget import OUTSIDE, Erased, Forgotten, Held, Kind, erase, find, remains
 from plaint.kafka.admin import open_admin
 from plaint.kafka.settings import KafkaSettings
 from plaint.kafka.topic_states import TopicState, topic_states
+from plaint.leftovers import find_strangers
 from plaint.logs import escaped
 from plaint.running import destinations_at_hand, kafka_at_hand
-from plaint.send import Refused, find_target
+from plaint.send import find_target
 from plaint.settings import load_settings
 from schemas.topics import all_topics
 
 ADMIN_S = 15.0
+SHOWN = 20
 
 
 @click.command()
@@ -43,7 +47,9 @@ def forget(config: Path | None, who: str, kind: str | None, dry_run: bool, yes: 
     POST is a post's id; AUTHOR an author's id, or network:handle. A delete event is published, so that tickets are
     withdrawn at their destinations and compaction takes the text away. The stages must run for that, now or later.
 
-    Exit code 0 if it is on its way, 1 if nothing is held.
+    Topics of destinations that were taken out of the settings are looked through too.
+
+    Exit code 0 if it is on its way, 1 if nothing is held or a delete was refused.
 
     \b
     plaint forget at://did:plc:abc/app.bsky.feed.post/3k2a --dry-run
@@ -54,7 +60,9 @@ def forget(config: Path | None, who: str, kind: str | None, dry_run: bool, yes: 
         raise click.UsageError("--json can't ask: give --yes or --dry-run with it")
     hush()
     settings = load_settings(config)
-    kafka, destinations = kafka_at_hand(settings), destinations_at_hand(settings)
+    kafka, known = kafka_at_hand(settings), destinations_at_hand(settings)
+    removed = asyncio.run(find_strangers(kafka, known))
+    destinations = (*known, *removed)
     held = asyncio.run(_find(kafka, destinations, who, cast("Kind | None", kind)))
     if held is None:
         mend = "if it is a post's id, `--as post` has tickets of it withdrawn all the same"
@@ -64,17 +72,20 @@ def forget(config: Path | None, who: str, kind: str | None, dry_run: bool, yes: 
         _show(_held(held))
     if not (dry_run or yes):
         click.confirm(f"Delete {count(len(held.posts), 'post')}, and withdraw the tickets?", abort=True)
-    if not dry_run:
-        try:
-            asyncio.run(erase(kafka, find_target(config).target, held))
-        except Refused as error:
-            raise Unavailable(f"the delete was not taken: {error}") from error
+    erased = Erased(0, ()) if dry_run else _erase(config, kafka, held)
     is_embedded = not settings.kafka.brokers and settings.broker.embedded == "tansu"
-    done = Forgotten(held=held, published=not dry_run, remains=remains(held, _states(kafka, destinations), is_embedded))
+    stays = remains(held, _states(kafka, destinations), is_embedded, removed)
+    done = Forgotten(held=held, published=not dry_run, deletes=erased.taken, refused=erased.refused, remains=stays)
     if as_json:
         click.echo(done.model_dump_json(indent=2))
     else:
         _show(_told(done))
+    sys.exit(1 if done.refused else 0)
+
+
+def _erase(config: Path | None, kafka: KafkaSettings, held: Held) -> Erased:
+    with closing(find_target(config).target) as target:
+        return asyncio.run(erase(kafka, target, held))
 
 
 async def _find(kafka: KafkaSettings, destinations: tuple[str, ...], who: str, kind: Kind | None) -> Held | None:
@@ -104,14 +115,20 @@ def _show(lines: list[str]) -> None:
 
 def _held(held: Held) -> list[str]:
     where = ", ".join(f"{name} {number:,}" for name, number in held.records.items()) or "no topic has text of it"
-    posts = [f"  {post.id}" for post in held.posts[:20]]
-    more = [f"  and {len(held.posts) - 20:,} more"] if len(held.posts) > 20 else []
-    return [f"{held.kind} {held.who}: {count(len(held.posts), 'post')}", *posts, *more, f"records with text: {where}"]
+    posts = _some([post.id for post in held.posts])
+    return [f"{held.kind} {held.who}: {count(len(held.posts), 'post')}", *posts, f"records with text: {where}"]
+
+
+def _some(lines: Sequence[str]) -> list[str]:
+    more = [f"  and {len(lines) - SHOWN:,} more"] if len(lines) > SHOWN else []
+    return [*(f"  {line}" for line in lines[:SHOWN]), *more]
 
 
 def _told(done: Forgotten) -> list[str]:
-    deleted = f"{count(len(done.held.posts), 'delete')} published; the stages withdraw the tickets as they come to it"
+    deleted = f"{count(done.deletes, 'delete')} published; the stages withdraw the tickets as they come to it"
     lines = [deleted if done.published else "dry run: nothing was published"]
+    if done.refused:
+        lines += ["", "refused; mend what is named and run this again:", *_some(done.refused)]
     lines += ["", "stays in Kafka:" if done.remains else "nothing stays in Kafka"]
     alike: dict[str, list[str]] = {}
     for one in done.remains:

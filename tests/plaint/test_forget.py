@@ -1,13 +1,17 @@
 """Forgetting: what is held is found in every topic, deleted the way of every post, and what stays is told by real settings."""
 
+import asyncio
 import time
 from collections.abc import Callable
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
 import orjson
 import pytest
+from click.testing import CliRunner
 
+from plaint.commands.forget import forget
 from plaint.forget import Held, HeldPost, deletes, erase, find, remains
 from plaint.kafka.admin import open_admin
 from plaint.kafka.publisher import OutRecord, Publisher
@@ -15,7 +19,8 @@ from plaint.kafka.reading import partition_of
 from plaint.kafka.settings import KafkaSettings
 from plaint.kafka.topic_states import TopicState, topic_states
 from plaint.kafka.topics import ensure_topics
-from plaint.send import KafkaTopic
+from plaint.send import Door, KafkaTopic
+from plaint.settings import Settings
 from plaint.workers.route import CANARY, RouteStage
 from plaint.workers.stage import InRecord, Result, decoded, outcomes
 from route.delivery.entry import open_record
@@ -26,6 +31,8 @@ from schemas.post import Author, Post
 from schemas.reasons import DeadReason
 from schemas.ticket import Ticket, ticket_key
 from schemas.triage import Triage
+from tests.ingest.http_door import Door as OpenDoor
+from tests.ingest.http_door import Shelf, open_door
 from tests.support.kafka_process import KafkaProcess
 from tests.support.topic_reading import records
 
@@ -158,6 +165,32 @@ def test_a_delete_is_newer_than_now_and_than_all_that_is_known() -> None:
     ]
 
 
+async def test_an_author_of_more_posts_than_a_door_takes_at_once_is_forgotten_whole() -> None:
+    held = Held(who="x:jo", kind="author", posts=tuple(held_post(f"x:{number}") for number in range(1_200)), records={})
+    shelf = Shelf()
+    with open_door(shelf, max_posts=300) as door, closing(target_at(door)) as target:
+        assert await erase(KafkaSettings(), target, held) == (1_200, ())
+    assert [(post.id, post.event) for post in shelf.posts] == [(post.id, "delete") for post in held.posts]
+
+
+async def test_a_delete_that_is_refused_is_told_and_keeps_no_other_back() -> None:
+    held = Held(who="x:jo", kind="author", posts=tuple(map(held_post, ("x:1", "x" * 600, "x:2"))), records={})
+    shelf = Shelf()
+    with open_door(shelf) as door, closing(target_at(door)) as target:
+        taken, [refused] = await erase(KafkaSettings(), target, held)
+    assert taken == 2
+    assert "#/id: String should have at most 512 characters" in refused
+    assert [post.id for post in shelf.posts] == ["x:1", "x:2"]
+
+
+def held_post(id_: str) -> HeldPost:
+    return HeldPost(id=id_, revision=0, partitions=())
+
+
+def target_at(door: OpenDoor) -> Door:
+    return Door(f"http://127.0.0.1:{door.port}", Settings)
+
+
 @pytest.mark.kafka
 async def test_compaction_takes_the_text_off_the_disk(new_kafka: Callable[..., KafkaProcess], fresh: str) -> None:
     quick = {"log.cleaner.backoff.ms": "200", "log.cleaner.min.cleanable.ratio": "0.01"}
@@ -221,6 +254,27 @@ def test_what_stays_is_told_by_the_topics_own_settings() -> None:
         "log": (3, compaction, None),
         "kept": (1, "for ever: the topic has no retention", None),
     }
+
+
+@pytest.mark.kafka
+def test_what_lies_at_a_destination_that_was_taken_out_of_the_settings_is_found_and_told_with_its_mend(
+    new_kafka: Callable[..., KafkaProcess], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    kafka = settings(new_kafka().bootstrap)
+    ensure_topics(kafka, ["gone"])
+    asyncio.run(write(kafka, *(record for record in everywhere(post("x:1"), "gone") if record.topic.endswith("gone"))))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PLAINT_RUNTIME_DIR", str(tmp_path))
+    monkeypatch.setenv("PLAINT_KAFKA__BROKERS", orjson.dumps(kafka.brokers).decode())
+    done = CliRunner().invoke(forget, ["x:jo", "--dry-run", "--json"], obj=None)
+    assert done.exit_code == 0, done.output
+    told = orjson.loads(done.stdout)
+    assert [one["id"] for one in told["held"]["posts"]] == ["x:1"]
+    stays = {one["topic"]: one["until"] for one in told["remains"]}
+    assert stays.keys() == {topics.tickets("gone"), topics.deliveries("gone")}
+    assert stays[topics.tickets("gone")].startswith("until it ages out; its destination is not in the settings")
+    assert stays[topics.deliveries("gone")].startswith("for good; its destination is not in the settings")
+    assert all("delete the topic, or put the destination back" in until for until in stays.values())
 
 
 def test_an_embedded_broker_keeps_it_until_it_ends() -> None:
