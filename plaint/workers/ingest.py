@@ -18,6 +18,7 @@ from ingest.pace import paced
 from ingest.publish import PostPublisher, PublishFailed
 from ingest.settings import SourceSettings
 from ingest.source import Source, SourceFailed
+from plaint.hangup import Hangup
 from plaint.kafka.settings import KafkaSettings
 from plaint.monitoring.door import DoorMeter
 from plaint.monitoring.ingesting import IngestSight
@@ -67,7 +68,7 @@ def ingest(
     door: DoorSettings | None = None,
     monitor: Monitor | None = None,
 ) -> Report:
-    """Publish what the sources yield until they all end, or until SIGTERM or SIGINT; what was read is acknowledged then.
+    """Publish what the sources yield until they all end, or until a signal to end; what was read is acknowledged then.
 
     With a door it goes on until a signal. Blocks, waits for a broker that is away, and writes the report, once the sources
     have ended, if there is a file for it; with a door, sources whose report stands there as finished are not read again.
@@ -231,15 +232,20 @@ class _Grace:
 
 @contextmanager
 def _stopped_by_signals(stop: Event) -> Iterator[None]:
-    """SIGTERM and SIGINT set ``stop`` (on the main thread; elsewhere there are no signals)."""
+    """SIGTERM and SIGINT set ``stop`` (on the main thread; elsewhere there are no signals).
+
+    So does a SIGHUP of a terminal that was closed; for any other there is nothing to read again.
+    """
     if current_thread() is not main_thread():
         yield
         return
+    hangup = Hangup()
 
-    def handle(_number: int, _frame: FrameType | None) -> None:
-        stop.set()
+    def handle(number: int, _frame: FrameType | None) -> None:
+        if number != signal.SIGHUP or hangup.means_end():
+            stop.set()
 
-    before = {number: signal.signal(number, handle) for number in (signal.SIGTERM, signal.SIGINT)}
+    before = {number: signal.signal(number, handle) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
     try:
         yield
     finally:

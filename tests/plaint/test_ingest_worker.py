@@ -2,6 +2,7 @@
 
 import json
 import os
+import pty
 import signal
 import subprocess
 import sys
@@ -28,6 +29,10 @@ from tests.ingest.poison import POISON
 from tests.support.kafka_process import KafkaProcess
 from tests.support.topic_reading import dead_letters, posts, wait_for
 
+ON_TERMINAL = """
+import fcntl, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+"""
 WORKER = """
 import json, sys
 from plaint.kafka.settings import KafkaSettings
@@ -61,10 +66,15 @@ class Worker:
         self._report = report
         self._child: subprocess.Popen[bytes] | None = None
 
-    def start(self, kafka: KafkaSettings, *sources: str) -> "subprocess.Popen[bytes]":
+    def start(self, kafka: KafkaSettings, *sources: str, terminal: int | None = None) -> "subprocess.Popen[bytes]":
+        """``terminal`` is the descriptor of its controlling one, None for that of the tests, if they have one."""
         given = kafka.model_dump_json(exclude={"sasl_password"})
-        argv = [sys.executable, "-c", WORKER, given, str(self._report), *sources]
-        self._child = subprocess.Popen(argv, stdin=subprocess.PIPE, stderr=subprocess.PIPE)
+        program = WORKER if terminal is None else ON_TERMINAL + WORKER
+        argv = [sys.executable, "-c", program, given, str(self._report), *sources]
+        stdin = subprocess.PIPE if terminal is None else terminal
+        self._child = subprocess.Popen(
+            argv, stdin=stdin, stderr=subprocess.PIPE, start_new_session=terminal is not None
+        )
         return self._child
 
     def report(self) -> Report:
@@ -171,6 +181,23 @@ def test_a_signal_ends_it_cleanly_with_all_that_was_read_written(
     assert len({record.key for record in read}) == len(read) == report.published
     assert len(dead_letters(broker.bootstrap, 1)) == report.dead["invalid_json"]
     assert abs(report.published - report.dead["invalid_json"]) <= 1
+
+
+def test_a_hangup_ends_it_cleanly_where_its_terminal_was_closed_and_means_nothing_else(
+    broker: Broker, kafka: KafkaSettings, worker: Worker, tmp_path: Path
+) -> None:
+    (tmp_path / "a.jsonl").write_text('{"id":"a","text":"1"}\n')
+    terminal, inner = pty.openpty()
+    child = worker.start(kafka, f"file:{tmp_path / 'a.jsonl'},loop,rate=400", terminal=inner)
+    os.close(inner)
+    wait_for(broker.bootstrap, POSTS, 100)
+    child.send_signal(signal.SIGHUP)  # as systemctl reload does
+    wait_for(broker.bootstrap, POSTS, 1000)
+    os.close(terminal)  # the kernel sends the signal
+    assert child.wait(10) == 0
+    report = worker.report()
+    assert not report.finished
+    assert len(posts(broker.bootstrap, report.published)) == report.published
 
 
 def test_a_broker_that_hangs_is_waited_for_with_few_records_in_memory(
