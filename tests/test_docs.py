@@ -402,8 +402,11 @@ ALARMS: list[tuple[str, dict[str, str], dict[str, str], int]] = [
     ),
     (
         "PlaintComplaintsUnrouted",
-        {'plaint_unrouted_posts_total{intent="complaint"}': "0 0 3x9"},
-        {'plaint_unrouted_posts_total{intent="other"}': "0 0 3x9"},
+        {'plaint_unrouted_posts_total{intent="complaint",author="other"}': "0 0 3x9"},
+        {
+            'plaint_unrouted_posts_total{intent="complaint",author="own"}': "0 0 3x9",
+            'plaint_unrouted_posts_total{intent="other",author="other"}': "0 0 3x9",
+        },
         5,
     ),
     (

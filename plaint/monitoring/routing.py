@@ -15,7 +15,7 @@ class RouteSight:
         self,
         destinations: Sequence[str],
         tickets: Mapping[str, int],
-        unrouted: Mapping[str, int],
+        unrouted: Mapping[tuple[str, str], int],
         routes: Callable[[], RoutesState],
     ) -> None:
         self._tickets = dict.fromkeys(destinations, 0)
@@ -26,7 +26,8 @@ class RouteSight:
     def read(self, into: Readings) -> None:
         """See Sight."""
         into.put_all(metrics.TICKETS, self._tickets | dict(self._counted))
-        into.put_all(metrics.UNROUTED, self._unrouted)
+        for labels, count in list(self._unrouted.items()):
+            into.put(metrics.UNROUTED, count, *labels)
         routes = self._routes()
         into.put(metrics.ROUTES, 1, routes.version)
         into.put(metrics.REFUSED, bool(routes.refused))

@@ -49,10 +49,10 @@ class RouteStage:
         self._seen: defaultdict[int, Seen] = defaultdict(lambda: Seen(remember))
         self._next: dict[int, int] = {}
         self._batch: list[tuple[int, Post]] = []
-        self._unrouted: Counter[str] = Counter()
+        self._unrouted: Counter[tuple[str, str]] = Counter()
         self._tickets: Counter[str] = Counter()
-        self.unrouted: Counter[str] = Counter()
-        """Posts that no rule sends anywhere, by intent."""
+        self.unrouted: Counter[tuple[str, str]] = Counter()
+        """Posts that no rule sends anywhere, by intent and author: own or other."""
         self.tickets: Counter[str] = Counter()
         """Tickets by destination."""
 
@@ -107,7 +107,7 @@ class RouteStage:
         newest[post.id] = post.revision
         self._batch.append((record.partition, post))
         if reason is DropReason.UNROUTED:
-            self._unrouted[triage.intent or "none"] += 1
+            self._unrouted[triage.intent or "none", "own" if post.author.own_account else "other"] += 1
         return Dropped(reason) if reason is not None else Result(tuple(map(self._record, tickets)))
 
     def _record(self, ticket: Ticket) -> OutRecord:

@@ -72,7 +72,7 @@ def test_a_batch_that_was_processed_in_vain_is_not_counted() -> None:
         router.process([record])
         router.took([record])
     assert router.tickets == {"service": 1}
-    assert router.unrouted == {"other": 1}
+    assert router.unrouted == {("other", "other"): 1}
 
 
 def test_what_was_not_acknowledged_is_made_again() -> None:

@@ -18,7 +18,7 @@ from plaint.workers.stage import InRecord
 from route.rules import RouteTable
 from schemas import topics
 from schemas.labels import Intent, Unsure
-from schemas.post import Post
+from schemas.post import Author, Post
 from schemas.triage import Triage
 from tests.plaint.monitoring.test_readings import samples
 
@@ -116,18 +116,21 @@ def test_labels_and_the_time_to_them_are_counted() -> None:
     assert meter.state() == {"model": {"version": "m-1", "engine": "engine 1", "refused": ()}}
 
 
-def test_what_no_rule_takes_is_told_by_intent_and_tickets_by_destination() -> None:
+def test_what_no_rule_takes_is_told_by_intent_and_author_and_tickets_by_destination() -> None:
     stage = RouteStage(RouteTable.load(None, ["helpdesk", "service", "marketing"]), 4, 100)
     read = []
-    for number, intent in enumerate((Intent.OTHER, Intent.OTHER, Intent.PRAISE)):
+    brand = Author(handle="@norvik", own_account=True)
+    posted = ((Intent.OTHER, Author()), (Intent.OTHER, Author()), (Intent.PRAISE, Author()), (Intent.COMPLAINT, brand))
+    for number, (intent, author) in enumerate(posted):
         one = triage(intent, 0, None)
-        one = one.model_copy(update={"post": one.post.model_copy(update={"id": str(number)})})
+        one = one.model_copy(update={"post": one.post.model_copy(update={"id": str(number), "author": author})})
         read.append(InRecord(topics.TRIAGED, 0, number, b"k", one.to_bytes(), NOW))
     stage.process(read)
     stage.took(read)
     readings = Readings("route")
     RouteSight(["helpdesk", "service", "marketing"], stage.tickets, stage.unrouted, lambda: ROUTES).read(readings)
-    assert samples(readings, "plaint_unrouted_posts_total")[("other",)] == 2
+    unrouted = {labels: count for labels, count in samples(readings, "plaint_unrouted_posts_total").items() if count}
+    assert unrouted == {("other", "other"): 2, ("complaint", "own"): 1}
     # ``destination`` is a label of the metric itself here.
     tickets = {
         s.labels["destination"]: s.value for f in readings.families() if f.name == "plaint_tickets" for s in f.samples
