@@ -350,6 +350,12 @@ def test_every_rule_asks_for_metrics_that_plaint_tells_with_labels_that_they_hav
 LATE = 'plaint_post_to_ticket_seconds_bucket{destination="helpdesk",le="%s"}'
 ALARMS: list[tuple[str, dict[str, str], dict[str, str], int]] = [
     ("PlaintProcessAway", {'up{job="plaint"}': "1 0x9"}, {'up{job="plaint"}': "1 0 1x9"}, 5),
+    (
+        "PlaintChildAway",
+        {'plaint_child_up{child="classify"}': "1 0x9"},
+        {'plaint_child_up{child="classify"}': "1 0 1x9"},
+        5,
+    ),
     ("PlaintNotReady", {'plaint_ready{stage="route"}': "0x9"}, {'plaint_ready{stage="route"}': "0 0 1x9"}, 7),
     ("PlaintStalled", {'plaint_stalled{stage="route"}': "0 1x9"}, {'plaint_stalled{stage="route"}': "0x9"}, 5),
     (
