@@ -95,7 +95,7 @@ UNSURE = Metric(
 UNROUTED = Metric(
     "plaint_unrouted_posts",
     "counter",
-    "Posts that no rule of the routes sends anywhere: the brand's own, which the shipped routes leave out on purpose, and others.",
+    "Posts that no rule of the routes sends anywhere: own, of the brand's own accounts, which the shipped routes leave out, and other.",
     ("route",),
     {"intent": INTENT, "author": ("own", "other")},
 )
