@@ -20,7 +20,7 @@ from plaint.tools.holds import clues_at_hand
 from plaint.tools.letters import HeldLetter
 from plaint.tools.replay import replay as send_again
 from plaint.tools.replay import stand_of
-from plaint.tools.terminal import MOMENT, Reading, confirmed, json_line, leaving_early, one_line
+from plaint.tools.terminal import MOMENT, Reading, confirmed, echo_to_who_listens, json_line, leaving_early, one_line
 from schemas.faults import Fault, shown
 from schemas.reasons import DeadReason
 
@@ -169,10 +169,9 @@ def replay(
         hold = holds.get(destination_at(one.place))
         words = done_words(one, hold, "would go to" if dry_run else "sent again as")
         fields = {"letter": one.name, **done_fields(one, hold, dry_run)}
-        click.echo(json_line(fields) if as_json else f"{one.name}  {one_line(words)}")
+        echo_to_who_listens(json_line(fields) if as_json else f"{one.name}  {one_line(words)}")
 
-    with leaving_early():
-        done = asyncio.run(_replay(kafka, found, destinations, force, dry_run, tell))
+    done = asyncio.run(_replay(kafka, found, destinations, force, dry_run, tell))
     if not as_json:
         click.echo(_told(done, dry_run), err=True)
         notice(holds.get(destination_at(one.place)) for one in done)

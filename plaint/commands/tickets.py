@@ -20,7 +20,16 @@ from plaint.tools.hold_words import hold_in_short
 from plaint.tools.holds import NO_CLUES, Clues, clues_at_hand
 from plaint.tools.retry import plan_retries
 from plaint.tools.retry import retry as send_again
-from plaint.tools.terminal import SPAN, Reading, confirmed, json_line, leaving_early, one_line, span
+from plaint.tools.terminal import (
+    SPAN,
+    Reading,
+    confirmed,
+    echo_to_who_listens,
+    json_line,
+    leaving_early,
+    one_line,
+    span,
+)
 from plaint.tools.tickets import STATES, Listed, State, TicketRow, WantedTickets, key_of, list_tickets, show_tickets
 from schemas.faults import Fault, shown
 
@@ -194,9 +203,8 @@ def retry_(
     topics = [plan.record.topic for plan in plans if plan.record is not None]
     holds = holds_at(kafka, topics, clues_at_hand(settings, kafka))
     done = [_would(plan) for plan in plans] if dry_run or not topics else asyncio.run(send_again(kafka, plans))
-    with leaving_early():
-        for one in done:
-            click.echo(_told(one, holds.get(destination_at(one.place)), dry_run, as_json))
+    for one in done:
+        echo_to_who_listens(_told(one, holds.get(destination_at(one.place)), dry_run, as_json))
     if not as_json:
         notice(holds.values())
     sys.exit(0 if all(one.place for one in done) else 1)

@@ -105,9 +105,23 @@ def leaving_early() -> Iterator[None]:
         yield
         sys.stdout.flush()
     except BrokenPipeError:
-        # Python flushes once more as it ends, and would complain then.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        _write_nowhere()
         sys.exit(0)
+
+
+def echo_to_who_listens(line: str) -> None:
+    """Write a line about work that goes on to its end, also once whoever read our output has seen enough (``| head``)."""
+    try:
+        click.echo(line)
+    except BrokenPipeError:
+        _write_nowhere()
+
+
+def _write_nowhere() -> None:
+    """Have stdout go nowhere: Python flushes it once more as it ends, and would complain then."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.close(nowhere)
 
 
 class Reading:

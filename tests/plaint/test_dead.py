@@ -2,8 +2,11 @@
 
 import asyncio
 import json
-from collections.abc import Callable, Sequence
+import os
+import subprocess
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +17,7 @@ from plaint.kafka.topics import ensure_topics
 from plaint.tools.again import Done, Plan
 from plaint.tools.dead import WantedLetters, find_letters, page, row, shown_bytes
 from plaint.tools.letters import HeldLetter
-from plaint.tools.replay import REPLAYED, Stand, plan_replay, replay, stand_of
+from plaint.tools.replay import CHUNK, REPLAYED, Stand, plan_replay, replay, stand_of
 from schemas import topics
 from schemas.deadletter import DeadLetter, Header, Replayed
 from schemas.post import Post
@@ -23,6 +26,7 @@ from schemas.ticket import Ticket
 from tests.plaint.delivering import PARTITIONS, kafka_settings, write
 from tests.plaint.delivering import partition_of as ticket_partition
 from tests.plaint.looking import Log, letter, post, ticket_of, triage
+from tests.support.command import LIMIT_S, PLAINT, environment
 from tests.system.hostile import TEXTS
 
 DESTINATIONS = ("helpdesk",)
@@ -238,6 +242,41 @@ async def test_a_dead_ticket_whose_story_went_on_stays_where_it_is(
     await desk.write(letter(place, one.to_bytes(), one.key.encode(), "deliver", DeadReason.REFUSED), *later(one))
     for force in (False, True):
         assert why in (await desk.replay(await desk.find(), force=force))[0].why
+
+
+@pytest.mark.parametrize("sound", [True, False])
+async def test_all_letters_go_again_though_nobody_reads_what_is_told_of_them(
+    new_tansu: str, fresh: str, tmp_path: Path, sound: bool
+) -> None:
+    desk = Desk(new_tansu, fresh)
+    await asyncio.to_thread(ensure_topics, desk.kafka, DESTINATIONS)
+    lines = [json.dumps({"id": f"{fresh}:{number}", "text": "hello"}).encode() for number in range(2 * CHUNK + 1)]
+    lines += [] if sound else [b"no post"]
+    await desk.write(*(letter(f"{fresh}.jsonl:{number}", line, stage="ingest") for number, line in enumerate(lines)))
+    known = {"PLAINT_KAFKA__BROKERS": json.dumps([new_tansu]), "PLAINT_RUNTIME_DIR": str(tmp_path)}
+    done = await asyncio.to_thread(run_unheard, "dead", "replay", "--all", "--yes", cwd=tmp_path, settings=known)
+    assert done.returncode == (0 if sound else 1), done.stderr.decode()
+    told = f"{2 * CHUNK + 1} sent again, {0 if sound else 1} not"
+    assert done.stderr.decode().splitlines() == [told]
+    assert len(await desk.read(topics.POSTS, lambda _: True)) == 2 * CHUNK + 1
+
+
+def run_unheard(*arguments: str, cwd: Path, settings: Mapping[str, str]) -> "subprocess.CompletedProcess[bytes]":
+    """Run plaint while nobody reads what it writes, as ``| head`` leaves it."""
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    try:
+        return subprocess.run(
+            [PLAINT, *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=write_end,
+            stderr=subprocess.PIPE,
+            cwd=cwd,
+            env=environment(settings),
+            timeout=LIMIT_S,
+        )
+    finally:
+        os.close(write_end)
 
 
 # -- shown to a person -------------------------------------------------------------------------------------------
