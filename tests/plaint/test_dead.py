@@ -2,9 +2,7 @@
 
 import asyncio
 import json
-import os
-import subprocess
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -26,7 +24,7 @@ from schemas.ticket import Ticket
 from tests.plaint.delivering import PARTITIONS, kafka_settings, write
 from tests.plaint.delivering import partition_of as ticket_partition
 from tests.plaint.looking import Log, letter, post, ticket_of, triage
-from tests.support.command import LIMIT_S, PLAINT, environment
+from tests.support.command import unheard
 from tests.system.hostile import TEXTS
 
 DESTINATIONS = ("helpdesk",)
@@ -254,29 +252,11 @@ async def test_all_letters_go_again_though_nobody_reads_what_is_told_of_them(
     lines += [] if sound else [b"no post"]
     await desk.write(*(letter(f"{fresh}.jsonl:{number}", line, stage="ingest") for number, line in enumerate(lines)))
     known = {"PLAINT_KAFKA__BROKERS": json.dumps([new_tansu]), "PLAINT_RUNTIME_DIR": str(tmp_path)}
-    done = await asyncio.to_thread(run_unheard, "dead", "replay", "--all", "--yes", cwd=tmp_path, settings=known)
+    done = await asyncio.to_thread(unheard, "dead", "replay", "--all", "--yes", cwd=tmp_path, settings=known)
     assert done.returncode == (0 if sound else 1), done.stderr.decode()
     told = f"{2 * CHUNK + 1} sent again, {0 if sound else 1} not"
     assert done.stderr.decode().splitlines() == [told]
     assert len(await desk.read(topics.POSTS, lambda _: True)) == 2 * CHUNK + 1
-
-
-def run_unheard(*arguments: str, cwd: Path, settings: Mapping[str, str]) -> "subprocess.CompletedProcess[bytes]":
-    """Run plaint while nobody reads what it writes, as ``| head`` leaves it."""
-    read_end, write_end = os.pipe()
-    os.close(read_end)
-    try:
-        return subprocess.run(
-            [PLAINT, *arguments],
-            stdin=subprocess.DEVNULL,
-            stdout=write_end,
-            stderr=subprocess.PIPE,
-            cwd=cwd,
-            env=environment(settings),
-            timeout=LIMIT_S,
-        )
-    finally:
-        os.close(write_end)
 
 
 # -- shown to a person -------------------------------------------------------------------------------------------

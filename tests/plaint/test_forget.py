@@ -33,6 +33,7 @@ from schemas.ticket import Ticket, ticket_key
 from schemas.triage import Triage
 from tests.ingest.http_door import Door as OpenDoor
 from tests.ingest.http_door import Shelf, open_door
+from tests.support.command import unheard
 from tests.support.kafka_process import KafkaProcess
 from tests.support.topic_reading import records
 
@@ -181,6 +182,20 @@ async def test_a_delete_that_is_refused_is_told_and_keeps_no_other_back() -> Non
     assert taken == 2
     assert "#/id: String should have at most 512 characters" in refused
     assert [post.id for post in shelf.posts] == ["x:1", "x:2"]
+
+
+async def test_it_is_deleted_though_nobody_reads_what_is_told_of_it(new_tansu: str, fresh: str, tmp_path: Path) -> None:
+    kafka = settings(new_tansu)
+    ensure_topics(kafka, [fresh])
+    await write(kafka, *everywhere(post("x:1"), fresh))
+    known = {
+        "PLAINT_KAFKA__BROKERS": orjson.dumps(kafka.brokers).decode(),
+        "PLAINT_KAFKA__IDEMPOTENT_PRODUCER": "false",
+        "PLAINT_RUNTIME_DIR": str(tmp_path),
+    }
+    done = await asyncio.to_thread(unheard, "forget", "x:jo", "--yes", cwd=tmp_path, settings=known)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert any(b'"delete"' in record.value for record in records(new_tansu, topics.POSTS, 2))
 
 
 def held_post(id_: str) -> HeldPost:

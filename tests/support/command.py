@@ -37,6 +37,24 @@ def plaint(
     )
 
 
+def unheard(*arguments: str, cwd: Path, settings: Mapping[str, str]) -> "subprocess.CompletedProcess[bytes]":
+    """Run it to its end while nobody reads what it writes, as ``| head`` leaves it."""
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    try:
+        return subprocess.run(
+            [PLAINT, *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=write_end,
+            stderr=subprocess.PIPE,
+            cwd=cwd,
+            env=environment(settings),
+            timeout=LIMIT_S,
+        )
+    finally:
+        os.close(write_end)
+
+
 def shown(done: "subprocess.CompletedProcess[bytes]") -> str:
     """All that it wrote, for a message or to look for what must not be in it."""
     return (done.stdout + done.stderr).decode(errors="replace")
