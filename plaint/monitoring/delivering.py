@@ -1,5 +1,6 @@
 """What deliver tells: the requests to its destination as they end, and what its worker knows."""
 
+import math
 import re
 import time
 from collections import Counter
@@ -224,4 +225,6 @@ class DeliverSight:
 
     @staticmethod
     def _age(since: list[float]) -> float | None:
-        return max(0.0, time.time() - min(since)) if since else None
+        """Of the ticket that waits longest; None if each waits for its author's turn."""
+        age = time.time() - min(since, default=math.inf)
+        return age if age > 0 else None

@@ -95,7 +95,8 @@ UNSURE = Metric(
 UNROUTED = Metric(
     "plaint_unrouted_posts",
     "counter",
-    "Posts that no rule of the routes sends anywhere: own, of the brand's own accounts, which the shipped routes leave out, and other.",
+    "Posts that no rule of the routes sends anywhere, by what they ask and whose they are: own, of the brand's own accounts, "
+    "which the shipped routes send nowhere on purpose, or other.",
     ("route",),
     {"intent": INTENT, "author": ("own", "other")},
 )
@@ -195,7 +196,8 @@ IN_FLIGHT = Metric(
 OLDEST = Metric(
     "plaint_oldest_undelivered_seconds",
     "gauge",
-    "Age of the oldest ticket that is not at its end, from its post's receipt; 0 if there is none.",
+    "Age of the oldest ticket that is not at its end, from its post's receipt, or from its author's turn if it had to wait for "
+    "max_per_author_per_hour; 0 if there is none.",
     ("deliver",),
 )
 WINDOW_FULL = Metric(

@@ -92,7 +92,8 @@ class StageState(_Shown):
     open_tickets: int | None = None
     """Tickets that a deliver process has taken on and not brought to an end."""
     oldest_undelivered_s: float | None = None
-    """Age of the oldest of them, from when its post was received; None if there is none."""
+    """Age of the oldest of them, from when its post was received, or its author's turn came if it had to wait for that; None
+    if there is none but such as still wait for it."""
     window_full: bool = False
     """So many tickets are open that it reads no more for now, on purpose."""
     breaker: BreakerState | None = None

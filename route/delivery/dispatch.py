@@ -134,9 +134,8 @@ class Dispatcher:
         wait = self._limits.author_wait_s(item.author, item.key, now)
         if wait <= 0:
             return False
-        self._counters.author_capped += not item.is_capped
-        item.is_capped = True
-        item.due = self._clock.wall() + wait
+        self._counters.author_capped += item.author_turn == 0
+        item.due = item.author_turn = self._clock.wall() + wait
         self.push(lane, item)
         return True
 

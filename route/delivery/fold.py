@@ -40,8 +40,8 @@ class Item:
     """Place of the ticket's priority in RANKS."""
     author: bytes = b""
     """Who wrote the post, if new tickets are counted by author; see limits.author_of."""
-    is_capped: bool = False
-    """It waits, or has waited, for its author's turn."""
+    author_turn: float = 0.0
+    """When its author's turn comes, or came, in seconds since the epoch; 0 if it never had to wait for that."""
     generation: int = 0
     since: float = 0.0
     """When its post was received, in seconds since the epoch, else when the ticket was taken on."""
@@ -50,6 +50,11 @@ class Item:
     def version(self) -> Version:
         """Revision and generation."""
         return self.revision, self.generation
+
+    @property
+    def waits_since(self) -> float:
+        """From when on it waits for the destination, in seconds since the epoch; later than now while its author's turn is."""
+        return max(self.since, self.author_turn)
 
     @property
     def is_uncertain(self) -> bool:

@@ -151,9 +151,9 @@ class DeliverWorker:
         return {number: Place(_acknowledged(one), self._end(number)) for number, one in self._group.partitions.items()}
 
     def open_since(self) -> list[float]:
-        """Of each open ticket, when its post was received, in seconds since the epoch."""
+        """Of each open ticket, from when on it waits for the destination: see Item.waits_since."""
         folds = [one.fold for one in self._group.partitions.values() if one.lane is not None]
-        return [item.since for fold in folds for item in list(fold.open.values())]
+        return [item.waits_since for fold in folds for item in list(fold.open.values())]
 
     def _end(self, number: int) -> int | None:
         try:

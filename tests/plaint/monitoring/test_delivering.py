@@ -23,6 +23,7 @@ from route.destinations.base import Finds, Idempotency, MaySend, NotNow, Outcome
 from route.destinations.opening import open_destination
 from route.destinations.settings import DestinationSettings
 from schemas import topics
+from schemas.post import Author
 from schemas.ticket import Ticket
 from tests.plaint.delivering import destination, kafka_settings, make_topics, receiving, send, ticket, until, write
 from tests.plaint.monitoring.asking import Samples, ask, state, told
@@ -151,6 +152,21 @@ async def test_a_destination_that_is_down_shows_in_breaker_age_and_excuse(
         assert later["breaker"]["state"] == "closed"
         assert later["breaker"]["since"] > now["breaker"]["since"]
         assert (later["open_tickets"], later["oldest_undelivered_s"]) == (0, None)
+
+
+async def test_a_ticket_that_waits_for_its_authors_turn_is_not_late(tansu: str, name: str, tmp_path: Path) -> None:
+    await make_topics(tansu, name)
+    loud = {"author": Author(id="acct:loud")}
+    await send(tansu, *(received(n, name, 4000.0).model_copy(update=loud) for n in range(3)))
+    async with (
+        receiving() as receiver,
+        telling(tansu, name, receiver.url, tmp_path, max_per_author_per_hour=1) as told,
+    ):
+        await until(lambda: told.worker.counters.done == 1 and told.worker.counters.author_capped == 2)
+        found, now = await told.metrics(), await told.state()
+        assert found["plaint_open_tickets"] == {(): 2}
+        assert found["plaint_oldest_undelivered_seconds"] == {(): 0}
+        assert (now["open_tickets"], now["oldest_undelivered_s"]) == (2, None)
 
 
 @pytest.mark.kafka

@@ -157,12 +157,24 @@ async def test_an_author_past_the_cap_waits_and_holds_up_nobody_else() -> None:
     assert went(stage) == ["post-0", "post-1", "post-2", "other"]
     assert stage.lane.fold.held == 0  # they wait without their bodies
     assert stage.counters.author_capped == 4
+    assert {item.waits_since for item in stage.lane.fold.open.values()} == {stage.clock.wall() + HOUR_S - 1}
     await stage.clock.advance(HOUR_S)
     assert went(stage)[4:] == ["post-3", "post-4", "post-5"]
     await stage.clock.advance(2 * HOUR_S)
     assert stage.counters.done == 8
     assert stage.counters.author_capped == 4
     assert not stage.dead
+
+
+async def test_a_ticket_that_waited_for_its_authors_turn_is_late_from_then_on() -> None:
+    stage = Stage(per_author=1)
+    await stage.take(*many(2, author=LOUD))
+    await stage.clock.advance(1)
+    stage.destination.answer = lambda _: NotNow("down")
+    await stage.clock.advance(HOUR_S)
+    [item] = stage.lane.fold.open.values()
+    assert item.attempt > 0
+    assert item.waits_since == stage.clock.wall() - 1
 
 
 async def test_of_one_author_the_urgent_ticket_takes_the_next_turn() -> None:
