@@ -53,7 +53,7 @@ class Item:
 
     @property
     def waits_since(self) -> float:
-        """From when on it waits for the destination, in seconds since the epoch; later than now while its author's turn is."""
+        """From when on the destination could have it, in seconds since the epoch: in the future until its author's turn."""
         return max(self.since, self.author_turn)
 
     @property
