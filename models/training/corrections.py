@@ -36,6 +36,9 @@ from schemas.labels import INTENTS, SENTIMENTS, Intent
 HELD_OUT_SHARE = 0.2
 LEAST_HELD_OUT = 20
 LEAST_LEARNED = 10
+MOST_HELD_OUT_GROUP = 0.25
+"""Of the posts to be held out, in one group of near-duplicates: a larger one is what a team corrects again and again, and is
+learned as long as there are others to measure on."""
 WATCHED_SHARE = 0.15
 """Of the corrections to learn from; training stops when it no longer gets better on these."""
 LEAST_WATCHED = 15
@@ -69,17 +72,20 @@ def newest(posts: Sequence[LabelledPost]) -> list[LabelledPost]:
 
 
 def share_out(texts: Sequence[str], others: Sequence[str]) -> Shares:
-    """Near-duplicates stand together, in the order of a hash: so a post that is held out of few corrections may be learned
-    of many, and hardly ever the other way. `others` are posts to tell common words by.
+    """Near-duplicates stand together, in the order of a hash of the first of them: so a large group is held out no more often
+    than a small one, and a post that is held out of few corrections may be learned of many, and hardly ever the other way.
+    `others` are posts to tell common words by.
     """
     groups: dict[int, list[int]] = defaultdict(list)
     for position, group in enumerate(near_duplicate_groups([*texts, *others])[: len(texts)]):
         groups[group].append(position)
-    ranked = sorted(groups.values(), key=lambda members: min(_rank(texts[position]) for position in members))
-    held_out = _first(ranked, max(LEAST_HELD_OUT, round(len(texts) * HELD_OUT_SHARE)))
+    wanted = max(LEAST_HELD_OUT, round(len(texts) * HELD_OUT_SHARE))
+    most = wanted * MOST_HELD_OUT_GROUP
+    ranked = sorted(groups.values(), key=lambda members: (len(members) > most, _rank(texts[members[0]])))
+    held_out = _first(ranked, wanted)
     rest = ranked[len(held_out) :]
-    wanted = round(sum(map(len, rest)) * WATCHED_SHARE)
-    watched = _first(rest, wanted) if wanted >= LEAST_WATCHED else []
+    watching = round(sum(map(len, rest)) * WATCHED_SHARE)
+    watched = _first(rest, watching) if watching >= LEAST_WATCHED else []
     learned = rest[len(watched) :]
     return Shares(*([position for group in part for position in group] for part in (learned, watched, held_out)))
 

@@ -200,6 +200,49 @@ def test_near_duplicates_stand_together_and_what_is_held_out_of_many_was_held_ou
     assert {place for place in many.held_out if place < 60} <= set(few.held_out)
 
 
+TEN = ("monday", "tuesday", "friday", "noon", "easter", "last night", "may", "june", "july", "two weeks")
+
+
+def ten_like(thing: str) -> list[str]:
+    """What a team is told again and again."""
+    return [f"@tallis the green light on my {thing} is back on since {day}" for day in TEN]
+
+
+def test_what_a_team_corrects_ten_times_is_learned_and_not_held_out() -> None:
+    others = [example.text for example in BEFORE[:100]]
+    shares = share_out(others + ten_like("box"), [])
+    assert set(range(100, 110)) <= set(shares.learned)
+    assert len(shares.held_out) == 22
+
+
+def test_a_group_of_ten_is_held_out_no_more_often_than_one_post() -> None:
+    others = [example.text for example in BEFORE[:200]]
+    things = (
+        "box",
+        "lamp",
+        "kettle",
+        "router",
+        "ladder",
+        "phone",
+        "mirror",
+        "pillow",
+        "guitar",
+        "hammer",
+        "scarf",
+        "kite",
+    )
+    held_out = [thing for thing in things if 200 in share_out(others + ten_like(thing), []).held_out]
+    assert 0 < len(held_out) < len(things) / 2, "a fifth, but for chance"
+
+
+def test_corrections_that_are_groups_of_ten_alone_are_measured_on_one_of_them() -> None:
+    texts = [text for thing in ("brass kettle", "old wooden guitar", "garage door") for text in ten_like(thing)]
+    shares = share_out(texts + [example.text for example in BEFORE[:10]], [example.text for example in BEFORE[10:300]])
+    assert len(shares.held_out) == 20
+    assert set(range(30, 40)) <= set(shares.held_out)
+    assert len(shares.learned) == 20
+
+
 def test_each_epoch_has_all_corrections_and_other_posts_of_before(base: Path) -> None:
     from models.tokens import Tokens
 
