@@ -68,6 +68,11 @@ class Entry:
         """Revision and generation."""
         return self.revision, self.generation
 
+    @property
+    def may_be_there(self) -> bool:
+        """The destination has, or may have, a ticket under this key."""
+        return self.created or (self.state == "sending" and self.op == "create")
+
 
 def own_prefix(epoch: int) -> bytes:
     """How the value of every record of the owner with this epoch begins."""
@@ -165,6 +170,11 @@ def read_entry(key: bytes, value: bytes, offset: int) -> Entry:
         return _entry(key.decode(), fields, offset)
     except (ValueError, KeyError, TypeError, OverflowError) as error:
         raise RecordInvalid(DeadReason.INVALID_RECORD, f"not a delivery: {type(error).__name__}") from None
+
+
+def with_op(body: bytes, op: Op) -> bytes:
+    """A ticket's JSON that asks for something else."""
+    return orjson.dumps({**orjson.loads(body), "op": op})
 
 
 def _entry(key: str, fields: dict[str, Any], offset: int) -> Entry:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from route.delivery.entry import RANKS, Entry, OpenState
+from route.delivery.entry import RANKS, Entry, OpenState, with_op
 from route.delivery.offsets import Mark
 from route.delivery.settled import Known, Settled, Version
 from schemas.ticket import Op, Ticket
@@ -57,6 +57,18 @@ class Item:
         return max(self.since, self.author_turn)
 
     @property
+    def may_be_there(self) -> bool:
+        """The destination has, or may have, a ticket under this key."""
+        return self.created or (self.state == "sending" and self.op == "create")
+
+    def follow_create(self) -> None:
+        """Something older of this ticket has, or may have, arrived: it is no create any more."""
+        self.created = True
+        if self.op == "create":
+            self.op = "update"
+            self.body = None if self.body is None else with_op(self.body, "update")
+
+    @property
     def is_uncertain(self) -> bool:
         """A request to create it was sent and nobody knows whether the destination took it."""
         return self.op == "create" and self.created
@@ -73,11 +85,16 @@ class Fold:
     - a settled revision is final: no record of it or of an older one opens it again, but for one that is dead, which a
       higher generation takes up again;
     - the highest revision wins, and of one revision the highest generation;
-    - what an owner writes about an open ticket after its successor's owner record counts for nothing. That it settled a
-      ticket does count: it says what the destination did.
+    - what an owner writes about an open ticket after another's owner record is late. It may be the word of a process that
+      was stopped and woke, or of the rightful owner that has not yet read what such a process wrote. So it brings no
+      known revision back to an earlier state; but one that is news counts, since its offset may be acknowledged, and so
+      does that a request has begun. That it settled a ticket counts as if it were not late: it says what the destination
+      did;
+    - once anything newer than what is settled says that the destination has, or may have, the ticket, what is open of it is
+      no create.
 
-    A record that counts for nothing but came last would be all that compaction keeps, so its key is noted in ``stale``
-    for the owner to write the truth once more.
+    A record that counts for nothing, or late, but came last would be all that compaction keeps, so its key is noted in
+    ``stale`` for the owner to write the truth once more.
     """
 
     def __init__(self) -> None:
@@ -88,6 +105,8 @@ class Fold:
         self.open: dict[str, Item] = {}
         self.settled = Settled()
         self.stale: set[str] = set()
+        self.is_whole = True
+        """It holds all that reading the log from the start would tell; see ``overhear``."""
         self._bodiless = 0
 
     @property
@@ -109,19 +128,44 @@ class Fold:
         """Take in a record. The body of a ticket that is due after ``keep_until`` is left in the log."""
         known, item = self.settled.get(entry.key), self.open.get(entry.key)
         newest = max(known.version if known else _NONE, item.version if item else _NONE)
-        if entry.state is None:
-            if entry.version < newest:
-                self.stale.add(entry.key)
-                return
+        is_late = entry.state is not None and entry.epoch < self.epoch
+        if entry.version < newest or (entry.state and known and known.settles(entry.version)):
+            self.stale.add(entry.key)
+            if item is not None and entry.may_be_there and (known is None or entry.version > known.version):
+                item.follow_create()
+        elif entry.state is None:
             self.remove(entry.key)
             self.settled.put(entry.key, Known(entry.revision, entry.created, entry.dead, entry.generation))
+            self.stale.discard(entry.key)
+        elif is_late and item is not None and entry.version == newest:
+            self.stale.add(entry.key)
+            if entry.state == "sending":
+                item.state = "sending"
         else:
-            settled = known is not None and known.settles(entry.version)
-            if settled or entry.version < newest or entry.epoch < self.epoch:
-                self.stale.add(entry.key)
-                return
-            self.put(_item(entry, entry.state, keep_until))
-        self.stale.discard(entry.key)
+            self._take_up(entry, entry.state, keep_until, is_late)
+
+    def _take_up(self, entry: Entry, state: OpenState, keep_until: float, is_late: bool) -> None:
+        known, before = self.settled.get(entry.key), self.open.get(entry.key)
+        item = _item(entry, state, keep_until)
+        self.put(item)
+        if not is_late:
+            self.stale.discard(entry.key)
+            return
+        self.stale.add(entry.key)
+        if (known is not None and known.created) or (before is not None and before.may_be_there):
+            item.follow_create()
+
+    def overhear(self, entry: Entry, keep_until: float) -> None:
+        """Take in another's record while tickets are delivered by what is known here.
+
+        What it says of an open ticket changes nothing now: if the partition is ours, the ticket comes by its topic too,
+        and if it isn't, nothing is sent. But it may be the rightful owner's word, so this memory is not whole any more.
+        """
+        if entry.state is None:
+            self.apply(entry, keep_until)
+        else:
+            self.stale.add(entry.key)
+            self.is_whole = False
 
     def put(self, item: Item) -> None:
         """``item`` is what is open of its key."""

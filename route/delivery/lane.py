@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Protocol
 
-from route.delivery.entry import LogRecord, read_entry
+from route.delivery.entry import LogRecord, read_entry, with_op
 from route.delivery.fold import Fold, Item
 from route.delivery.ledger import Ledger, Step
 from route.delivery.offsets import Offsets
@@ -65,7 +65,8 @@ class Lane:
         """The body of ``item``, read back from the log if it was left there."""
         if item.body is None:
             key, value = await self._log.read(item.offset)
-            self.fold.load(item, read_entry(key, value, item.offset).body)
+            entry = read_entry(key, value, item.offset)
+            self.fold.load(item, entry.body if entry.op == item.op else with_op(entry.body, item.op))
         assert item.body is not None
         return item.body
 

@@ -144,7 +144,10 @@ class Partition:
         self.fold.position = max(self.fold.position, record.offset + 1)
 
     def _apply(self, entry: Entry, keep_until: float, record: Any) -> None:
-        self.fold.apply(entry, keep_until)
+        if self.lane is not None and not self.lane.is_deposed:
+            self.fold.overhear(entry, keep_until)
+        else:
+            self.fold.apply(entry, keep_until)
         if entry.state == "sending" and self.lane is None and self._limits.are_set:
             now = self._clock.steady()
             at = now - (self._clock.wall() - record.timestamp / 1000)

@@ -203,9 +203,12 @@ class DeliverWorker:
     # -- a partition comes ---------------------------------------------------------------------------------------
 
     def _partition(self, number: int) -> Partition:
+        fold = self._folds.get(number)
+        if fold is None or not fold.is_whole:
+            fold = self._folds[number] = Fold()
         return Partition(
             number,
-            self._folds.setdefault(number, Fold()),
+            fold,
             LogWriter(self._publisher, self._log_topic, number, self._fatal),
             self._bodies,
             self._dispatcher,

@@ -169,6 +169,55 @@ def test_a_stopped_owners_late_word_about_an_open_ticket_counts_for_nothing() ->
     assert fold.stale == {A}
 
 
+def test_a_late_word_of_something_new_counts_and_is_to_be_written_once_more() -> None:
+    log: list[Owner | Step] = [Owner(), Owner(), Step(A, 0, "accepted", behind=1, created=False)]
+    fold = feed(Fold(), entries(log))
+    assert fold.open[A].version == (0, 0)
+    assert not fold.open[A].created
+    assert fold.stale == {A}
+
+
+def test_a_late_word_of_something_new_takes_up_what_is_known_of_the_ticket() -> None:
+    log: list[Owner | Step] = [Owner(), Step(A, 0, "done"), Owner(), Step(A, 1, "accepted", behind=1, created=False)]
+    item = feed(Fold(), entries(log)).open[A]
+    assert (item.op, item.created) == ("update", True)
+
+
+def test_a_request_for_an_older_revision_makes_the_one_that_is_open_an_update() -> None:
+    """A process that was stopped and woke had taken an edit for the first that is sent; meanwhile the create went out."""
+    log: list[Owner | Step] = [Owner(), Owner(), Step(A, 1, "accepted", behind=1, created=False)]
+    for state in ("sending", "done"):
+        item = feed(Fold(), entries([*log, Step(A, 0, state, created=state == "done")])).open[A]
+        assert (item.version, item.op, item.created) == ((1, 0), "update", True)
+
+
+def test_reading_again_what_was_withdrawn_since_leaves_a_new_create_one() -> None:
+    log = entries(
+        [Owner(), Step(A, 0, "done"), Step(A, 1, "done", created=False), Step(A, 2, "accepted", created=False)]
+    )
+    fold = feed(feed(Fold(), log), log)
+    assert (fold.open[A].op, fold.open[A].created) == ("create", False)
+
+
+def test_a_late_word_that_a_request_has_begun_counts() -> None:
+    fold = feed(Fold(), entries([Owner(), Step(A, 0, "accepted"), Owner(), Step(A, 0, "sending", behind=1)]))
+    assert fold.open[A].state == "sending"
+    assert fold.stale == {A}
+
+
+def test_what_is_overheard_of_an_open_ticket_changes_nothing_now_but_the_log_is_to_be_read_again() -> None:
+    fold = feed(Fold(), entries([Owner()]))
+    late, done = entries([Step(A, 0, "accepted"), Step(B, 0, "done")])
+    assert late is not None
+    assert done is not None
+    fold.overhear(done, FOREVER)
+    assert fold.is_whole
+    fold.overhear(late, FOREVER)
+    assert not fold.open
+    assert fold.settled.get(B) == Known(0, created=True)
+    assert not fold.is_whole
+
+
 def test_a_stopped_owners_late_word_that_a_ticket_is_done_counts() -> None:
     fold = feed(Fold(), entries([Owner(), Step(A, 0, "sending"), Owner(), Step(A, 0, "done", behind=1)]))
     assert not fold.open

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from route.delivery.entry import LogRecord, open_record, read_entry
+from route.delivery.entry import LogRecord, open_record, owner_record, read_entry
 from route.destinations.base import Idempotency, NotNow, Outcome, Parcel, Taken
 from schemas.delivery import Delivery
 from schemas.reasons import DeadReason
@@ -241,7 +241,7 @@ async def overhear(stage: Stage, record: LogRecord) -> None:
     """Another process writes to the log, and the owner reads it."""
     stage.log.records.append(record)
     offset = len(stage.log.records) - 1
-    stage.lane.fold.apply(read_entry(record.key, record.value, offset), keep_until=float("inf"))
+    stage.lane.fold.overhear(read_entry(record.key, record.value, offset), keep_until=float("inf"))
     stale, stage.lane.fold.stale = stage.lane.fold.stale, set()
     await stage.lane.heal(stale, stage.clock.wall)
     stage.dispatcher.pump()
@@ -282,13 +282,67 @@ async def test_so_is_one_whose_body_was_left_in_the_log() -> None:
     assert Delivery.from_bytes(stage.log.records[-1].value).ticket == ticket()
 
 
-async def test_a_stale_record_of_something_unknown_changes_nothing() -> None:
+async def test_who_was_stopped_and_woke_brings_the_owner_no_ticket_since_it_comes_by_its_topic() -> None:
     stage = Stage()
-    await overhear(stage, a_stale_record(ticket("someone-elses"), "accepted"))
+    await overhear(stage, a_stale_record(ticket("unacknowledged"), "accepted"))
     await stage.clock.advance(60)
     assert not stage.destination.asked
-    await stage.take(ticket("someone-elses"))  # its offset was never acknowledged, so it comes
+    await stage.take(ticket("unacknowledged"))
     assert stage.destination.ops == [("create", 0)]
+    assert not stage.lane.fold.is_whole  # the next time with this partition begins with the whole log
+
+
+async def behind_a_woken_process(stage: Stage) -> None:
+    """A process that the group has long forgotten writes its owner record; the owner has not read it yet."""
+    stage.log.records.append(owner_record("woken", stage.clock.wall()))
+
+
+async def test_what_the_owner_acknowledged_behind_a_woken_process_record_is_not_lost_when_it_dies() -> None:
+    before = Stage(lambda _: NotNow("503", maybe_taken=False), first_wait_s=30.0)
+    await behind_a_woken_process(before)
+    await before.take(ticket())
+    assert before.lane.offsets.acknowledged == 1
+    after = Stage(log=before.log, position=1)
+    await after.clock.advance(60)
+    assert after.destination.ops == [("create", 0)]
+
+
+async def test_an_edit_behind_it_finds_what_the_destination_has() -> None:
+    before = Stage()
+    await before.take(ticket())
+    await behind_a_woken_process(before)
+    before.destination.answer = lambda _: NotNow("503", maybe_taken=False)
+    await before.take(ticket(revision=1, op="update"))
+    after = Stage(log=before.log, position=2)
+    await after.clock.advance(60)
+    assert after.destination.ops == [("update", 1)]
+
+
+async def test_a_request_begun_behind_it_is_unknown_to_the_next_owner() -> None:
+    async def never(_: Parcel) -> Outcome:
+        return await asyncio.get_running_loop().create_future()  # type: ignore[no-any-return]
+
+    before = Stage(never)
+    before.is_leased = False
+    await before.take(ticket())
+    await behind_a_woken_process(before)
+    before.is_leased = True
+    await before.clock.advance(1)
+    assert before.log.states() == ["accepted", "sending"]
+    after = Stage(log=before.log, position=1)
+    await after.take(ticket(revision=1, op="update"))
+    assert after.destination.ops == [("update", 1)]  # it may have the ticket
+
+
+async def test_an_edit_that_was_to_be_a_create_for_want_of_knowledge_is_an_update() -> None:
+    """A process that was stopped took it on as the first that is sent; meanwhile the one before arrived."""
+    stage = Stage()
+    await stage.take(ticket())
+    stage.log.records.append(a_stale_record(ticket(revision=1, op="create"), "accepted"))
+    after = Stage(log=stage.log, position=1)
+    await after.clock.advance(60)
+    assert after.destination.ops == [("update", 1)]
+    assert after.destination.asked[0][1].ticket().op == "update"
 
 
 async def test_a_deposed_owner_overrules_nobody() -> None:
