@@ -1,4 +1,7 @@
-"""The breaker: stops asking a destination that is down, so that an outage costs neither requests nor tries."""
+"""The breaker: stops asking a destination that is down, so that an outage costs neither requests nor tries.
+
+It also knows who waited for nothing but the destination, and may go when that is back.
+"""
 
 from collections.abc import Callable
 from enum import Enum, auto
@@ -18,12 +21,18 @@ class Breaker:
 
     Different tickets, because one that a receiver chokes on must spend its own tries and not hold up the rest. While
     open it lets one request through every ``probe_s``. Times are in seconds of a clock that only goes forward.
+
+    A ticket that failed twice with no success between, or before this process began, waits for the destination and not
+    for a time of its own: a success frees it. One that fails while others succeed is not: it may be at fault itself,
+    and would spend its tries on their success. Nor is one that the destination asked to come later.
     """
 
     def __init__(self, threshold: int, probe_s: float) -> None:
         self._threshold = threshold
         self._probe_s = probe_s
         self._failing: set[str] = set()
+        self._waiting: set[str] = set()
+        self._freed: set[str] = set()
         self._probing = False
         self.is_open = False
         self.probe_at = 0.0
@@ -48,6 +57,8 @@ class Breaker:
     def succeeded(self) -> None:
         """The destination answered a request as one that works does."""
         self._failing.clear()
+        self._freed |= self._waiting
+        self._waiting.clear()
         was_open, self.is_open, self._probing = self.is_open, False, False
         if was_open:
             self.turned()
@@ -55,17 +66,30 @@ class Breaker:
     def failed(self, key: str, now: float, retry_after_s: float = 0.0) -> bool:
         """A request for ticket ``key`` failed; true if this opened the breaker.
 
-        The next probe waits for what the destination asked.
+        The next probe waits for what the destination asked, also for another ticket.
         """
+        if key in self._failing and not retry_after_s:
+            self._waiting.add(key)
+        else:
+            self._waiting.discard(key)
         self._failing.add(key)
         opens = not self.is_open and len(self._failing) >= self._threshold
+        probe_at = now + max(self._probe_s, retry_after_s)
         if opens:
-            self.is_open = True
-            self._failing.clear()
+            self.is_open, self.probe_at = True, probe_at
             self.turned()
-        if self.is_open:
-            self.probe_at = now + max(self._probe_s, retry_after_s)
+        elif self.is_open:
+            self.probe_at = max(self.probe_at, probe_at)
         return opens
+
+    def failed_before(self, key: str) -> None:
+        """Ticket ``key`` has failed, and this process was not there."""
+        self._waiting.add(key)
+
+    def take_freed(self) -> set[str]:
+        """The tickets that may go since the destination is back; each is told once."""
+        found, self._freed = self._freed, set()
+        return found
 
     def released(self) -> None:
         """A probe has ended, whatever came of it."""

@@ -1,5 +1,6 @@
 """The tickets that are to be sent: what is due goes by priority, what is not yet due waits for its time."""
 
+from collections.abc import Collection
 from heapq import heapify, heappop, heappush
 from itertools import count
 from typing import Generic, NamedTuple, TypeVar, get_args
@@ -65,6 +66,14 @@ class DueQueue(Generic[L]):
         if not strict and next(self._turns) % LONGEST_EVERY == 0:
             return heappop(min(heaps, key=lambda heap: heap[0]))
         return heappop(heaps[0])
+
+    def hurry(self, keys: Collection[str], at: float) -> None:
+        """The tickets of ``keys`` that are due later are due at ``at``."""
+        for place, due in enumerate(self._later):
+            if due.at > at and due.item.key in keys:
+                due.item.due = at
+                self._later[place] = due._replace(at=at)
+        heapify(self._later)
 
     def discard(self, lane: L) -> None:
         """Forget the tickets of a partition that is someone else's now."""

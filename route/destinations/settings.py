@@ -29,8 +29,8 @@ _OWN = tuple(
 class DestinationSettings(BaseModel):
     """A destination of tickets: a signed webhook (Standard Webhooks 1.0.0).
 
-    As shipped a ticket is tried 18 times over about 26 hours, then it is a dead letter; while the destination is down
-    nothing of that is used up.
+    As shipped a ticket is tried 18 times over about 26 hours, then it is a dead letter; once ``breaker_failures`` have
+    shown that the destination is down, nothing of that is used up.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)

@@ -48,6 +48,29 @@ def test_the_next_probe_waits_for_what_the_destination_asked() -> None:
     assert breaker.ask(30.0) is Pass.PROBE
 
 
+def test_a_failure_that_was_under_way_does_not_cut_the_wait_that_was_asked_for() -> None:
+    breaker = Breaker(threshold=1, probe_s=1.0)
+    breaker.failed("ticket", now=0.0, retry_after_s=30.0)
+    breaker.failed("another", now=5.0)
+    assert breaker.ask(29.0) is Pass.NO
+    assert breaker.ask(30.0) is Pass.PROBE
+
+
+def test_what_failed_twice_with_no_success_between_is_freed_by_the_next_and_told_once() -> None:
+    breaker = Breaker(threshold=10, probe_s=1.0)
+    for key in ("once", "twice", "twice", "later", "later"):
+        breaker.failed(key, 0.0)
+    breaker.failed("later", 1.0, retry_after_s=60.0)
+    breaker.failed_before("log")
+    assert not breaker.take_freed()
+    breaker.succeeded()
+    assert breaker.take_freed() == {"twice", "log"}
+    assert not breaker.take_freed()
+    breaker.failed("twice", 2.0)
+    breaker.succeeded()
+    assert not breaker.take_freed()
+
+
 def test_a_probe_that_was_never_sent_lets_the_next_one_start() -> None:
     breaker = Breaker(threshold=1, probe_s=1.0)
     failing(1, breaker)

@@ -89,7 +89,7 @@ async def test_while_the_destination_is_down_one_request_a_second_and_no_try_is_
     down = False
     await stage.clock.advance(2)
     settled = stage.counters.done
-    assert settled >= 500 - 5  # those whose tries were spent before it opened wait for their own time
+    assert settled >= 500 - 5  # those that have failed once only wait for their own time, which is near
     await stage.clock.advance(60)
     assert stage.counters.done == 500
     assert not stage.dead
@@ -112,6 +112,83 @@ async def test_when_the_destination_is_back_everything_goes_at_once_but_never_mo
     await stage.clock.advance(1 + 400 / 8 * 0.01 + 0.5)
     assert stage.counters.done >= 395
     assert stage.destination.most_under_way == 8
+
+
+def no_line(_: Parcel) -> Outcome:
+    return NotNow("no connection", maybe_taken=False)
+
+
+@pytest.mark.parametrize("count", [1, 3, 9, 12])
+async def test_tickets_of_a_long_outage_go_as_soon_as_the_receiver_takes_one_however_few_they_are(count: int) -> None:
+    stage = Stage(no_line, tries=18, max_wait_s=14_400.0, breaker_failures=10)
+    for one in many(count):
+        await stage.take(one)
+        await stage.clock.advance(600)
+    await stage.clock.advance(8 * 3600)
+    assert stage.breaker.is_open == (count >= 10)
+    stage.destination.answer = lambda _: Taken(200)
+    await stage.take(ticket("new"))
+    await stage.clock.advance(2)
+    assert stage.counters.done == count + 1
+
+
+async def test_so_they_do_if_the_process_was_started_again_meanwhile() -> None:
+    before = Stage(no_line, tries=18, max_wait_s=14_400.0)
+    await before.take(*many(3))
+    await before.clock.advance(8 * 3600)
+    before.dispatcher.stop()
+    stage = Stage(log=before.log, clock=before.clock, position=3)
+    assert not stage.destination.asked
+    await stage.take(ticket("new"))
+    await stage.clock.advance(2)
+    assert stage.counters.done == 4
+
+
+async def test_they_go_no_more_at_once_than_allowed() -> None:
+    async def slow(_: Parcel) -> Outcome:
+        await stage.clock.sleep(1)
+        return Taken(200)
+
+    stage = Stage(no_line, tries=18, max_wait_s=14_400.0, concurrency=3)
+    await stage.take(*many(30))
+    await stage.clock.advance(8 * 3600)
+    stage.destination.answer = slow
+    stage.destination.most_under_way = 0
+    await stage.take(ticket("new"))
+    await stage.clock.advance(20)
+    assert stage.counters.done == 31
+    assert stage.destination.most_under_way == 3
+
+
+async def test_one_that_was_asked_to_come_later_does_so_whatever_others_meet() -> None:
+    key = ticket("post-0").key
+    stage = Stage(lambda parcel: NotNow("429", 429, 0.0 if parcel.attempt == 1 else 900.0), tries=18)
+    await stage.take(*many(1))
+    await stage.clock.advance(10)
+    stage.destination.answer = lambda _: Taken(200)
+    await stage.take(ticket("new"))
+    await stage.clock.advance(890)
+    assert stage.counters.done == 1
+    await stage.clock.advance(20)
+    assert [at for at, parcel in stage.destination.asked if parcel.key == key] == [0, 5, 905]
+
+
+async def test_one_that_the_receiver_chokes_on_spends_no_try_on_the_success_of_others() -> None:
+    bad = ticket("bad").key
+    stage = Stage(lambda parcel: NotNow("500") if parcel.key == bad else Taken(200), tries=18)
+    await stage.take(ticket("bad"))
+    for n in range(700):
+        await stage.take(ticket(f"sound-{n}"))
+        await stage.clock.advance(1)
+    assert times(stage, "bad") == [0, 5, 15, 35, 75, 155, 315, 635]
+
+
+async def test_an_overloaded_receiver_that_fails_every_other_request_is_not_hurried() -> None:
+    stage = Stage(lambda parcel: NotNow("503") if parcel.attempt < 4 else Taken(200), tries=18)
+    for n in range(60):
+        await stage.take(ticket(f"post-{n}"))
+        await stage.clock.advance(5)
+    assert times(stage, "post-30") == [150, 155, 165, 185]
 
 
 async def test_probes_wait_for_retry_after() -> None:
