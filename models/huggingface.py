@@ -33,6 +33,8 @@ UNSURE_BELOW = 0.5
 TOKEN_BUDGET = 4096
 """Tokens in a batch, padding counted."""
 MAX_TOKENS = 512
+TRIED = ("my router is dead and nobody answers", "my router is dead " * MAX_TOKENS)
+"""Labelled when a model is loaded: a plain post, and one that is longer than it reads."""
 SERIOUS = slice(3, 5)
 """The urgencies of an urgent complaint."""
 
@@ -53,7 +55,7 @@ def load_hugging_face(choice: ModelChoice, shipped: Callable[[], Engine], thread
     """Load these models. `shipped` loads the one that ships, if it has to say what they don't.
 
     Raises:
-        ModelInvalid: with every fault of `hugging_face_faults`, or because a network can't be loaded.
+        ModelInvalid: with every fault of `hugging_face_faults`, or because a network can't be loaded or labels nothing.
     """
     if faults := hugging_face_faults(choice):
         raise ModelInvalid(faults)
@@ -179,6 +181,10 @@ def _part_faults(key: str, part: Part) -> Iterator[Fault]:
         mend = "give its folder, or OWNER/NAME of one on the hub; `hf download OWNER/NAME` brings it to this machine"
         yield Fault(f"{place}.hugging_face", f"{part.hugging_face} can't be had: {_first_line(error)}", mend)
         return
+    except Exception as error:  # a file that is JSON and no configuration fails in whatever reads it first
+        what = f"config.json of {part.hugging_face} is no configuration: {_first_line(error)}"
+        yield Fault(f"{place}.hugging_face", what, "take it anew from where the model comes from")
+        return
     kinds = [name for name in config.architectures or () if not name.endswith("ForSequenceClassification")]
     if kinds:
         mend = "use one that was trained to classify texts"
@@ -230,30 +236,16 @@ def _have(get: Callable[..., Any], part: Part, **options: Any) -> Any:
 
 
 def _load(key: str, part: Part) -> Head:
-    """Raises ModelInvalid if its network or tokenizer can't be loaded, or is not whole."""
+    """Raises ModelInvalid if its network or tokenizer can't be loaded or is not whole, or if it labels no post."""
     import torch
-    from transformers import AutoModelForSequenceClassification, AutoTokenizer
-    from transformers.utils import logging as noise
 
-    noise.set_verbosity_error()
-    noise.disable_progress_bar()
     place = f"{KEY}.{key}.hugging_face" if key else f"{KEY}.hugging_face"
-    try:
-        network, info = _have(AutoModelForSequenceClassification.from_pretrained, part, output_loading_info=True)
-        tokenizer = _have(AutoTokenizer.from_pretrained, part)
-    except (OSError, ValueError, ImportError) as error:
-        mend = "look whether its files are whole, and its tokenizer beside them"
-        raise ModelInvalid(
-            [Fault(place, f"{part.hugging_face} can't be loaded: {_first_line(error)}", mend)]
-        ) from error
-    if info["missing_keys"]:
-        what = f"{part.hugging_face} lacks weights, such as {min(info['missing_keys'])}"
-        raise ModelInvalid([Fault(place, what, "use one that was trained to classify, its weights whole")])
+    network, tokenizer = _read(place, part)
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
         network.config.pad_token_id = tokenizer.pad_token_id
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    return Head(
+    head = Head(
         network=network.float().eval().to(device),
         tokenizer=tokenizer,
         meaning=_matrix(_labels(network.config), part, ORDERS[key]),
@@ -261,6 +253,56 @@ def _load(key: str, part: Part) -> Head:
         device=device,
         version=_version(part, network.config),
     )
+    _try(place, part, head)
+    return head
+
+
+def _read(place: str, part: Part) -> tuple[Any, Any]:
+    """Its network and tokenizer. Raises ModelInvalid."""
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+    from transformers.utils import logging as noise
+
+    noise.set_verbosity_error()
+    noise.disable_progress_bar()
+    # What doesn't fit is told by name below; without this it would be said in a log alone.
+    asked = {"output_loading_info": True, "ignore_mismatched_sizes": True}
+    try:
+        network, info = _have(AutoModelForSequenceClassification.from_pretrained, part, **asked)
+        tokenizer = _have(AutoTokenizer.from_pretrained, part)
+    except Exception as error:  # a damaged file fails in whatever reads it: safetensors, torch, tokenizers
+        mend = "look whether its files are whole (and no pointers of git-lfs), and its tokenizer beside them"
+        raise _invalid(place, f"{part.hugging_face} can't be loaded: {_first_line(error)}", mend) from error
+    if info["missing_keys"]:
+        what = f"{part.hugging_face} lacks weights, such as {min(info['missing_keys'])}"
+        raise _invalid(place, what, "use one that was trained to classify, its weights whole")
+    if info["mismatched_keys"]:
+        name, found, expected = min(info["mismatched_keys"])
+        what = (
+            f"the weights of {part.hugging_face} don't fit its config.json: {name} is {[*found]}, by it {[*expected]}"
+        )
+        raise _invalid(
+            place, what, "take both from one place; id2label has a name for each label that it was trained with"
+        )
+    if len(tokenizer) <= len(tokenizer.all_special_ids):
+        what = f"{part.hugging_face} has no tokenizer: it would read every word as unknown"
+        raise _invalid(place, what, "put the files of its tokenizer beside its weights")
+    return network, tokenizer
+
+
+def _try(place: str, part: Part, head: Head) -> None:
+    """Raises ModelInvalid if it labels no post."""
+    mend = f"look whether `transformers` itself labels a text with it, or use another model for {place}"
+    try:
+        sound = np.isfinite(head.probabilities(TRIED)).all()
+    except Exception as error:  # whatever it is, every post would fail with it
+        what = f"{part.hugging_face} fails on a plain post: {type(error).__name__}: {_first_line(error)}"
+        raise _invalid(place, what, mend) from error
+    if not sound:
+        raise _invalid(place, f"{part.hugging_face} gives a plain post no probabilities", mend)
+
+
+def _invalid(place: str, what: str, mend: str) -> ModelInvalid:
+    return ModelInvalid([Fault(place, what, mend)])
 
 
 def _matrix(labels: Sequence[str], part: Part, order: Sequence[Any]) -> NDArray[np.float32]:
@@ -271,9 +313,10 @@ def _matrix(labels: Sequence[str], part: Part, order: Sequence[Any]) -> NDArray[
 
 
 def _most_tokens(tokenizer: Any, config: Any) -> int:
-    """Of the positions two are left alone: RoBERTa and its kin can't use them."""
-    positions = getattr(config, "max_position_embeddings", None) or MAX_TOKENS
-    return int(min(tokenizer.model_max_length, positions - 2, MAX_TOKENS))
+    """Of the positions two are left alone: RoBERTa and its kin can't use them. XLNet's -1 and T5's none are no limit."""
+    positions = getattr(config, "max_position_embeddings", None) or 0
+    most = positions - 2 if positions > 0 else MAX_TOKENS
+    return int(min(tokenizer.model_max_length, most, MAX_TOKENS))
 
 
 def _version(part: Part, config: Any) -> str:

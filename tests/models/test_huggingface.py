@@ -44,11 +44,10 @@ def save(folder: Path, labels: list[str], **config: Any) -> Path:
         num_hidden_layers=1,
         num_attention_heads=2,
         intermediate_size=32,
-        max_position_embeddings=64,
         initializer_range=0.6,
         id2label=dict(enumerate(labels)),
         label2id={label: number for number, label in enumerate(labels)},
-        **config,
+        **{"max_position_embeddings": 64, **config},
     )
     transformers.BertForSequenceClassification(shape).save_pretrained(folder)
     return folder
@@ -168,6 +167,7 @@ def test_labels_that_are_called_so_need_no_meaning(tmp_path: Path) -> None:
         ({"problem_type": "multi_label_classification"}, "does not choose between its labels"),
         ({"id2label": {"0": "score"}, "label2id": {"score": 0}}, "does not choose between its labels"),
         ({"auto_map": {"AutoConfig": "own.Config"}, "model_type": "own"}, "can't be had"),
+        ({"id2label": ["complaint", "other"]}, "is no configuration: Validation error for field 'id2label'"),
     ],
 )
 def test_what_is_no_classifier_of_one_label_is_refused(tmp_path: Path, change: dict[str, Any], told: str) -> None:
@@ -189,6 +189,84 @@ def test_a_network_without_its_head_is_not_served_with_a_random_one(tmp_path: Pa
     )
     with pytest.raises(ModelInvalid, match="lacks weights, such as classifier"):
         load_model(ModelChoice.model_validate(f"hf:{folder}"), TINY)
+
+
+def refused(folder: Path) -> str:
+    """Why it isn't loaded: one fault, at the setting that names it, with its mend."""
+    with pytest.raises(ModelInvalid) as told:
+        load_model(ModelChoice.model_validate(f"hf:{folder}"), TINY)
+    [fault] = told.value.faults
+    assert fault.place == "classify.model.hugging_face"
+    assert fault.mend
+    return fault.what
+
+
+@needs_packages
+@pytest.mark.parametrize("content", ["[]", '"bert"', "3"])
+def test_a_configuration_that_is_no_object_is_told(tmp_path: Path, content: str) -> None:
+    folder = save(tmp_path, ["complaint", "other"])
+    (folder / "config.json").write_text(content)
+    [found] = faults(f"hf:{folder}")
+    assert found.startswith(f"classify.model.hugging_face: config.json of {folder} is no configuration: ")
+    assert "is no configuration" in refused(folder)
+
+
+@needs_packages
+def test_weights_that_are_a_pointer_of_git_lfs_or_broken_off_are_told(tmp_path: Path) -> None:
+    folder = save(tmp_path, ["complaint", "other"])
+    weights = folder / "model.safetensors"
+    whole = weights.read_bytes()
+    for damaged in (
+        b"version https://git-lfs.github.com/spec/v1\noid sha256:aa\nsize 1\n",
+        whole[: len(whole) // 2],
+        b"",
+    ):
+        weights.write_bytes(damaged)
+        assert refused(folder).startswith(f"{folder} can't be loaded: ")
+
+
+@needs_packages
+def test_a_configuration_with_another_number_of_labels_than_the_head_is_told(tmp_path: Path) -> None:
+    folder = save(tmp_path, ["complaint", "other", "praise"])
+    config = folder / "config.json"
+    labels = {"id2label": {"0": "complaint", "1": "other"}, "label2id": {"complaint": 0, "other": 1}}
+    config.write_text(json.dumps({**json.loads(config.read_text()), **labels}))
+    expected = f"the weights of {folder} don't fit its config.json: classifier.bias is [3], by it [2]"
+    assert refused(folder) == expected
+
+
+@needs_packages
+def test_a_model_whose_tokenizer_was_left_behind_is_told(tmp_path: Path) -> None:
+    folder = save(tmp_path, ["complaint", "other"])
+    for file in ("tokenizer.json", "tokenizer_config.json", "vocab.txt"):
+        (folder / file).unlink(missing_ok=True)
+    assert "has no tokenizer" in refused(folder)
+
+
+@needs_packages
+def test_what_would_fail_on_every_post_is_told_when_it_is_loaded(tmp_path: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    (tmp_path / "short").mkdir()
+    short = save(tmp_path / "short", ["complaint", "other"], max_position_embeddings=2)
+    assert "fails on a plain post" in refused(short)
+    (tmp_path / "spoiled").mkdir()
+    spoiled = save(tmp_path / "spoiled", ["complaint", "other"])
+    weights = load_file(spoiled / "model.safetensors")
+    weights["classifier.bias"][:] = math.nan
+    save_file(weights, spoiled / "model.safetensors")
+    assert refused(spoiled) == f"{spoiled} gives a plain post no probabilities"
+
+
+@needs_packages
+def test_a_model_that_names_no_limit_of_its_length_labels_posts(tmp_path: Path) -> None:
+    folder = save(tmp_path, ["complaint", "other"])
+    labels = {"id2label": {0: "complaint", 1: "other"}, "label2id": {"complaint": 0, "other": 1}}
+    shape = transformers.XLNetConfig(vocab_size=3005, d_model=16, n_layer=1, n_head=2, d_inner=16, **labels)
+    assert shape.max_position_embeddings == -1
+    transformers.XLNetForSequenceClassification(shape).save_pretrained(folder)
+    model = load_model(ModelChoice.model_validate(f"hf:{folder}"), TINY, threads=1)
+    assert len(model.score(POSTS)) == len(POSTS)
 
 
 @needs_packages
