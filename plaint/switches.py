@@ -12,7 +12,7 @@ from plaint.kafka.publisher import Publisher, PublishFailed
 from plaint.kafka.reading import Stored, TopicReader
 from plaint.kafka.settings import KafkaSettings
 from plaint.workers.delivering.switching import write_switch
-from route.delivery.switch import SWITCH, Disabled, read_switch
+from route.delivery.switch import SWITCH, Disabled, Enabled, ends, read_switch
 from schemas import topics
 from schemas.faults import Fault, FaultsFound
 from schemas.record import RecordInvalid
@@ -59,8 +59,13 @@ class SwitchBook:
         """The next record of a partition."""
         if record.key != SWITCH:
             return
+        place = record.topic, record.partition
         with suppress(RecordInvalid):  # the workers pass it over too
-            self._said[record.topic, record.partition] = read_switch(record.value)
+            word, off = read_switch(record.value), self._said.get(place)
+            if isinstance(word, Disabled):
+                self._said[place] = word
+            elif off is None or ends(word, off):
+                self._said[place] = None
 
     def disabled(self) -> dict[str, Disabled]:
         """The destinations that are off. All partitions say the same, so that of each log the first one counts."""
@@ -86,7 +91,7 @@ async def turn(kafka: KafkaSettings, destination: str, off: str | None) -> None:
     await publisher.start()
     now = time.time()
     try:
-        await write_switch(publisher, destination, None if off is None else Disabled(off, now), now)
+        await write_switch(publisher, destination, Enabled() if off is None else Disabled(off, now), now)
     except (PublishFailed, KafkaConnectionError) as error:
         raise Unavailable(f"{topic} could not be written, so nothing is certain: {error}; run this again") from error
     finally:

@@ -27,7 +27,8 @@ class Delivery(Record):
     ``attempt`` counts the requests begun for this revision in this ``generation`` (see Ticket); ``due_at`` is when the next
     may begin; ``epoch`` is the offset of the owner record of the worker that wrote this one. ``created`` is true once the
     destination has (or may have) a ticket under this key, so that what follows is an update or a withdraw. ``detail`` says
-    why a destination was disabled, ``settings`` marks the address and the secret that it refused.
+    why a destination was disabled, ``settings`` marks the address and the secret that it refused, or that are
+    used in their place.
     """
 
     v: Literal[1] = 1

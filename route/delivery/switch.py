@@ -1,7 +1,7 @@
 """The switch of a destination: what answers turn it off, so that nothing is sent any more and its tickets wait.
 
 Off is remembered in the delivery log, in each partition, under a key of its own. It holds for the address and the secret
-that were refused: a worker with other ones sends. What a person has turned off or on holds for all.
+that were refused: a worker with other ones sends, and says so there. What a person has turned off or on holds for all.
 """
 
 from collections.abc import Callable, Collection
@@ -28,24 +28,40 @@ class Disabled:
     settings: str = ""
 
 
-def switch_record(disabled: Disabled | None, at: float) -> LogRecord:
-    """The record that turns a destination off, or on again (None)."""
-    step = Delivery(
-        state="enabled" if disabled is None else "disabled",
-        at=datetime.fromtimestamp(at if disabled is None else disabled.since, UTC),
-        status=disabled.status if disabled else None,
-        detail=disabled.reason if disabled else "",
-        settings=disabled.settings if disabled else "",
-    )
+@dataclass(frozen=True, slots=True)
+class Enabled:
+    """It is on. ``settings`` marks the address and secret that are used in place of those that were refused.
+
+    It is empty if a person turned it on; without that, what a person has turned off stays so.
+    """
+
+    settings: str = ""
+
+
+Word = Disabled | Enabled
+
+
+def switch_record(word: Word, at: float) -> LogRecord:
+    """The record that turns a destination off, or on again."""
+    if isinstance(word, Enabled):
+        step = Delivery(state="enabled", at=datetime.fromtimestamp(at, UTC), settings=word.settings)
+    else:
+        since = datetime.fromtimestamp(word.since, UTC)
+        step = Delivery(state="disabled", at=since, status=word.status, detail=word.reason, settings=word.settings)
     return LogRecord(SWITCH, step.to_bytes())
 
 
-def read_switch(value: bytes | None) -> Disabled | None:
-    """What such a record says; None: it is on. Raises RecordInvalid."""
+def read_switch(value: bytes | None) -> Word:
+    """What such a record says. Raises RecordInvalid."""
     step = Delivery.from_bytes(value)
     if step.state != "disabled":
-        return None
+        return Enabled(step.settings)
     return Disabled(step.detail, step.at.timestamp(), step.status, step.settings)
+
+
+def ends(word: Enabled, disabled: Disabled) -> bool:
+    """Whether ``disabled`` is over by a later ``word``."""
+    return not word.settings or bool(disabled.settings)
 
 
 class Switch:
@@ -70,6 +86,7 @@ class Switch:
         self._settings = settings
         self._turned_off = turned_off
         self._found: dict[int, Disabled] = {}
+        self._said: dict[int, Disabled] = {}
         self._ours: Collection[int] = ()
         self._refusing = ""
         self._row: set[str] = set()
@@ -91,12 +108,28 @@ class Switch:
         """These partitions are ours from now on."""
         self._ours = partitions
 
-    def learn(self, partition: int, disabled: Disabled | None) -> None:
+    def learn(self, partition: int, word: Word) -> None:
         """A record of a partition whose log is being read; it counts while the partition is ours."""
-        if disabled is not None and disabled.settings in ("", self._settings()):
-            self._found[partition] = disabled
-        elif disabled is None and self._found.pop(partition, None) is not None:
+        if isinstance(word, Disabled):
+            self._said[partition] = word
+            if word.settings in ("", self._settings()):
+                self._found[partition] = word
+            return
+        if partition in self._said and ends(word, self._said[partition]):
+            del self._said[partition]
+        if not word.settings and self._found.pop(partition, None) is not None:
             self.taken()
+
+    def overrule(self) -> Enabled | None:
+        """What to write down since the log says off, but of another address or secret than those that are used now.
+
+        It is told once.
+        """
+        refused = any(number in self._said and self._said[number].settings for number in self._ours)
+        if self.disabled is not None or not refused:
+            return None
+        self._said.clear()
+        return Enabled(self._settings())
 
     # -- what the answers say ------------------------------------------------------------------------------------
 
@@ -119,7 +152,7 @@ class Switch:
         reason = self._reason(key, status, final, now)
         if not reason:
             return False
-        self._found[partition] = found = Disabled(reason, at, status, self._settings())
+        self._said[partition] = self._found[partition] = found = Disabled(reason, at, status, self._settings())
         self._turned_off(found)
         return True
 

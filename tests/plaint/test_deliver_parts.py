@@ -20,7 +20,7 @@ from route.delivery.entry import LogRecord, final_record, open_record, owner_rec
 from route.delivery.fold import Fold, Item
 from route.delivery.lane import Lane
 from route.delivery.limits import HOUR_S, Limits
-from route.delivery.switch import SWITCH, Disabled, Switch, switch_record
+from route.delivery.switch import SWITCH, Disabled, Enabled, Switch, switch_record
 from tests.route.delivery.doubles import START, FakeClock, settle, ticket
 
 
@@ -300,7 +300,7 @@ async def test_the_switch_is_read_with_the_log_and_counts_while_the_partition_is
     taken = Taken(owner_record("before", 0.0), switch_record(off, START))
     await taken.opened()
     assert taken.switch.disabled == off
-    taken.records.append(switch_record(None, START + 1))
+    taken.records.append(switch_record(Enabled(), START + 1))
     taken.feed()
     assert [taken.switch.disabled, taken.counters.unreadable] == [None, 0]
     taken.records.append(LogRecord(SWITCH, b'{"state":"off"}'))

@@ -152,6 +152,11 @@ async def test_another_address_needs_no_enabling(kafka: str, name: str) -> None:
             await until(lambda: len(moved.taken) == 1)
             assert worker.disabled is None
 
+            async def is_on() -> bool:
+                return await switch_states(kafka_settings(kafka), [name]) == [(name, None)]
+
+            await until(is_on)
+
 
 @pytest.mark.kafka
 async def test_what_one_worker_learns_and_what_a_person_says_all_workers_obey(kafka: str, name: str) -> None:

@@ -18,7 +18,7 @@ from plaint.tools.hold_words import hold_words
 from plaint.tools.holds import Caps, Clues, Holds
 from plaint.tools.tickets import WantedTickets, list_tickets, show_tickets
 from plaint.workers.delivering.switching import write_switch
-from route.delivery.switch import Disabled
+from route.delivery.switch import Disabled, Word
 from route.rules import RouteTable
 from schemas import topics
 from schemas.post import Author
@@ -51,11 +51,11 @@ def routes_to(name: str) -> dict[str, Any]:
     return {"rules": [{"name": "all", "why": "All of it.", "destinations": [name]}]}
 
 
-async def turn_off(broker: str, name: str, disabled: Disabled | None) -> None:
+async def turn_off(broker: str, name: str, word: Word) -> None:
     """As a worker does whose destination refused."""
     publisher = Publisher(kafka_settings(broker))
     await publisher.start()
-    await write_switch(publisher, name, disabled, AT)
+    await write_switch(publisher, name, word, AT)
     await publisher.stop()
 
 

@@ -32,7 +32,7 @@ from route.delivery.intake import InRecord, Intake
 from route.delivery.lane import Lane
 from route.delivery.limits import Limits
 from route.delivery.retry import RetrySchedule
-from route.delivery.switch import Disabled, Switch
+from route.delivery.switch import Disabled, Switch, Word
 from route.destinations.base import Destination
 from route.destinations.settings import DestinationSettings
 from schemas import topics
@@ -232,6 +232,8 @@ class DeliverWorker:
         self._switch.own(numbers)
         if numbers:
             self._tell_switch()
+            if (enabled := self._switch.overrule()) is not None:
+                self._write(enabled)
 
     # -- it is turned off ----------------------------------------------------------------------------------------
 
@@ -250,14 +252,17 @@ class DeliverWorker:
 
     def _turned_off(self, disabled: Disabled) -> None:
         self._tell_switch()
-        task = asyncio.create_task(self._tell(disabled))
+        self._write(disabled)
+
+    def _write(self, word: Word) -> None:
+        """See to it that it stands in the log, for the other processes and for whoever comes after this one."""
+        task = asyncio.create_task(self._tell(word))
         self._telling.add(task)
         task.add_done_callback(self._telling.discard)
 
-    async def _tell(self, disabled: Disabled) -> None:
-        """Write it down for the other processes of this destination and for whoever comes after this one."""
+    async def _tell(self, word: Word) -> None:
         try:
-            await write_switch(self._publisher, self._name, disabled, self._clock.wall())
+            await write_switch(self._publisher, self._name, word, self._clock.wall())
         except PublishFailed as error:
             self._fatal(error)
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from route.delivery.switch import Disabled, Switch, read_switch, switch_record
+from route.delivery.switch import Disabled, Enabled, Switch, Word, read_switch, switch_record
 from route.destinations.base import NeverAgain, NotNow, Outcome, Parcel, Taken
 from route.destinations.statuses import blames_settings, verdict
 from schemas.delivery import SWITCH_KEY, Delivery
@@ -46,7 +46,7 @@ async def test_turned_on_again_everything_that_waited_goes() -> None:
     await stage.take(*many(50))
     await stage.clock.advance(3600)
     stage.destination.answer = lambda _: Taken(200)
-    stage.switch.learn(0, None)
+    stage.switch.learn(0, Enabled())
     stage.dispatcher.pump()
     await stage.clock.advance(1)
     assert stage.counters.done == 50
@@ -81,15 +81,45 @@ async def test_what_others_were_refused_with_other_settings_does_not_concern_us(
     assert is_off(stage)
 
 
+async def test_that_tickets_go_with_another_secret_is_to_be_written_down_once() -> None:
+    stage = Stage(gone)
+    await stage.take(*many(5))
+    assert stage.switch.overrule() is None
+    stage.destination.mark = "second"
+    assert stage.switch.overrule() == Enabled("second")
+    assert stage.switch.overrule() is None
+
+
+async def test_so_it_is_by_the_process_that_comes_after_with_another_address() -> None:
+    stage = Stage()
+    stage.switch.learn(0, Disabled("410", START, 410, "another"))
+    assert stage.switch.overrule() == Enabled("first")
+
+
+async def test_whoever_was_refused_does_not_try_again_because_others_send_elsewhere() -> None:
+    stage = Stage(gone)
+    await stage.take(*many(5))
+    stage.switch.learn(0, Enabled("second"))
+    assert is_off(stage)
+
+
+async def test_what_a_person_turned_off_is_overruled_by_no_other_address() -> None:
+    stage = Stage()
+    stage.switch.learn(0, Disabled("maintenance", START))
+    assert stage.switch.overrule() is None
+    stage.switch.learn(0, Enabled("second"))
+    assert is_off(stage)
+
+
 async def test_only_the_log_of_ones_own_partitions_counts() -> None:
     stage = Stage()
     stage.switch.learn(3, Disabled("maintenance", START))
     assert not is_off(stage)
     stage.switch.own([0, 3])
     assert stage.switch.disabled == Disabled("maintenance", START)
-    stage.switch.learn(0, None)
+    stage.switch.learn(0, Enabled())
     assert is_off(stage)
-    stage.switch.learn(3, None)
+    stage.switch.learn(3, Enabled())
     assert not is_off(stage)
 
 
@@ -235,12 +265,20 @@ async def test_what_was_under_way_when_a_person_turned_it_off_still_arrives() ->
     assert stage.counters.done == 3
 
 
-@pytest.mark.parametrize("off", [None, Disabled("maintenance", START), Disabled("410 gone \u00e9", START, 410, "ab12")])
-def test_the_record_says_what_it_was_made_of_and_is_a_delivery_under_its_key(off: Disabled | None) -> None:
-    record = switch_record(off, START)
+@pytest.mark.parametrize(
+    "word",
+    [
+        Enabled(),
+        Enabled("ab12"),
+        Disabled("maintenance", START),
+        Disabled("410 gone \u00e9", START, 410, "ab12"),
+    ],
+)
+def test_the_record_says_what_it_was_made_of_and_is_a_delivery_under_its_key(word: Word) -> None:
+    record = switch_record(word, START)
     assert record.key == SWITCH_KEY.encode()
-    assert Delivery.from_bytes(record.value).state == ("enabled" if off is None else "disabled")
-    assert read_switch(record.value) == off
+    assert Delivery.from_bytes(record.value).state == ("enabled" if isinstance(word, Enabled) else "disabled")
+    assert read_switch(record.value) == word
 
 
 @pytest.mark.parametrize("value", [None, b"", b"{}", b'{"state":"off"}', b"\xff"])
