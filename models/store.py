@@ -118,10 +118,15 @@ class Store:
             raise ModelInvalid([Fault(str(self._state), "is no list of choices", mend)]) from error
 
     def use(self, name: str) -> None:
-        """Choose a model that is there. Raises ModelInvalid if there is none of that name, or it can't be written down."""
+        """Choose a model that is there; one that is the newest choice already is not noted again, so that each `rollback` goes
+        back to another. Raises ModelInvalid if there is none of that name, or it can't be written down.
+        """
         self.find(name)
+        before = self.history().chosen
+        if before and before[-1].name == name:
+            return
         chosen = Chosen(name=name, since=datetime.now(UTC).replace(microsecond=0))
-        self._write(History(chosen=(*self.history().chosen, chosen)))
+        self._write(History(chosen=(*before, chosen)))
 
     def before(self) -> str:
         """The model that `rollback` goes back to. Raises ModelInvalid if nothing was chosen."""

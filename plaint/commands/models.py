@@ -50,6 +50,9 @@ def use(config: Path | None, name: str) -> None:
     settings = load_settings(config).classify
     before = Store(settings.models).name_in_use()
     looked = choose(settings, name)
+    if name == before:
+        _tell(settings, looked, f"{name} is chosen, as it was before")
+        return
     _tell(settings, looked, f"{name} is chosen; it was {before}")
     click.echo("  `plaint models rollback` takes it back")
 

@@ -56,6 +56,14 @@ def test_a_choice_lasts_and_can_be_taken_back_step_by_step(store: Store) -> None
     assert store.in_use() == SHIPPED
 
 
+def test_a_model_that_is_chosen_twice_is_taken_back_by_one_rollback(store: Store) -> None:
+    for name in ("first", "second", "second"):
+        store.use(name)
+    assert [one.name for one in store.history().chosen] == ["first", "second"]
+    store.rollback()
+    assert store.in_use() == store.folder / "first"
+
+
 def test_a_name_that_nobody_knows_is_not_chosen(store: Store) -> None:
     with pytest.raises(ModelInvalid, match='did you mean "first"'):
         store.use("frist")

@@ -37,6 +37,8 @@ def test_a_model_is_chosen_labels_and_is_taken_back(settings: dict[str, str], tm
     assert any(line.startswith("*  small") and " en " in line and "6.8 MB" in line for line in lines), shown(table)
     assert any(line.startswith("! damaged can't be used: ") for line in lines)
 
+    repeated = plaint("models", "use", "small", cwd=tmp_path, settings=settings)
+    assert "small is chosen, as it was before" in shown(repeated)
     back = plaint("models", "rollback", cwd=tmp_path, settings=settings)
     assert "is chosen again; it was small" in shown(back)
     again = plaint("models", "rollback", cwd=tmp_path, settings=settings)
