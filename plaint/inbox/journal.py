@@ -3,6 +3,7 @@
 Lines reach the operating system before the sender gets its answer, so they outlive the process, though not the machine.
 """
 
+import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +16,7 @@ from plaint.inbox.store import Event, Store
 
 
 class JournalDamaged(Exception):
-    """A line in the middle of the file is no event: it isn't a journal, or was changed by hand."""
+    """A line in the middle of the file is no event: it isn't a journal, or was changed by hand. Says which, and the mend."""
 
 
 class Journal:
@@ -32,16 +33,21 @@ class Journal:
         os.close(self._file)
 
     def append(self, event: Event) -> None:
-        """Write one event."""
-        os.write(self._file, orjson.dumps(event) + b"\n")
+        """Write one event, or nothing: then it raises OSError, so that the sender is told to come again."""
+        line = orjson.dumps(event) + b"\n"
+        written = os.write(self._file, line)
+        if written < len(line):  # on a full disk; half a line would swallow the next one
+            os.ftruncate(self._file, os.fstat(self._file).st_size - written)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
 
     def restore(self, store: Store) -> None:
         """Bring ``store`` to where the journal ends and let it record there from now on. Raises JournalDamaged."""
-        for event in self._events():
-            _replay(store, event)
+        for number, event in self._events():
+            if not _replay(store, event):
+                raise self._damaged(number, "no event of an inbox")
         store.record = self.append
 
-    def _events(self) -> Iterator[Event]:
+    def _events(self) -> Iterator[tuple[int, Event]]:
         sound = 0
         with self.path.open("rb") as lines:
             for number, line in enumerate(lines, 1):
@@ -50,13 +56,18 @@ class Journal:
                 try:
                     event: Event = orjson.loads(line)
                 except orjson.JSONDecodeError as error:
-                    raise JournalDamaged(f"{self.path}:{number}: {error}") from None
+                    raise self._damaged(number, str(error)) from None
                 sound += len(line)
-                yield event
+                yield number, event
         os.truncate(self._file, sound)
 
+    def _damaged(self, number: int, what: str) -> JournalDamaged:
+        mend = "take that line out, or move the file away: then the inbox knows nothing of what it took before"
+        return JournalDamaged(f"{self.path}:{number}: {what}; {mend}")
 
-def _replay(store: Store, event: Event) -> None:
+
+def _replay(store: Store, event: Event) -> bool:
+    """False if it is none."""
     match event:
         case {"event": "request", "queue": str(queue), "id": str(webhook_id), "at": float(at)}:
             store.begin(queue, webhook_id, at)
@@ -73,4 +84,5 @@ def _replay(store: Store, event: Event) -> None:
         case {"event": "not_answered", "id": str(webhook_id)} if webhook_id in store.receipts:
             store.not_answered(store.receipts[webhook_id])
         case _:
-            raise JournalDamaged(f"no event of an inbox: {event}")
+            return False
+    return True

@@ -1,6 +1,7 @@
 """A ticket is applied once for each webhook id, by key and revision, and every id can be counted afterwards."""
 
 import asyncio
+import resource
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from plaint.inbox.faults import Faults
 from plaint.inbox.journal import Journal, JournalDamaged
 from plaint.inbox.store import Store
 from schemas.ticket import ticket_key
-from tests.plaint.inbox.peer import Peer, Start, a_ticket
+from tests.plaint.inbox.peer import Peer, Start, a_ticket, body_of, signed
 
 KEY = a_ticket()["key"]
 
@@ -153,7 +154,30 @@ async def test_a_restarted_inbox_knows_what_it_took_and_never_wrote_text_down(st
 @pytest.mark.parametrize("line", [b"hello\n", b'{"event":"take","id":"x"}\n', b'{"event":"not_answered","id":"x"}\n'])
 def test_a_file_that_is_no_journal_is_refused_and_left_as_it_is(tmp_path: Path, line: bytes) -> None:
     path = tmp_path / "notes"
-    path.write_bytes(line)
-    with Journal(path) as journal, pytest.raises(JournalDamaged):
+    sound = b'{"event":"request","queue":"helpdesk","id":"msg_1","at":1.5}\n'
+    path.write_bytes(sound + line)
+    with Journal(path) as journal, pytest.raises(JournalDamaged, match=rf"^{path}:2: .*; .* move the file away"):
         journal.restore(Store(keep=1))
-    assert path.read_bytes() == line
+    assert path.read_bytes() == sound + line
+
+
+async def test_on_a_full_disk_the_sender_is_told_to_come_again_and_the_journal_stays_sound(
+    start: Start, tmp_path: Path
+) -> None:
+    path = tmp_path / "journal"
+    async with start(journal=path) as inbox:
+        for number in range(20):
+            await inbox.send(webhook_id=f"msg_{number}")
+        before, body = path.read_bytes(), body_of(a_ticket())
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        try:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + 40, hard))
+            url, headers = f"{inbox.url}/hooks/helpdesk", signed("late", body)
+            async with inbox.session.post(url, data=body, headers=headers) as answer:
+                assert answer.status == 500
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        assert path.read_bytes() == before
+        assert (await inbox.send(webhook_id="late"))[0] == 200
+    async with start(journal=path) as inbox:
+        assert "late" in await inbox.receipts()
