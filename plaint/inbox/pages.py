@@ -48,7 +48,7 @@ class Pages:
         self._shown()
         newest = Wanted(limit=CARDS_A_QUEUE)
         columns = [self._column(name, newest) for name in self._store.queues]
-        return self._board(columns, newest.limit, live=True)
+        return self._board(columns, newest.limit, single=False, live=True)
 
     async def queue(self, request: web.Request) -> web.Response:
         """All tickets of one queue, a page of them at a time; the newest page is live."""
@@ -60,7 +60,7 @@ class Pages:
         except BadQuery as error:
             return self._templates.missing(f"The address is wrong: {error}.", 400)
         columns = [self._column(name, page)]
-        return self._board(columns, page.limit, live=page.after is None)
+        return self._board(columns, page.limit, single=True, live=page.after is None)
 
     async def ticket(self, request: web.Request) -> web.Response:
         """One ticket: what it says, why it is here, and every webhook that spoke of it."""
@@ -83,6 +83,9 @@ class Pages:
         older = "" if after is None else f"/queues/{name}?after={after}"
         return Column(name, self._store.queues[name].counts, [card(held) for held in found], older)
 
-    def _board(self, columns: list[Column], limit: int, live: bool) -> web.Response:
+    def _board(self, columns: list[Column], limit: int, *, single: bool, live: bool) -> web.Response:
+        """``single``: the page of one queue. The board stays one with a single queue, since more may come."""
         refused = sum(self._hooks.refused.values())
-        return self._templates.page("board.html", columns=columns, limit=limit, live=live, refused=refused)
+        return self._templates.page(
+            "board.html", columns=columns, limit=limit, single=single, live=live, refused=refused
+        )

@@ -89,6 +89,12 @@ async def test_a_typed_complaint_is_a_ticket_on_the_page_within_a_second(
         assert sorted(took)[2] < 1.0
 
 
+async def test_a_queue_that_comes_to_an_inbox_of_one_shows_up_by_itself(browser: Any, start: Start) -> None:
+    async with start(queues=("helpdesk",)) as inbox, seen(browser, inbox) as page:
+        await inbox.send(a_ticket("b", key=ticket_key("b", "x")), queue="service")
+        await page.locator("#service .card").wait_for()
+
+
 async def test_a_question_and_a_post_that_no_rule_takes_are_told_as_that(browser: Any, start: Start) -> None:
     insight = Told()
     async with a_way() as way, start(door=way.door(), insight=insight) as inbox, seen(browser, inbox) as page:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from plaint.inbox.cards import latency, visible, web_link
+from plaint.inbox.door import Door
 from plaint.inbox.pages import STATIC
 from schemas.ticket import ticket_key
 from tests.plaint.inbox.peer import Peer, Start, a_ticket, body_of, signed
@@ -132,6 +133,13 @@ async def test_the_board_shows_every_queue_with_its_counts_and_newest_tickets(st
         ]
         assert older == "/queues/helpdesk?after=3"
         assert "complaint 1." in await inbox.page(older)
+
+
+async def test_an_inbox_of_one_queue_has_the_board_with_its_form_and_not_a_queues_page(start: Start) -> None:
+    async with start(queues=("helpdesk",), door=Door("http://127.0.0.1:1")) as inbox:
+        board, queue = await inbox.page(), await inbox.page("/queues/helpdesk")
+    assert ('<main id="main" class="board"' in board, 'id="try"' in board) == (True, True)
+    assert ('<main id="main" class="board single"' in queue, 'id="try"' in queue) == (True, False)
 
 
 async def test_a_tickets_page_tells_its_whole_life(inbox: Peer) -> None:
