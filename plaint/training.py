@@ -134,8 +134,10 @@ def _made_before(run: Path, out: Path, plan: "Plan") -> "Evaluation":
     raise FaultsFound([Fault(f"--out {out}", what, "name a folder that isn't")])
 
 
-def train_on(base: Path, corrections: Corrections, out: Path, seed: int | None, even_if_worse: bool) -> "Outcome":
-    """Goes on from `base` with the corrections; `out` is made unless the model got worse.
+def train_on(
+    base: Path, corrections: Corrections, out: Path, seed: int | None, even_if_worse: bool
+) -> "Outcome | None":
+    """Goes on from `base` with the corrections; `out` is made unless the model got worse, or learned nothing (None).
 
     Raises:
         WeightsError: the weights can't be read or gone on from.

@@ -58,6 +58,8 @@ class Outcome(BaseModel):
 
     name: str
     made_of: Corrected
+    epoch: int
+    """The one whose weights these are."""
     learned: int
     watched: int
     """Corrections that training was ended by."""
@@ -69,8 +71,9 @@ class Outcome(BaseModel):
     """What fell by more than is allowed."""
 
 
-def go_on(order: Order, listener: Listener) -> Outcome:
-    """Learns, measures, and saves the new weights unless they are worse. The same order gives the same weights.
+def go_on(order: Order, listener: Listener) -> Outcome | None:
+    """Learns, measures, and saves the new weights unless they are worse; None where nothing was learned, and so nothing saved:
+    no epoch was better on the corrections that training stops by. The same order gives the same weights.
 
     Raises:
         WeightsError: the weights can't be read, or have no float network to go on from.
@@ -85,17 +88,19 @@ def go_on(order: Order, listener: Listener) -> Outcome:
     listener.say(
         f"{len(parts.learned)} corrections to learn from, {len(parts.watched)} to stop by, {len(parts.held_out)} held out"
     )
-    network = learn(packed.network, tokens, parts.learned, parts.watched, before, listener, order.recipe)
+    learned = learn(packed.network, tokens, parts.learned, parts.watched, before, listener, order.recipe)
+    if not learned.epoch:
+        return None
 
     draft = order.out.with_name(f".{order.out.name}.draft")
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(parents=True)
     try:
         shutil.copyfile(order.base / TOKENIZER, draft / TOKENIZER)
-        (draft / FLOAT).write_bytes(pack(network, packed.activations))
+        (draft / FLOAT).write_bytes(pack(learned.network, packed.activations))
         (draft / NETWORK).write_bytes(graph_of(unpack(draft / FLOAT)))
         listener.say("measuring before and after")
-        outcome = _measured(order, manifest, draft, tokens, parts, check)
+        outcome = _measured(order, manifest, draft, learned.epoch, tokens, parts, check)
         if not outcome.worse or order.even_if_worse:
             (draft / CORRECTIONS).write_text(outcome.model_dump_json(indent=1) + "\n", encoding="utf-8")
             (draft / CARD).write_text(card(outcome), encoding="utf-8")
@@ -123,7 +128,13 @@ def _parts(posts: Sequence[LabelledPost], before: Sequence[Example]) -> _Parts:
 
 
 def _measured(
-    order: Order, manifest: Manifest, draft: Path, tokens: Tokens, parts: _Parts, check: Sequence[Example]
+    order: Order,
+    manifest: Manifest,
+    draft: Path,
+    epoch: int,
+    tokens: Tokens,
+    parts: _Parts,
+    check: Sequence[Example],
 ) -> Outcome:
     """Both models as they serve; writes the manifest of the new one."""
     dev = read_dev(data_folder())
@@ -149,6 +160,7 @@ def _measured(
     return Outcome(
         name=made.name,
         made_of=made_of,
+        epoch=epoch,
         learned=len(parts.learned),
         watched=len(parts.watched),
         held_out=len(parts.held_out),
@@ -173,7 +185,8 @@ def card(outcome: Outcome) -> str:
 
 {made_of.model} (manifest {made_of.manifest[:12]}), gone on with {made_of.corrections:,} corrections of a team (file
 {made_of.sha256[:12]}): {outcome.learned:,} were learned from, {outcome.watched:,} ended the training, and
-{outcome.held_out:,} were held out. The card of {made_of.model} says what else it was made of and what it can't do.
+{outcome.held_out:,} were held out. The weights are those of epoch {outcome.epoch}. The card of {made_of.model} says what else
+it was made of and what it can't do.
 {warning}
 ## Before and after
 

@@ -190,6 +190,15 @@ class Watch:
         return float(losses[: self._corrections].mean() + losses[self._corrections :].mean())
 
 
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """A network after learning."""
+
+    network: Network
+    epoch: int
+    """The one that it is of; 0 if none was better than the network as it was, which it then is."""
+
+
 def learn(
     network: Network,
     tokens: Tokens,
@@ -198,8 +207,8 @@ def learn(
     before: Sequence[Example],
     listener: Listener,
     recipe: Recipe = RECIPE,
-) -> Network:
-    """The network as it is after learning; the one given is changed too. The same arguments give the same weights.
+) -> Learned:
+    """Learns; the network given is changed too. The same arguments give the same weights.
 
     With no watched corrections training goes on to its last epoch, else it ends when they stop getting better, and the best
     epoch counts; that may be none.
@@ -218,7 +227,10 @@ def learn(
 
     recipe = replace(recipe, frozen=network.shape.layers // 3)
     trainer = Trainer(network, len(mixture), mixture.objective, recipe, listener=listener)
-    best, least = copy.deepcopy(trainer.average), watch.distance(network, tokens) if watched else math.inf
+    best, least = (
+        Learned(copy.deepcopy(trainer.average), epoch=0),
+        watch.distance(network, tokens) if watched else math.inf,
+    )
     while trainer.progress.epoch < recipe.epochs:
         trainer.run_epoch(mixture.batches(tokens, recipe, trainer.progress.epoch))
         if not watched:
@@ -229,6 +241,5 @@ def learn(
         )
         if found >= least:
             break
-        best, least = copy.deepcopy(trainer.average), found
-    chosen: Network = best if watched else trainer.average
-    return chosen
+        best, least = Learned(copy.deepcopy(trainer.average), trainer.progress.epoch), found
+    return best if watched else Learned(trainer.average, trainer.progress.epoch)

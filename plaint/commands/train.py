@@ -63,8 +63,8 @@ def train(
     and seed give the same weights on the same machine.
 
     Corrections are JSON Lines with a text and what you say it is: intent, and if you like sentiment, urgency and sure; 30
-    at the least. A part of them is held out to measure on, and a model that got worse is not saved (exit code 1). A line
-    that can't be used is named and left out (exit code 1 as well).
+    at the least. A part of them is held out to measure on, and a model that got worse or learned nothing is not saved (exit
+    code 1). A line that can't be used is named and left out (exit code 1 as well).
 
     \b
     plaint train
@@ -107,6 +107,12 @@ def _go_on(
         click.echo(f"{len(corrections.faults)} lines can't be used, {len(corrections.posts)} can", err=True)
     out = out or _free(store, load_manifest(base).name)
     outcome = train_on(base, corrections, out, seed, even_if_worse)
+    if outcome is None:
+        click.echo(
+            "not saved: nothing was learned, training made it no better on the corrections that are watched. Look whether "
+            "posts alike have the same labels, and give more"
+        )
+        sys.exit(1)
 
     from models.training.comparison import table
 

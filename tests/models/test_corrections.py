@@ -17,12 +17,12 @@ from models.manifest import FLOAT, MANIFEST, load_manifest, sha256  # noqa: E402
 from models.outputs import INTENT, SENTIMENT, URGENCY, URGENT, WIDTH  # noqa: E402
 from models.training import continuing  # noqa: E402
 from models.training.continuing import CARD, CORRECTIONS, Order, Outcome, go_on  # noqa: E402
-from models.training.corrections import Mixture, newest, share_out, targets_of  # noqa: E402
+from models.training.corrections import LEAST_WATCHED, Mixture, newest, share_out, targets_of  # noqa: E402
 from models.training.data import read_written  # noqa: E402
 from models.training.losses import chances_of  # noqa: E402
 from models.training.train import Recipe  # noqa: E402
 from schemas.faults import FaultsFound  # noqa: E402
-from schemas.labels import Intent, Sentiment  # noqa: E402
+from schemas.labels import INTENTS, Intent, Sentiment  # noqa: E402
 from tests.support.float_model import float_model  # noqa: E402
 
 BEFORE, CHECK = read_written()
@@ -90,7 +90,9 @@ def gone_on(base: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path,
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(continuing, "read_written", lambda: (BEFORE[:600], CHECK))
         patch.setattr(continuing, "read_dev", lambda folder: [])
-        return out, go_on(order(base, out, corrections(Intent.QUESTION, 130), even_if_worse=True), Silent())
+        outcome = go_on(order(base, out, corrections(Intent.QUESTION, 130), even_if_worse=True), Silent())
+        assert outcome is not None
+        return out, outcome
 
 
 def test_corrections_help_on_posts_like_them_and_do_not_wreck_the_rest(gone_on: tuple[Path, Outcome]) -> None:
@@ -101,6 +103,7 @@ def test_corrections_help_on_posts_like_them_and_do_not_wreck_the_rest(gone_on: 
         assert compared.after.intent is not None
     assert outcome.held_out >= 20
     assert outcome.learned + outcome.watched + outcome.held_out == 130
+    assert 1 <= outcome.epoch <= QUICK.epochs
     assert theirs.before.intent.accuracy.value < 0.5  # type: ignore[union-attr]
     assert theirs.after.intent.accuracy.value > 0.8  # type: ignore[union-attr]
     assert ours.before.posts == len(CHECK)
@@ -128,6 +131,7 @@ def test_the_new_weights_serve_and_say_what_they_were_made_of(base: Path, gone_o
 def test_a_model_that_got_worse_is_not_saved_unless_told_to(base: Path, tmp_path: Path) -> None:
     wrong = [LabelledPost(text=post.text, intent=Intent.MARKETING) for post in BEFORE[120:175]]
     refused = go_on(order(base, tmp_path / "out", wrong), Silent())
+    assert refused is not None
     assert any("on our check posts" in line for line in refused.worse)
     assert list(tmp_path.iterdir()) == []
     kept = go_on(order(base, tmp_path / "out", wrong, even_if_worse=True), Silent())
@@ -136,6 +140,18 @@ def test_a_model_that_got_worse_is_not_saved_unless_told_to(base: Path, tmp_path
     assert "**Saved although it is worse:**" in (tmp_path / "out" / CARD).read_text()
     with pytest.raises(FaultsFound, match="is there already"):
         go_on(order(base, tmp_path / "out", wrong), Silent())
+
+
+def test_a_model_that_learned_nothing_is_not_saved_even_if_worse(base: Path, tmp_path: Path) -> None:
+    texts = [post.text for post in corrections(Intent.QUESTION, 130)]
+    shares = share_out(texts, [example.text for example in BEFORE[:600]])
+    labels = [INTENTS[scores.intents.index(max(scores.intents))] for scores in Engine.load(base).score(texts)]
+    for place in shares.learned:
+        labels[place] = Intent.MARKETING
+    at_odds = [LabelledPost(text=text, intent=label) for text, label in zip(texts, labels, strict=True)]
+    assert len(shares.watched) >= LEAST_WATCHED
+    assert go_on(order(base, tmp_path / "out", at_odds, even_if_worse=True), Silent()) is None
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_too_few_corrections_are_told(base: Path, tmp_path: Path) -> None:

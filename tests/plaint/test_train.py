@@ -136,6 +136,14 @@ def test_corrections_are_learned_or_refused_and_the_exit_code_says_which(
     assert made.name.startswith("tiny-float-20")
     assert f"`plaint models use {made.name}`" in told.out
 
+    with monkeypatch.context() as patch:
+        patch.setattr(corrections, "LEAST_WATCHED", 1)
+        patch.setattr(corrections.Watch, "distance", lambda *_: 1.0)  # no better than before
+        assert code_of("--out", str(tmp_path / "elsewhere")) == 1
+        told = capsys.readouterr()
+        assert "not saved: nothing was learned" in told.out
+        assert not (tmp_path / "elsewhere").exists()
+
     monkeypatch.setattr(continuing, "fallen", lambda compared, allowed: [f"it fell on {compared.what}"])
     assert code_of("--out", str(tmp_path / "elsewhere")) == 1
     told = capsys.readouterr()
