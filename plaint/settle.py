@@ -15,6 +15,7 @@ from kafka.errors import KafkaError
 from pydantic import BaseModel, ValidationError
 
 from plaint.census import Census
+from plaint.inbox.store import Outcome
 from plaint.kafka.admin import BrokerAway, open_admin
 from plaint.kafka.groups import committed_offsets
 from plaint.kafka.header_names import read_any_header_name
@@ -211,9 +212,9 @@ def sum_up(
     duplicates, absent = 0, 0
     if taken is not None:
         taken = {name: [r for r in found if r["key"] not in others[name]] for name, found in taken.items()}
-        creates = {name: Counter(r["key"] for r in found if r["op"] == "create") for name, found in taken.items()}
+        creates = {name: {r["key"] for r in found if r["op"] == "create"} for name, found in taken.items()}
         requests = {name: sum(r["requests"] for r in found) for name, found in taken.items()}
-        duplicates = sum(count - 1 for found in creates.values() for count in found.values())
+        duplicates = sum(r["outcome"] == Outcome.SECOND for found in taken.values() for r in found)
         arrived = {name: {(r["key"], r["revision"]) for r in found} for name, found in taken.items()}
         absent = sum(
             key not in others[name] and (key, revision) not in arrived[name]

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from plaint.census import Census
+from plaint.inbox.api import receipt_fields
+from plaint.inbox.store import Store
 from plaint.settle import Summary, sum_up
 from route.rules import RouteTable
 from route.tickets import tickets_for
@@ -70,7 +72,8 @@ class World:
 
 
 def receipt(ticket: Ticket, **fields: Any) -> dict[str, Any]:
-    return {"key": ticket.key, "op": ticket.op, "revision": ticket.revision, "requests": 1, **fields}
+    known = {"key": ticket.key, "op": ticket.op, "revision": ticket.revision, "requests": 1, "outcome": "created"}
+    return {**known, **fields}
 
 
 @pytest.fixture
@@ -179,11 +182,25 @@ def test_a_ticket_that_collapsed_is_none_at_the_receiver(world: World) -> None:
 
 def test_what_the_receiver_does_not_know_is_lost_and_a_second_create_is_a_duplicate(world: World) -> None:
     lied, twice = world.delivered("a"), world.delivered("b")
-    found = world.sum_up(read=2, taken={"helpdesk": [receipt(twice, requests=3), receipt(twice, revision=1)]})
+    found = world.sum_up(
+        read=2, taken={"helpdesk": [receipt(twice, requests=3), receipt(twice, revision=1, outcome="second")]}
+    )
     assert (found.lost, found.duplicates) == (1, 1)
     assert found.requests["helpdesk"] == 4
     told = world.sum_up(read=2, taken={"helpdesk": [receipt(lied), receipt(twice)]})
     assert (told.lost, told.duplicates, told.tickets["helpdesk"], told.requests["helpdesk"]) == (0, 0, 2, 2)
+
+
+def test_a_ticket_that_is_created_again_after_its_withdraw_is_no_second_one(world: World) -> None:
+    ticket = world.delivered("a")
+    store = Store(keep=10)
+    for revision, op in enumerate(("create", "withdraw", "create")):
+        webhook_id = f"{ticket.key}-{revision}"
+        store.begin("helpdesk", webhook_id, 1.0)
+        store.take("helpdesk", webhook_id, ticket.key, op, revision, 1.0)  # type: ignore[arg-type]
+    taken = [receipt_fields(one) for one in store.receipts.values()]
+    found = world.sum_up(read=1, taken={"helpdesk": taken})
+    assert (found.duplicates, found.tickets["helpdesk"], found.requests["helpdesk"]) == (0, 1, 3)
 
 
 def test_without_a_receiver_to_ask_tickets_and_requests_are_counted_from_the_log(world: World) -> None:
