@@ -28,8 +28,9 @@ def author_of(body: bytes) -> bytes:
         name = found[1] or found[2]
     else:  # escapes in it, or written by another version
         fields = orjson.loads(body)
-        author = fields.get("author") or {}
-        name = str(author.get("id") or author.get("handle") or "").encode()
+        author = fields.get("author")
+        known = author if isinstance(author, dict) else {}  # a record that others wrote to the log may hold anything
+        name = str(known.get("id") or known.get("handle") or "").encode()
         network = str(fields.get("network") or "").encode()
     return b"%b\0%b" % (network, name) if name else b""
 
@@ -43,7 +44,9 @@ class RequestLimit:
     """At most ``per_minute`` requests in any minute, counted from when a request begins to a minute after it ended.
 
     Each of the ``partitions`` has a whole number of the requests, all together ``per_minute``, so what the owners may send
-    never adds up to more. An owner of partitions that have none sends one in as many minutes as its share asks for.
+    never adds up to more. With fewer requests than partitions an owner has its share rounded down; one whose share is
+    less than one sends one in as many minutes as that asks for. That adds up to no more either, but in a single minute
+    each of these may send its one.
 
     A tenth is kept for urgent tickets. The others go at once until half of the minute's requests are spent, then evenly, so
     that a burst needs no wait and a backlog leaves no long gap. Times are of a clock that only goes forward.
@@ -59,7 +62,10 @@ class RequestLimit:
 
     def own(self, numbers: Collection[int]) -> None:
         """These partitions are ours from now on."""
-        whole = sum(self._quota(number) for number in numbers)
+        if self._per_minute >= self._partitions:
+            whole = sum(self._quota(number) for number in numbers)
+        else:
+            whole = self._per_minute * len(numbers) // self._partitions
         self._budget = whole or min(1, len(numbers))
         self._window_s = MINUTE_S
         if numbers and not whole:

@@ -104,7 +104,8 @@ class DestinationSettings(BaseModel):
         ge=1,
         le=1_000_000,
         description="Requests in any minute, of all deliver processes together; what is over waits, urgent tickets first. "
-        "Every request counts. A tenth is kept for urgent tickets.",
+        "Every request counts. A tenth is kept for urgent tickets. If it is below the number of partitions, each process whose "
+        "share is less than one may send one in the same minute; over longer times it holds.",
     )
     max_per_author_per_hour: int | None = Field(
         default=None,

@@ -1,6 +1,7 @@
 """The parts between the worker and Kafka, without a broker: lease, group commit, taking and following a partition."""
 
 import asyncio
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -293,6 +294,15 @@ async def test_requests_of_the_owner_before_us_count_for_the_limits() -> None:
         assert taken.limits.request_wait_s(True, now) == 0
         taken.limits.began(b"", "", now)
     assert taken.limits.request_wait_s(True, now) > 0  # it may have sixty
+
+
+async def test_a_record_whose_author_is_none_is_passed_over() -> None:
+    key, value = sending("a", 0, author={"id": "loud"})
+    damaged = LogRecord(key, re.sub(rb'"author":\{[^}]*\}', b'"author":"x"', value))
+    assert damaged.value != value
+    taken = Taken(owner_record("before", 0.0), damaged)
+    await taken.opened()
+    assert (taken.counters.unreadable, len(taken.partition.fold.open)) == (1, 0)
 
 
 async def test_the_switch_is_read_with_the_log_and_counts_while_the_partition_is_ours() -> None:

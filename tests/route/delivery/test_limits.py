@@ -124,6 +124,22 @@ def test_an_owner_of_partitions_without_a_request_sends_as_seldom_as_its_share_a
     assert sent(limit, 0.0, 1000.0) == [0, 240, 480, 720, 960]
 
 
+@pytest.mark.parametrize(
+    ("per_minute", "owners"),
+    [(2, [[0, 2], [1, 3]]), (1, [[0], [1], [2], [3]]), (3, [[0], [1], [2], [3]]), (3, [[0, 1, 2], [3]])],
+)
+def test_fewer_requests_than_partitions_add_up_to_no_more_than_the_limit(
+    per_minute: int, owners: list[list[int]]
+) -> None:
+    times = []
+    for numbers in owners:
+        limit = RequestLimit(per_minute, 4)
+        limit.own(numbers)
+        times += sent(limit, 0.0, 60 * MINUTE_S, urgent=True)
+    assert len(times) <= 60 * per_minute + len(owners)
+    assert most_in_any(times, MINUTE_S) <= max(per_minute, len(owners))
+
+
 def test_a_share_that_shrinks_takes_what_was_spent_into_account() -> None:
     limit = RequestLimit(60, 4)
     limit.own(range(4))
@@ -255,6 +271,11 @@ def test_a_text_that_looks_like_json_names_no_author() -> None:
 
 def test_a_withdraw_has_no_author() -> None:
     assert author_of(Ticket.model_validate(ticket(op="withdraw")).to_bytes()) == b""
+
+
+@pytest.mark.parametrize("author", ['"x"', "[1]", "7", "null"])
+def test_an_author_that_is_none_is_nobody(author: str) -> None:
+    assert author_of(f'{{"author":{author}}}'.encode()) == b""
 
 
 @pytest.mark.parametrize("urgent", [False, True])
