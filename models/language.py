@@ -35,7 +35,9 @@ _MODEL_CHARS = 400
 _CHANCES = 10
 """Languages whose chances are asked for: one that isn't among these has less than UNLIKELY."""
 
-_NO_WORDS = re.compile(r"https?://\S+|\bwww\.\S+|\S+@\S+\.\S+|[@#]\w+|__\w+__|<\w+>|\{\w+\}|&#?\w+;", re.IGNORECASE)
+_NO_WORDS = re.compile(
+    r"https?://\S+|\bwww\.\S+|[^\s@]{1,64}@[^\s@.]{1,63}\.\S+|[@#]\w+|__\w+__|<\w+>|\{\w+\}|&#?\w+;", re.IGNORECASE
+)
 _NO_LETTERS = re.compile(r"[^\w'’\u0300-\u036f\u0900-\u0dff\u0e00-\u0fff\u1000-\u109f\u1780-\u17ff]+|[\d_]+")
 """Marks of the scripts that write vowels as marks are letters here."""
 _OTHER_CODES = {"in": "id", "iw": "he", "ji": "yi", "jw": "jv", "mo": "ro", "nb": "no", "fil": "tl", "cmn": "zh"}
@@ -97,6 +99,7 @@ def words_of(text: str) -> str:
     text = text[:_READ_CHARS]
     if not text.isascii():
         text = unicodedata.normalize("NFKC", text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "ignore"))
+        text = text[:_READ_CHARS]  # one sign may have become eighteen
     return " ".join(_NO_LETTERS.sub(" ", _NO_WORDS.sub(" ", text)).lower().split())[:_MODEL_CHARS]
 
 

@@ -1,6 +1,7 @@
 """Languages of posts as people write them: short, mixed, styled, broken; and what a source says of them."""
 
 import random
+import time
 
 import pytest
 
@@ -96,3 +97,21 @@ def test_a_foreign_word_needs_more_than_few_letters_or_to_be_plain() -> None:
     assert ENGLISH.of("danke") == Language("und", measured=True)
     assert len("Danke für die schnelle Hilfe") > FEW_LETTERS
     assert ENGLISH.of("Danke für die schnelle Hilfe") == Language("de", measured=False)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "㌖" * 300 + "@" * 400 + "㌖" * 300,
+        "@" * 1000,
+        "a@" * 500,
+        ("x" * 64 + "@") * 15,
+        "a." * 500,
+        "__" + "a" * 998,
+        "ﷺ" * 1000,
+    ],
+)
+def test_a_hostile_post_takes_no_longer_than_an_ordinary_one(text: str) -> None:
+    began = time.thread_time()
+    words_of(text)
+    assert time.thread_time() - began < 0.05
