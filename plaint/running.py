@@ -7,6 +7,7 @@ One file a running ``up`` in a folder that only this user can read: ``PLAINT_RUN
 import contextlib
 import errno
 import os
+import stat
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -62,14 +63,21 @@ def runtime_folder() -> Path:
     return Path(tempfile.gettempdir()) / f"plaint-{os.getuid()}"
 
 
+def _is_ours(folder: Path) -> bool:
+    """Whether it is this user's. In /tmp anybody can lay a link to one that is under a name that is known beforehand."""
+    found = folder.lstat() if folder.parent == Path(tempfile.gettempdir()) else folder.stat()
+    return found.st_uid == os.getuid() and stat.S_ISDIR(found.st_mode)
+
+
 def write_note(name: str, content: BaseModel) -> Path:
     """Put a file there, whole or not at all; it stays while this process runs. Raises OSError if the folder can't be used."""
     folder = runtime_folder()
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if folder.stat().st_uid != os.getuid():
+    if not _is_ours(folder):
         raise PermissionError(errno.EPERM, "belongs to somebody else", str(folder))
     keep_from_cleaning(folder)
     file, draft = folder / name, folder / f".{name}"
+    draft.touch(mode=0o600)
     draft.write_text(content.model_dump_json())
     return draft.replace(file)
 
@@ -110,10 +118,10 @@ def find_running() -> Running | None:
     """The youngest ``plaint up`` of this user that still runs. Files of those that were killed are removed."""
     found: list[Running] = []
     folder = runtime_folder()
-    for file in folder.glob("up-*.json"):
-        if file.stat().st_uid != os.getuid():
-            continue
+    for file in folder.glob("up-*.json") if folder.is_dir() and _is_ours(folder) else ():
         try:
+            if file.stat().st_uid != os.getuid():
+                continue
             running = Running.model_validate_json(file.read_bytes())
         except (OSError, ValidationError):
             continue

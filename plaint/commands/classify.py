@@ -11,6 +11,7 @@ import orjson
 from classify.load import load_classifier
 from ingest.decode import post_from_json
 from plaint.settings import load_settings
+from plaint.tools.terminal import shown_json
 from schemas.post import Post
 from schemas.record import RecordInvalid
 from schemas.triage import Triage
@@ -93,6 +94,7 @@ def _line(id_: str | int, triage: Triage) -> bytes:
         mode="json",
         include=SHOWN,
     )
-    return orjson.dumps(
+    line = orjson.dumps(
         {"id": id_, **labels, "model": triage.model_version}, option=orjson.OPT_APPEND_NEWLINE | orjson.OPT_NON_STR_KEYS
     )
+    return shown_json(line.decode()).encode()

@@ -22,7 +22,7 @@ from plaint.logs import escaped
 from plaint.running import destinations_at_hand, kafka_at_hand
 from plaint.send import find_target
 from plaint.settings import load_settings
-from plaint.tools.terminal import echo_to_who_listens
+from plaint.tools.terminal import echo_to_who_listens, shown_json
 from schemas.topics import all_topics
 
 ADMIN_S = 15.0
@@ -78,7 +78,7 @@ def forget(config: Path | None, who: str, kind: str | None, dry_run: bool, yes: 
     stays = remains(held, _states(kafka, destinations), is_embedded, removed)
     done = Forgotten(held=held, published=not dry_run, deletes=erased.taken, refused=erased.refused, remains=stays)
     if as_json:
-        echo_to_who_listens(done.model_dump_json(indent=2))
+        echo_to_who_listens(shown_json(done.model_dump_json(indent=2)))
     else:
         _show(_told(done))
     sys.exit(1 if done.refused else 0)

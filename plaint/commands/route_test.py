@@ -14,6 +14,7 @@ from classify.settings import ClassifySettings
 from plaint.logs import escaped
 from plaint.route_trial import Line, Sum, Trial, Unread, read_lines, tried
 from plaint.settings import Settings, load_settings
+from plaint.tools.terminal import shown_json
 from route.rules import RouteTable
 from route.trial import Routed, destinations_named
 from schemas.triage import Triage
@@ -139,7 +140,7 @@ def _short(text: str, most: int) -> str:
     return plain if len(plain) <= most else f"{plain[: most - 1]}…"
 
 
-def _json(trial: Trial) -> bytes:
+def _json(trial: Trial) -> str:
     triage = trial.line.triage
     found: dict[str, Any] = {
         "line": trial.line.number,
@@ -158,7 +159,7 @@ def _json(trial: Trial) -> bytes:
             {"rule": one.rule, "parents": one.parents, "took": one.took, "unmet": str(one.unmet or "")}
             for one in trial.tried
         ]
-    return orjson.dumps(found, option=orjson.OPT_PASSTHROUGH_SUBCLASS, default=str)
+    return shown_json(orjson.dumps(found, option=orjson.OPT_PASSTHROUGH_SUBCLASS, default=str).decode())
 
 
 def _fields(found: Routed) -> dict[str, Any]:

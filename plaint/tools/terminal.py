@@ -34,8 +34,14 @@ def _escape(char: str) -> str:
 
 def json_line(value: Any) -> str:
     """``value`` (what pydantic's ``model_dump(mode="json")`` gives) as JSON on one line, safe to be shown on a terminal."""
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    return text if text.isprintable() else "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in text)
+    return shown_json(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
+
+
+def shown_json(text: str) -> str:
+    """The same JSON, its lines as they are, where whatever a terminal would obey is one of JSON's own escapes."""
+    if text.replace("\n", "").isprintable():
+        return text
+    return "".join(char if char == "\n" or char.isprintable() else json.dumps(char)[1:-1] for char in text)
 
 
 def clock(moment: datetime | None) -> str:

@@ -207,8 +207,10 @@ def test_a_deleted_post_is_withdrawn_everywhere(run: Run) -> None:
 
 def test_nothing_in_a_post_steers_the_terminal(run: Run) -> None:
     evil = "\x1b[2J\x07\u009b31m\r\n{{ 7*7 }}"
-    found = run([{"id": evil, "intent": "other", "text": evil, "x": evil}], "--tried", "--expect", "x")
-    assert not {"\x1b", "\x07", "\u009b", "\r"} & set(found.output)
+    for form in ((), ("--json",)):
+        found = run([{"id": evil, "intent": "other", "text": evil, "x": evil}], "--tried", "--expect", "x", *form)
+        assert not {"\x1b", "\x07", "\u009b", "\r"} & set(found.output)
+    assert json.loads(found.stdout.splitlines()[0])["id"] == evil
 
 
 def test_routes_with_faults_are_refused(run: Run, tmp_path: Path) -> None:

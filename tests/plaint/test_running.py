@@ -100,3 +100,24 @@ def test_a_folder_of_somebody_else_is_not_trusted(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("plaint.running.os.getuid", lambda: os.geteuid() + 1)
     with pytest.raises(FolderInvalid, match="belongs to somebody else; set PLAINT_RUNTIME_DIR"), announced(None):
         pass
+
+
+def test_a_link_that_somebody_laid_in_the_folder_for_all_is_not_followed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PLAINT_RUNTIME_DIR")
+    monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
+    monkeypatch.setattr("plaint.running.tempfile.gettempdir", lambda: str(tmp_path))
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    runtime_folder().symlink_to(mine)
+    with pytest.raises(FolderInvalid, match="belongs to somebody else"), announced(None):
+        pass
+    assert list(mine.iterdir()) == []
+    assert find_running() is None
+
+
+def test_a_note_that_goes_while_it_is_looked_at_is_passed_over(folder: Path) -> None:
+    with announced(None) as running:
+        (folder / "up-3.json").symlink_to(folder / "gone")
+        assert find_running() == running

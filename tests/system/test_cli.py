@@ -85,6 +85,10 @@ class TestClassify:
         assert done.returncode == 1
 
     def test_a_line_of_labels_holds_what_is_documented(self, folder: Path) -> None:
+        post = {"id": "a\u009b31m\u202e", "text": "my router is dead, third time"}
+        done = plaint("classify", cwd=folder, stdin=json.dumps(post, ensure_ascii=False).encode())
+        assert json.loads(done.stdout)["id"] == post["id"]
+        assert not {"\u009b", "\u202e"} & set(done.stdout.decode())
         done = plaint("classify", cwd=folder, stdin=b'{"id": 1, "text": "my router is dead, third time"}\n')
         assert done.returncode == 0, shown(done)
         assert done.stderr == b""
