@@ -49,8 +49,9 @@ def figure(series: Series) -> Figure | None:
         return None
     rounds = series[1:][~np.isnan(series[1:])]
     low, high = np.percentile(rounds, [2.5, 97.5]) if len(rounds) else (series[0], series[0])
-    return Figure(value=_short(series[0]), low=_short(low), high=_short(high))
+    return Figure(value=short(series[0]), low=short(low), high=short(high))
 
 
-def _short(number: np.float64) -> float:
+def short(number: float) -> float:
+    """As it stands in a report."""
     return round(float(number), 4) + 0.0  # no minus nought

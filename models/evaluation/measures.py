@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from models.evaluation import metrics
-from models.evaluation.bootstrap import ROUNDS, Series, bootstrap, figure
+from models.evaluation.bootstrap import ROUNDS, Series, bootstrap, figure, short
 from models.evaluation.labelled import LabelledPost
 from models.evaluation.metrics import Flags, Floats, Labels
 from models.evaluation.report import Bin, Head, Label, Measures, Unsure, Urgent
@@ -155,7 +155,6 @@ def _head(question: _Question, calibrated: bool, rounds: int) -> tuple[Head, Ser
             "accuracy": metrics.accuracies(confusion),
             MACRO_F1: metrics.macro_f1s(confusion),
             "kappa": metrics.kappas(confusion),
-            "ece": metrics.calibration_errors(correct, confidence, weights),
             "brier": metrics.means(brier, weights),
             "log_loss": metrics.means(log_loss, weights),
             **{f"{name} {i}": of(confusion)[:, i] for name, of in by_label.items() for i in range(classes)},
@@ -164,7 +163,7 @@ def _head(question: _Question, calibrated: bool, rounds: int) -> tuple[Head, Ser
     series = bootstrap(len(true), measure, rounds)
     figures = {name: figure(values) for name, values in series.items()}
     if not calibrated:
-        figures |= dict.fromkeys(("ece", "brier", "log_loss"))
+        figures |= dict.fromkeys(("brier", "log_loss"))
     counts = metrics.confusions(true, given, classes, np.ones((1, len(true))))[0].astype(int)
     head = Head(
         posts=len(true),
@@ -181,7 +180,7 @@ def _head(question: _Question, calibrated: bool, rounds: int) -> tuple[Head, Ser
             for i, label in enumerate(question.labels)
         },
         confusion=counts.tolist(),
-        ece=figures["ece"],
+        ece=short(metrics.calibration_error(correct, confidence)) if calibrated else None,
         brier=figures["brier"],
         log_loss=figures["log_loss"],
     )
@@ -211,16 +210,16 @@ def _urgent(truth: Truth, answers: Answers, rounds: int) -> Urgent | None:
             "precision": metrics.precisions(confusion)[:, 1],
             "average_precision": metrics.average_precisions(ranked),
             "precision_at_recall_90": metrics.precisions_at_recall(ranked, 0.9),
-            "ece": metrics.calibration_errors(true, chance, weights),
             "brier": metrics.means(squares, weights),
             "log_loss": metrics.means(log_loss, weights),
         }
 
     figures = {name: figure(series) for name, series in bootstrap(len(known), measure, rounds).items()}
     if not answers.calibrated:
-        figures |= dict.fromkeys(("ece", "brier", "log_loss"))
+        figures |= dict.fromkeys(("brier", "log_loss"))
     counts = {"posts": len(known), "urgent": int(true.sum()), "alarms": int(alarms.sum())}
-    return Urgent(threshold=answers.threshold, **counts, **figures)
+    ece = short(metrics.calibration_error(true, chance)) if answers.calibrated else None
+    return Urgent(threshold=answers.threshold, ece=ece, **counts, **figures)
 
 
 def _unsure(truth: Truth, answers: Answers, below: float, rounds: int) -> Unsure | None:

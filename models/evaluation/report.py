@@ -43,8 +43,8 @@ class Head(_Part):
     labels: dict[str, Label]
     confusion: list[list[int]]
     """Rows are the true labels, columns the given ones, in the order of `labels`."""
-    ece: Figure | None
-    """Expected calibration error of the most likely label, over ten bins."""
+    ece: float | None
+    """Expected calibration error of the most likely label, over ten bins. It has no interval: the bootstrap's is too high."""
     brier: Figure | None
     """Squared distance between chances and truth, summed over the labels: 0 to 2."""
     log_loss: Figure | None
@@ -64,7 +64,7 @@ class Urgent(_Part):
     average_precision: Figure | None
     precision_at_recall_90: Figure | None
     """At the highest threshold that finds at least 0.90 of the urgent ones."""
-    ece: Figure | None
+    ece: float | None
     brier: Figure | None
     """0 to 1, of the one chance."""
     log_loss: Figure | None

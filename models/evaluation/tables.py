@@ -55,7 +55,12 @@ def alarms(urgent: Urgent | None) -> tuple[str, str]:
 
 def value(figure: Figure | None) -> str:
     """Without the interval."""
-    return NONE if figure is None else f"{figure.value:.3f}"
+    return plain(None if figure is None else figure.value)
+
+
+def plain(number: float | None) -> str:
+    """What has no interval."""
+    return NONE if number is None else f"{number:.3f}"
 
 
 def heads_of(measures: Measures) -> list[tuple[str, Head]]:
@@ -71,7 +76,7 @@ def scores(measures: Measures) -> dict[str, str]:
         if head.kappa is not None:
             rows[f"{name} quadratic kappa"] = shown(head.kappa)
         rows[f"{name} accuracy"] = shown(head.accuracy)
-        rows |= {f"{name} ECE": shown(head.ece), f"{name} Brier": shown(head.brier)}
+        rows |= {f"{name} ECE": plain(head.ece), f"{name} Brier": shown(head.brier)}
         rows[f"{name} log loss"] = shown(head.log_loss)
     if (urgent := measures.urgent) is not None:
         rows |= {
@@ -79,7 +84,7 @@ def scores(measures: Measures) -> dict[str, str]:
             "urgent precision": shown(urgent.precision),
             "urgent average precision": shown(urgent.average_precision),
             "urgent precision at recall 0.90": shown(urgent.precision_at_recall_90),
-            "urgent ECE": shown(urgent.ece),
+            "urgent ECE": plain(urgent.ece),
             "urgent Brier": shown(urgent.brier),
             "urgent log loss": shown(urgent.log_loss),
         }

@@ -9,7 +9,7 @@ from models.evaluation.bootstrap import ROUNDS, Series, figure
 from models.evaluation.labelled import LabelledPost
 from models.evaluation.measures import Answers, Truth, assess
 from models.evaluation.report import Figure, Measures
-from models.evaluation.tables import Table, heads_of, shown
+from models.evaluation.tables import Table, heads_of, plain, shown
 
 
 class Compared(BaseModel):
@@ -85,7 +85,7 @@ def table(compared: Compared) -> Table:
     for (name, old), (_, new) in zip(heads_of(compared.before), heads_of(compared.after), strict=True):
         rows.append((f"{name} macro-F1", shown(old.macro_f1), shown(new.macro_f1), change(compared.gained[name])))
         rows.append((f"{name} accuracy", shown(old.accuracy), shown(new.accuracy), ""))
-        rows.append((f"{name} ECE", shown(old.ece), shown(new.ece), ""))
+        rows.append((f"{name} ECE", plain(old.ece), plain(new.ece), ""))
     if compared.before.urgent is not None and compared.after.urgent is not None:
         urgent_before, urgent_after = compared.before.urgent, compared.after.urgent
         rows.append(("urgent recall", shown(urgent_before.recall), shown(urgent_after.recall), ""))

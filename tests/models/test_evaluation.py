@@ -67,8 +67,7 @@ def test_faultless_answers_score_one_and_are_as_wrong_about_their_confidence_as_
     report = evaluate(given, "m", right(given), PLAN)
     intent, urgent = intent_of(report), urgent_of(report)
     assert value(intent.macro_f1) == value(urgent.recall) == value(urgent.precision) == 1.0
-    assert value(intent.ece) == pytest.approx(0.1)
-    assert value(urgent.ece) == pytest.approx(0.1)
+    assert intent.ece == urgent.ece == pytest.approx(0.1)
     assert value(intent.brier) == pytest.approx(0.1**2 + 4 * 0.025**2, abs=1e-4)
     assert value(intent.log_loss) == pytest.approx(-np.log(0.9), abs=1e-4)
     assert intent.confusion[0] == [10, 0, 0, 0, 0]
@@ -155,7 +154,7 @@ def test_labels_without_chances_have_no_calibration() -> None:
     given = posts()
     head = evaluate(given, "m", Answers(sentiments=np.eye(3)[[1] * 40], calibrated=False), PLAN).measures.sentiment
     assert head is not None
-    assert head.ece is head.brier is head.log_loss is None
+    assert (head.ece, head.brier, head.log_loss) == (None, None, None)
     assert head.macro_f1 is not None
 
 

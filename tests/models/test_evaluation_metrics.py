@@ -9,6 +9,7 @@ import pytest
 from models.evaluation import metrics
 from models.evaluation.bootstrap import bootstrap, figure
 from models.evaluation.metrics import Flags, Floats, Labels
+from models.evaluation.report import Figure
 
 TRUE = np.array([0, 0, 0, 1, 1, 2])
 GIVEN = np.array([0, 0, 1, 1, 2, 2])
@@ -123,15 +124,14 @@ def test_what_is_undefined_is_no_number() -> None:
 
 
 def test_calibration_error_is_the_gap_between_confidence_and_truth() -> None:
-    confidence, once = np.array([0.95, 0.95, 0.55, 0.55]), np.ones((1, 4))
+    confidence = np.array([0.95, 0.95, 0.55, 0.55])
 
     def error(*correct: bool) -> float:
-        return float(metrics.calibration_errors(np.array(correct), confidence, once)[0])
+        return metrics.calibration_error(np.array(correct), confidence)
 
     assert error(True, True, True, False) == pytest.approx(0.05)
     assert error(False, False, True, False) == pytest.approx(0.5)
-    full = metrics.calibration_errors(np.array([True, False]), np.array([1.0, 0.0]), np.ones((1, 2)))
-    assert full == pytest.approx(0.0)
+    assert metrics.calibration_error(np.array([True, False]), np.array([1.0, 0.0])) == pytest.approx(0.0)
 
 
 def test_intervals_hold_the_mean_and_narrow_with_more_posts() -> None:
@@ -149,6 +149,28 @@ def test_intervals_hold_the_mean_and_narrow_with_more_posts() -> None:
     assert wide_high - wide_low > 3 * (high - low)
     # A mean's interval is known: 1.96 standard errors to each side.
     assert high - low == pytest.approx(2 * 1.96 * values.std() / 2000**0.5, rel=0.15)
+
+
+def macro_f1_of(true: Labels, given: Labels) -> Figure | None:
+    return figure(
+        bootstrap(len(true), lambda w: {"f1": metrics.macro_f1s(metrics.confusions(true, given, 4, w))}, 200)["f1"]
+    )
+
+
+def test_an_interval_holds_the_score_of_all_such_posts_in_about_95_of_100_cases_and_other_draws_less_often() -> None:
+    rng = np.random.default_rng(5)
+    true, chances, _ = drawn(2, 5000)
+    given = chances.argmax(axis=1)
+    everywhere = metrics.macro_f1(true, given, 4)
+    held, others = [], []
+    for _ in range(200):
+        some, more = rng.integers(0, 5000, (2, 400))
+        found = macro_f1_of(true[some], given[some])
+        assert found is not None
+        held.append(found.low <= everywhere <= found.high)
+        others.append(found.low <= metrics.macro_f1(true[more], given[more], 4) <= found.high)
+    assert 0.9 < np.mean(held) < 0.99
+    assert 0.7 < np.mean(others) < 0.9
 
 
 def test_many_posts_are_drawn_in_parts_and_each_round_draws_as_many_as_there_are() -> None:
