@@ -1,47 +1,13 @@
 """Keeps secrets out of what people read: whatever a library puts into an error or a log line, a secret in it is masked.
 
-Two kinds are known: the secrets of this process's settings, word for word, and what looks like one: a webhook's secret or
-signature, and what follows ``Bearer`` or ``Basic``.
+The secrets are those of this process's settings; see ``schemas.mask`` for what else is masked.
 """
 
-import json
-import re
-from collections.abc import Iterable, Iterator
-from urllib.parse import quote, unquote, urlsplit
+from collections.abc import Iterator
 
 from pydantic import BaseModel, SecretStr
 
-MASK = "…"
-MIN_CHARS = 4
-"""A secret that is shorter is none, and would take letters out of every line."""
-MIN_TOKEN_CHARS = 12
-"""So long a part of an address may be a token."""
-
-_LOOKS_LIKE_ONE = re.compile(
-    r"whsec_[A-Za-z0-9+/=_-]+|v1,[A-Za-z0-9+/=]{40,}|(?<=[Bb]earer )[^\s'\",;)]{4,}|(?<=Basic )[A-Za-z0-9+/=]{12,}"
-)
-
-
-class Mask:
-    """What is to be masked in this process."""
-
-    def __init__(self) -> None:
-        self._secrets: set[str] = set()
-        self._pattern = _LOOKS_LIKE_ONE
-
-    def hide(self, secrets: Iterable[str]) -> None:
-        """Mask these from now on, however an address or JSON writes them."""
-        found = {form for secret in secrets for form in _forms(secret) if len(form) >= MIN_CHARS}
-        if found <= self._secrets:
-            return
-        self._secrets |= found
-        longest_first = sorted(self._secrets, key=len, reverse=True)
-        self._pattern = re.compile("|".join([*map(re.escape, longest_first), _LOOKS_LIKE_ONE.pattern]))
-
-    def masked(self, text: str) -> str:
-        """``text`` without them."""
-        return self._pattern.sub(MASK, text)
-
+from schemas.mask import Mask, tokens
 
 MASKED = Mask()
 """The one of this process."""
@@ -69,7 +35,7 @@ def _secrets(value: object) -> Iterator[str]:
         for name in type(value).model_fields:
             field = getattr(value, name)
             if name == "url" and isinstance(field, str):
-                yield from _tokens(field)
+                yield from tokens(field)
             if name == "proxy_login" and isinstance(field, SecretStr):
                 yield field.get_secret_value().partition(":")[2]
             yield from _secrets(field)
@@ -79,22 +45,3 @@ def _secrets(value: object) -> Iterator[str]:
     elif isinstance(value, list | tuple):
         for one in value:
             yield from _secrets(one)
-
-
-def _tokens(url: str) -> Iterator[str]:
-    """What may let somebody in who reads it: path and query as a whole, and each long part of them."""
-    parts = urlsplit(url)
-    whole = parts.path + (f"?{parts.query}" if parts.query else "")
-    pieces = re.split(r"[/&=;]", f"{parts.path}&{parts.query}")
-    yield from (piece for piece in (whole, *pieces) if len(piece) >= MIN_TOKEN_CHARS)
-
-
-def _forms(secret: str) -> set[str]:
-    return {
-        secret,
-        quote(secret, safe=""),
-        quote(secret),
-        unquote(secret),
-        json.dumps(secret)[1:-1],
-        repr(secret)[1:-1],
-    }

@@ -23,6 +23,7 @@ from plaint.inbox.message import TEST_TYPE
 from plaint.kafka.settings import KafkaSettings
 from plaint.preflight import check_destination
 from route.destinations.addresses import may_ask
+from route.destinations.answer_text import AnswerText
 from route.destinations.settings import DestinationSettings
 from route.destinations.signing import signatures
 from route.destinations.statuses import PROXY_LOGIN_WANTED
@@ -192,7 +193,7 @@ def _test(target: _Target) -> Iterator[Finding]:
         path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         connection.request("POST", target.asked(path), body=body, headers=_headers(target, body))
         answer = connection.getresponse()
-        start = " ".join(answer.read(MAX_BYTES).decode("utf-8", "replace").split())[:200]
+        start = AnswerText(target.settings).of(answer.read(MAX_BYTES))
     _stop_at_proxy(target, answer.status)
     if not 200 <= answer.status < 300:
         yield _verdict(target.name, answer.status, start)

@@ -8,10 +8,8 @@ far as they come.
 """
 
 import os
-import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
-from urllib.parse import urlsplit
 
 import aiohttp
 import orjson
@@ -19,6 +17,7 @@ from aiohttp.abc import AbstractStreamWriter
 from multidict import CIMultiDict
 from yarl import URL
 
+from route.destinations.answer_text import AnswerText
 from route.destinations.base import Idempotency, MaySend, NeverAgain, NotNow, Outcome, Parcel, Taken, Withheld
 from route.destinations.keys import SigningKeys
 from route.destinations.public import PublicResolver
@@ -29,11 +28,7 @@ from route.destinations.statuses import PROXY_LOGIN_WANTED, Verdict, verdict
 from route.destinations.webhook_body import webhook_body
 
 MAX_ANSWER_BYTES = 8 * 1024
-MAX_DETAIL_CHARS = 300
 USER_AGENT = "plaint"
-
-_UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]+")
-_SECRET = re.compile(r"whsec_[A-Za-z0-9+/=]+|v1,[A-Za-z0-9+/=]{40,}")
 
 
 class _GuardedBody(aiohttp.BytesPayload):
@@ -67,7 +62,7 @@ class Webhook:
         self._proxy = None if settings.proxy is None else URL(settings.proxy)
         self._proxy_headers = settings.proxy_headers()
         self._is_forwarded = self._proxy is not None and self._url.scheme == "http"
-        self._hidden = [*_tokens(settings)]
+        self._text = AnswerText(settings)
         self._keys = SigningKeys(settings)
         networks = settings.private_networks()
         self._retry_after_max_s = settings.retry_after_max_s
@@ -150,18 +145,11 @@ class Webhook:
         found = verdict(answer.status)
         if found is Verdict.TAKEN:
             return Taken(answer.status, *_remote(start))
-        detail = f"{answer.status} {self._shown(start)}".rstrip()
+        detail = f"{answer.status} {self._text.of(start)}".rstrip()
         if found is Verdict.NEVER:
             return NeverAgain(detail, answer.status)
         after = retry_after_s(answer.headers.get("Retry-After"), self._now(), self._retry_after_max_s)
         return NotNow(detail, answer.status, after, maybe_taken=found is Verdict.MAYBE_TAKEN)
-
-    def _shown(self, start: bytes) -> str:
-        """The start of an answer without what must not be read in a log: control characters, secrets, the address."""
-        text = _SECRET.sub("…", start.decode("utf-8", "replace"))
-        for part in self._hidden:
-            text = text.replace(part, "…")
-        return _UNSEEN.sub(" ", text)[:MAX_DETAIL_CHARS]
 
 
 async def _start_of(answer: aiohttp.ClientResponse) -> bytes:
@@ -188,15 +176,6 @@ def _remote(start: bytes) -> tuple[str, str]:
     found_id = str(remote_id) if isinstance(remote_id, str | int) else ""
     found_url = url if isinstance(url, str) and url.startswith(("http://", "https://")) else ""
     return _plain(found_id, 200), _plain(found_url, 2048)
-
-
-def _tokens(settings: DestinationSettings) -> Iterator[str]:
-    """What an answer may quote of the settings and nobody should read."""
-    yield from (part for part in urlsplit(settings.url)[2:4] if len(part) > 1)
-    login = settings.login()
-    if login is not None:
-        yield from (login, *settings.proxy_headers().values())
-        yield from (part for part in (login.partition(":")[2],) if len(part) > 1)
 
 
 def _plain(text: str, longest: int) -> str:

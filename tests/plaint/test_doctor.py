@@ -209,7 +209,7 @@ def test_a_topic_without_a_leader_or_with_one_replica_of_many_brokers_is_told() 
 
 
 class _Desk(BaseHTTPRequestHandler):
-    """Answers ``status`` to a POST and keeps what came."""
+    """Answers ``status`` to a POST, its path with it as PHP writes it in JSON, and keeps what came."""
 
     status = 204
     came: ClassVar[list[tuple[Mapping[str, str], bytes]]] = []
@@ -223,6 +223,8 @@ class _Desk(BaseHTTPRequestHandler):
         self.came.append((dict(self.headers), self.rfile.read(length)))
         self.send_response(self.status)
         self.end_headers()
+        if self.status != 204:
+            self.wfile.write(b'{"path": "%s"}' % self.path.replace("/", "\\/").encode())
 
     def log_message(self, *said: object) -> None:
         """Say nothing."""
@@ -265,6 +267,13 @@ def test_the_answer_to_a_test_event_has_its_mend(desk: ThreadingHTTPServer, stat
     assert found.state == state
     assert f"answered {status}" in told(found)
     assert mend in told(found)
+
+
+@pytest.mark.parametrize("status", [404, 422])
+def test_an_answer_that_quotes_the_address_is_told_without_its_token(desk: ThreadingHTTPServer, status: int) -> None:
+    desk.RequestHandlerClass.status = status  # type: ignore[attr-defined]
+    found, _ = examined(f"http://127.0.0.1:{desk.server_port}/hooks/T0K3N-in-path?auth=S3CR3T-in-query", send_test=True)
+    assert f'answered {status} {{"path": "…"}}' in told(found)
 
 
 @pytest.mark.parametrize(

@@ -6,13 +6,12 @@ from pathlib import Path
 
 import orjson
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from plaint import masking
 from plaint.logs import FORMAT, SafeFormatter
-from plaint.masking import MASK, Mask, hide_secrets, masked
+from plaint.masking import hide_secrets, masked
 from plaint.settings import load_settings
+from schemas.mask import MASK, Mask
 
 WHSEC = "whsec_" + "c2VjcmV0IG9mIHRoZSBoZWxwZGVzaywgMzI="
 
@@ -57,35 +56,6 @@ destinations:
     assert masked("POST https://desk.example failed, plaint/kafka/publisher.py:7") == (
         "POST https://desk.example failed, plaint/kafka/publisher.py:7"
     )
-
-
-@pytest.mark.parametrize(
-    ("text", "left"),
-    [
-        (f"secret {WHSEC}!", f"secret {MASK}!"),
-        ("webhook-signature: v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4= x", f"webhook-signature: {MASK} x"),
-        ("Authorization: Bearer abc.def-123", f"Authorization: Bearer {MASK}"),
-        ("{'authorization': 'bearer abcdef'}", f"{{'authorization': 'bearer {MASK}'}}"),
-        ("Authorization: Basic cGxhaW50Omh1bnRlcjI=", f"Authorization: Basic {MASK}"),
-        ("Basic usage: see docs", "Basic usage: see docs"),
-        ("v1,short", "v1,short"),
-    ],
-)
-def test_what_looks_like_a_secret_is_masked_whoever_wrote_it(text: str, left: str) -> None:
-    assert masked(text) == left
-
-
-@given(st.text(min_size=4, max_size=40), st.text(max_size=20), st.text(max_size=20))
-def test_a_hidden_secret_is_gone_from_every_text(secret: str, before: str, behind: str) -> None:
-    mask = Mask()
-    mask.hide([secret])
-    assert secret not in mask.masked(f"{before}{secret}{behind}").replace(MASK, "") or secret in before + behind
-
-
-def test_of_two_secrets_the_longer_goes_first() -> None:
-    mask = Mask()
-    mask.hide(["abcd", "abcdefgh"])
-    assert mask.masked("abcdefgh abcd") == f"{MASK} {MASK}"
 
 
 def test_a_log_record_and_its_traceback_are_masked() -> None:

@@ -235,7 +235,33 @@ async def test_an_answer_that_echoes_secrets_is_told_without_them() -> None:
     async with serving(handler, "/hooks/T0K3N") as url:
         outcome = await post(f"{url}?auth=S3CR3T")
     assert isinstance(outcome, NeverAgain)
-    assert outcome.detail == "400 … … cannot POST …?…"
+    assert outcome.detail == "400 … … cannot POST …"
+
+
+QUOTES: dict[str, Callable[[web.Request], str]] = {
+    "the path in JSON of PHP": lambda request: f"no route {request.path}".replace("/", "\\/"),
+    "address in HTML": lambda request: f"<pre>Cannot POST {request.path_qs}</pre>".replace("&", "&amp;"),
+    "address in a template": lambda request: request.path_qs.replace("/", "&#x2F;").replace("=", "&#x3D;"),
+    "address in JSON of Go": lambda request: request.path_qs.replace("&", "\\u0026"),
+    "a piece of the path": lambda request: f"no hook {request.path.rpartition('/')[2]}",
+    "a value of the query": lambda request: f"no token {request.query['auth']}",
+}
+
+
+@pytest.mark.parametrize("quoted", QUOTES.values(), ids=QUOTES)
+@pytest.mark.parametrize("status", [404, 503])
+async def test_no_token_gets_out_of_the_address_however_an_answer_quotes_it(
+    quoted: Callable[[web.Request], str], status: int
+) -> None:
+    async def handler(request: web.Request) -> web.StreamResponse:
+        return web.Response(status=status, text=quoted(request))
+
+    async with serving(handler, "/hooks/T0K3N-in-path/R3ST-of-path") as url:
+        outcome = await post(f"{url}?team=7&auth=S3CR3T-in%2Fquery")
+    assert isinstance(outcome, NotNow | NeverAgain)
+    assert outcome.detail.startswith(f"{status} ")
+    assert "…" in outcome.detail
+    assert not any(part in outcome.detail for part in ("T0K3N", "R3ST", "S3CR3T"))
 
 
 async def test_a_long_answer_is_not_read_to_its_end() -> None:
