@@ -3,8 +3,8 @@
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager, suppress
 from typing import Protocol
 
 from aiohttp import web
@@ -133,30 +133,30 @@ class Handlers:
 
     async def _read(self, request: web.Request) -> bytes:
         """Raises Problem."""
-        expected = request.content_length
-        with self._holding(self._settings.max_body_bytes if expected is None else expected):
-            try:
-                async with self._limited(BODY_S, BODY_S_AT_END):
-                    return await request.read()
-            except web.HTTPRequestEntityTooLarge:
-                raise self._too_large() from None
-            except TimeoutError:
-                what = f"The body did not come within {BODY_S:g} s."
-                raise Problem(Refusal.SLOW_BODY, what, closes=True) from None
-            except (web.RequestPayloadError, ConnectionError):
-                what = "The body can't be read as its headers say."
-                raise Problem(Refusal.UNREADABLE, what, closes=True) from None
+        body = bytearray()
+        try:
+            async with self._limited(BODY_S, BODY_S_AT_END):
+                while chunk := await request.content.readany():
+                    self._hold(body, chunk)
+            return bytes(body)
+        except TimeoutError:
+            what = f"The body did not come within {BODY_S:g} s."
+            raise Problem(Refusal.SLOW_BODY, what, closes=True) from None
+        except (web.RequestPayloadError, ConnectionError):
+            what = "The body can't be read as its headers say."
+            raise Problem(Refusal.UNREADABLE, what, closes=True) from None
+        finally:
+            self._held_bytes -= len(body)
 
-    @contextmanager
-    def _holding(self, size: int) -> Iterator[None]:
-        if self._held_bytes + size > MAX_HELD_BYTES:
+    def _hold(self, body: bytearray, chunk: bytes) -> None:
+        """Add what has come: what is only announced takes no room from others. Raises Problem."""
+        if len(body) + len(chunk) > self._settings.max_body_bytes:
+            raise self._too_large()
+        if self._held_bytes + len(chunk) > MAX_HELD_BYTES:
             what = "Too many bodies are being read."
             raise Problem(Refusal.MANY_BODIES, what, headers={"Retry-After": BUSY_S}, closes=True)
-        self._held_bytes += size
-        try:
-            yield
-        finally:
-            self._held_bytes -= size
+        self._held_bytes += len(chunk)
+        body += chunk
 
     async def _publish(self, posts: Sequence[Post]) -> None:
         """Return once Kafka has them all. Raises Problem."""

@@ -409,7 +409,7 @@ def test_connections_beyond_the_bound_are_closed_and_the_others_served(
 def test_bodies_are_read_only_while_they_fit_into_memory(monkeypatch: pytest.MonkeyPatch, shelf: Shelf) -> None:
     monkeypatch.setattr(handlers, "MAX_HELD_BYTES", 2_000)
     with open_door(shelf) as door, socket.create_connection(("127.0.0.1", door.port), timeout=5) as slow:
-        slow.sendall(HEAD + b"Content-Length: 1990\r\n\r\n")
+        slow.sendall(HEAD + b"Content-Length: 2000\r\n\r\n" + b" " * 1990)
         deadline = time.monotonic() + 5
         while (answer := door.post(POST)).status == 202 and time.monotonic() < deadline:
             time.sleep(0.01)
@@ -418,6 +418,22 @@ def test_bodies_are_read_only_while_they_fit_into_memory(monkeypatch: pytest.Mon
         slow.close()
         while (answer := door.post(POST)).status != 202:
             time.sleep(0.01)
+
+
+def test_bodies_that_are_announced_and_do_not_come_take_no_room(monkeypatch: pytest.MonkeyPatch, shelf: Shelf) -> None:
+    monkeypatch.setattr(handlers, "MAX_HELD_BYTES", 2_000)
+    with open_door(shelf) as door, socket.create_connection(("127.0.0.1", door.port), timeout=5) as idle:
+        idle.sendall(HEAD + b"Expect: 100-continue\r\nContent-Length: 1990\r\n\r\n")
+        assert b" 100 " in idle.recv(1000)
+        assert door.post(POST).status == 202
+
+
+@pytest.mark.parametrize("at_s", ["0", "1e18", "nan", "yesterday"])
+def test_a_body_whose_signature_cannot_be_timely_is_not_waited_for(guarded: Door, shelf: Shelf, at_s: str) -> None:
+    proof_of_none = b"webhook-id: 1\r\nwebhook-timestamp: %s\r\nwebhook-signature: v1,eA==\r\n" % at_s.encode()
+    with socket.create_connection(("127.0.0.1", guarded.port), timeout=5) as idle:
+        idle.sendall(HEAD + proof_of_none + b"Content-Length: 1990\r\n\r\n")
+        assert b" 401 " in idle.recv(1000)
 
 
 def test_a_door_that_closes_answers_what_is_under_way_and_takes_no_more(shelf: Shelf) -> None:
