@@ -3,7 +3,8 @@
     python -m models.evaluation.record models/weights/NAME --network ../run/network.pt --against ../teacher/network.pt
 
 Writes evaluation.json (every number: the test part with its slices, float32 and baselines beside it, and the dev part),
-the pictures, and README.md out of them. Needs `$PLAINT_DATA` and the `train` extra.
+the pictures, and README.md out of them. Needs `$PLAINT_DATA` and the `train` extra. With `--one-a-group` it measures the test
+part with one post of each group of near-duplicates, and leaves the rest of evaluation.json as it is.
 """
 
 import argparse
@@ -21,11 +22,11 @@ from models.engine import Engine
 from models.evaluation.baselines import SEED, baselines, missing_packages
 from models.evaluation.bootstrap import ROUNDS
 from models.evaluation.card import write_card
-from models.evaluation.evaluate import FACETS, Entrant, Plan, answers_of, evaluate
-from models.evaluation.evaluation import EVALUATION, Evaluation, Source
+from models.evaluation.evaluate import FACETS, Entrant, Facet, Plan, answers_of, evaluate
+from models.evaluation.evaluation import EVALUATION, Evaluation, Source, load_evaluation
 from models.evaluation.labelled import LabelledPost
 from models.evaluation.measures import Answers, Truth, assess
-from models.evaluation.report import Measures
+from models.evaluation.report import Measures, Report
 from models.evaluation.sources import terms_of
 from models.manifest import MANIFEST, TOKENIZER, Manifest, load_manifest, sha256
 from models.outputs import Floats, probabilities
@@ -41,6 +42,7 @@ from models.training.data import (
     file_hashes,
     load_parts,
     read_added,
+    read_examples,
     spoken,
 )
 from schemas.labels import INTENTS, SENTIMENTS
@@ -96,22 +98,59 @@ def record(
         about = "the same weights before they were made int8"
         answers = Answers.of(probabilities(float32, manifest.calibration), manifest.urgent_threshold)
         entrants.insert(0, Entrant("float32", about, answers))
-    facets = {HELD_OUT: lambda post: UNSEEN if post.source in held_out else SEEN, **FACETS}
-    plan = Plan(engine.unsure_below, rounds, facets)
+    plan = Plan(engine.unsure_below, rounds, {HELD_OUT: _whether_held_out(held_out), **FACETS})
     return Evaluation(
         manifest=sha256((folder / MANIFEST).read_bytes()),
         bytes_shipped=sum((folder / name).stat().st_size for name in (*manifest.files, MANIFEST)),
-        measured_on=f"{processor()}, ONNX Runtime {onnxruntime.__version__}",
-        data=_measured_on(manifest),
+        measured_on=_measured_on(),
+        data=_measured_of(manifest),
         held_out=held_out,
         miss_cost=MISS_COST,
         sources=_sources(parts),
         test=evaluate(posts, engine.version, answers_of(engine, posts), plan, entrants),
+        one_a_group=one_a_group(engine, parts.test, held_out, rounds),
         dev=measured(engine, parts.dev, plan.rounds),
     )
 
 
-def _measured_on(manifest: Manifest) -> dict[str, str]:
+def _whether_held_out(sources: Sequence[str]) -> Facet:
+    return lambda post: UNSEEN if post.source in sources else SEEN
+
+
+def one_a_group(engine: Engine, test: Sequence[Example], held_out: Sequence[str], rounds: int = ROUNDS) -> Report:
+    """The first test post of each group of near-duplicates alone, in groups over the posts that the split was drawn of."""
+    from models.training.split import near_duplicate_groups  # needs the extra
+
+    tested = {example.id for example in test}
+    others = [one for one in read_examples(data_folder(), REAL_FILES + WRITTEN_FILES) if one.id not in tested]
+    groups = near_duplicate_groups([example.text for example in (*test, *others)])
+    firsts = {groups.index(group) for group in groups[: len(test)]}
+    posts = labelled([example for place, example in enumerate(test) if place in firsts])
+    plan = Plan(engine.unsure_below, rounds, {HELD_OUT: _whether_held_out(held_out)})
+    return evaluate(posts, engine.version, answers_of(engine, posts), plan)
+
+
+def with_one_a_group(folder: Path) -> Evaluation:
+    """What evaluation.json says, and `one_a_group` besides.
+
+    Raises:
+        ValueError: it is of another manifest, of other posts, or of another processor or runtime.
+    """
+    manifest, noted = load_manifest(folder), load_evaluation(folder)
+    found = (sha256((folder / MANIFEST).read_bytes()), _measured_of(manifest), _measured_on())
+    if found != (noted.manifest, noted.data, noted.measured_on):
+        what = f"{folder / EVALUATION} is of another manifest, of other posts, or was measured on {noted.measured_on}"
+        raise ValueError(f"{what} and this is {_measured_on()}: measure all of it anew")
+    test = load_parts(data_folder(), manifest.clear, manifest.multilingual).test
+    report = one_a_group(Engine.load(folder, remembered=0), test, noted.held_out, noted.test.rounds)
+    return noted.model_copy(update={"one_a_group": report})
+
+
+def _measured_on() -> str:
+    return f"{processor()}, ONNX Runtime {onnxruntime.__version__}"
+
+
+def _measured_of(manifest: Manifest) -> dict[str, str]:
     """sha256 of the files in `$PLAINT_DATA` that dev and test posts stand in."""
     names = (*REAL_FILES, MULTILINGUAL_FILE) if manifest.multilingual else REAL_FILES
     return {name: sha256((data_folder() / name).read_bytes()) for name in names}
@@ -220,8 +259,12 @@ def main() -> None:
         default=[],
         help="folder of other weights, or network.pt with its tokenizer.json beside it; repeatable",
     )
+    parser.add_argument("--one-a-group", action="store_true", help="measure that alone, and add it to evaluation.json")
     arguments = parser.parse_args()
     try:
+        if arguments.one_a_group:
+            write(arguments.folder, with_one_a_group(arguments.folder))
+            return
         parts = parts_as_trained(load_manifest(arguments.folder), data_folder())
     except ValueError as error:
         raise SystemExit(str(error)) from error

@@ -118,7 +118,8 @@ def score_table(columns: dict[str, Measures]) -> Table:
     return Table("Scores, with 95% intervals", ("", *columns), rows)
 
 
-def label_table(measures: Measures) -> Table:
+def label_table(measures: Measures, one_a_group: Measures | None = None) -> Table:
+    """With the F1 of the other measures beside it, if there are others; they have the same heads."""
     rows = [
         (
             name if head == "complaint" else f"{head} {name}",
@@ -130,7 +131,11 @@ def label_table(measures: Measures) -> Table:
         for head, figures in heads_of(measures)
         for name, label in figures.labels.items()
     ]
-    return Table("By label", ("label", "posts", "precision", "recall", "F1"), rows)
+    columns = ("label", "posts", "precision", "recall", "F1")
+    if one_a_group is None:
+        return Table("By label", columns, rows)
+    f1s = [shown(label.f1) for _, figures in heads_of(one_a_group) for label in figures.labels.values()]
+    return Table("By label", (*columns, "F1, one a group"), [(*row, f1) for row, f1 in zip(rows, f1s, strict=True)])
 
 
 def confusion_table(name: str, head: Head) -> Table:

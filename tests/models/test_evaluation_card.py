@@ -102,6 +102,32 @@ def test_a_card_can_be_written_of_each_encoder_that_is_trained() -> None:
     assert {base.origin.partition(" ")[0] for base in bases.BASES.values()} == BASES.keys()
 
 
+@pytest.mark.parametrize(
+    ("page", "told"),
+    [("README.md", ["minilm-4"]), ("docs/evaluation.md", ["minilm-4"]), ("docs/models.md", ["minilm-4", "multi-1"])],
+)
+def test_where_the_score_of_all_posts_is_told_that_of_one_a_group_stands_beside_it(page: str, told: list[str]) -> None:
+    text = " ".join((REPOSITORY / page).read_text().split())
+    for folder in WEIGHTS:
+        found = load_evaluation(folder)
+        assert found.one_a_group is not None
+        for report in (found.test, found.one_a_group):
+            assert report.measures.intent is not None
+            assert (str(report.measures.intent.macro_f1) in text) == (folder.name in told)
+
+
+@pytest.mark.parametrize("folder", WEIGHTS, ids=lambda folder: folder.name)
+def test_the_card_says_how_much_near_duplicates_flatter_the_scores(folder: Path) -> None:
+    found, card = load_evaluation(folder), (folder / CARD).read_text()
+    assert found.one_a_group is not None
+    one, all_ = found.one_a_group.measures.intent, found.test.measures.intent
+    assert one is not None
+    assert all_ is not None
+    assert f"intent macro-F1 is\n{one.macro_f1} instead of {all_.macro_f1}; of sources seen" in card
+    assert f"F1 of questions is {one.labels['question'].f1} instead of {all_.labels['question'].f1}." in card
+    assert f"| all, one a group ({one.posts:,}) |" in card
+
+
 def test_a_source_without_known_terms_is_refused() -> None:
     assert terms_of("written_here") != terms_of("written")
     assert all(terms_of(source) for source in SOURCES)
@@ -124,12 +150,17 @@ def examples(part: str, count: int) -> list[Example]:
     ]
 
 
-def test_recording_measures_weights_beside_baselines_float32_and_others_and_writes_their_card(tmp_path: Path) -> None:
+def test_recording_measures_weights_beside_baselines_float32_and_others_and_writes_their_card(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for package in ("sklearn", "vaderSentiment"):
         pytest.importorskip(package, reason=f"NO CARD RECORDED: {package} is not installed (extra train)")
     if not data_folder().is_dir():
         pytest.skip(f"NO CARD RECORDED: {data_folder()} is missing")
-    from models.evaluation.record import record, write
+    from models.evaluation import record as recording
+
+    record, write, with_one_a_group = recording.record, recording.write, recording.with_one_a_group
+    monkeypatch.setattr(recording, "read_examples", lambda *_: [])  # the others of the split
 
     weights = tmp_path / "tiny-2"
     shutil.copytree(TINY, weights)
@@ -157,6 +188,16 @@ def test_recording_measures_weights_beside_baselines_float32_and_others_and_writ
         "sources never seen": 40,
     }, "what no post was trained on of is never seen"
     assert found.held_out == ["banking77"]
+    assert found.one_a_group is not None
+    assert found.one_a_group.posts == 5, "the first of each kind"
+    monkeypatch.setattr(recording, "load_parts", lambda *_: parts)
+    write(weights, found.model_copy(update={"one_a_group": None}))
+    assert "one a group" not in (weights / CARD).read_text()
+    write(weights, with_one_a_group(weights))
+    assert load_evaluation(weights) == found
+    monkeypatch.setattr(recording, "processor", lambda: "another")
+    with pytest.raises(ValueError, match="measure all of it anew"):
+        with_one_a_group(weights)
     card = (weights / CARD).read_text()
     assert all(f"| {name} |" in card for name in scores)
     assert "| clinc150 | labelled | 100 | 30 | 40 | CLINC150, CC BY 3.0 |" in card
