@@ -261,6 +261,8 @@ def main() -> None:
     )
     parser.add_argument("--one-a-group", action="store_true", help="measure that alone, and add it to evaluation.json")
     arguments = parser.parse_args()
+    if arguments.one_a_group and (arguments.network or arguments.against):
+        parser.error("--one-a-group measures the weights of the folder alone")
     try:
         if arguments.one_a_group:
             write(arguments.folder, with_one_a_group(arguments.folder))
