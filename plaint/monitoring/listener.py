@@ -6,18 +6,26 @@ short run are never asked.
 
 import select
 import socket
+import time
 from collections.abc import Callable, Iterable, Mapping
 from threading import Thread
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ingest.http.listening import bind, url
 from plaint.failures import Unavailable
+from plaint.monitoring.lines import Lines
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-REQUEST_S = 10.0
-"""A client that says nothing for this long is hung up on."""
+MAX_LINES = 32
+"""Connections at once; each has a thread."""
+HEAD_S = 10.0
+"""How long a client may take to say all that it asks."""
+UNREAD_S = 10.0
+"""How long it may leave an answer unread."""
+PAUSE_S = 0.2
+"""Until the next try where no connection can be taken, such as for want of file descriptors."""
 BACKLOG = 64
 
 
@@ -78,13 +86,14 @@ class Listener:
     def _serve(self) -> None:
         if self._is_over():
             return
-        server = _server(self._socket, _application(self._pages, self._metrics))
-        while not self._is_over():
+        lines = Lines(MAX_LINES, HEAD_S)
+        server = _server(self._socket, _application(self._pages, self._metrics), lines)
+        while not self._is_over(lines.hang_up(time.monotonic())):
             server.handle_request()
 
-    def _is_over(self) -> bool:
-        """Wait for a request; true if it is the end instead."""
-        ready, _, _ = select.select([self._socket, self._woken], [], [])
+    def _is_over(self, wait_s: float | None = None) -> bool:
+        """Wait for a request, at most so long; true if it is the end instead."""
+        ready, _, _ = select.select([self._socket, self._woken], [], [], wait_s)
         return self._woken in ready
 
 
@@ -120,18 +129,38 @@ def _application(pages: Mapping[str, Page], metrics: Callable[[], Iterable[Any]]
     return answer
 
 
-def _server(listener: socket.socket, application: "WSGIApplication") -> Any:
+def _server(listener: socket.socket, application: "WSGIApplication", lines: Lines) -> Any:
     from socketserver import ThreadingMixIn
     from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
     class Handler(WSGIRequestHandler):
-        timeout = REQUEST_S
+        timeout = UNREAD_S
+
+        def parse_request(self) -> bool:
+            is_sound = super().parse_request()
+            lines.heard(self.connection)
+            return is_sound
 
         def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - its name in the base class
             """Requests are not logged."""
 
     class Server(ThreadingMixIn, WSGIServer):
         daemon_threads = True
+        timeout = 0  # the listener has waited
+
+        def get_request(self) -> Any:
+            try:
+                return super().get_request()
+            except OSError:
+                time.sleep(PAUSE_S)
+                raise
+
+        def verify_request(self, request: Any, client_address: Any) -> bool:
+            return lines.take(request, time.monotonic())
+
+        def close_request(self, request: Any) -> None:
+            lines.closed(request)
+            super().close_request(request)
 
         def handle_error(self, request: Any, client_address: Any) -> None:
             """A client that hangs up is no news."""

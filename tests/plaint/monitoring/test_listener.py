@@ -6,13 +6,18 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 import urllib.request
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from plaint.failures import Unavailable
+from plaint.monitoring import listener
+from plaint.monitoring.listener import Listener, open_socket, text
 from plaint.monitoring.monitor import Monitor
 from plaint.monitoring.needs import Needs
 from plaint.monitoring.settings import MonitoringSettings
@@ -96,6 +101,114 @@ def test_a_client_that_says_nothing_keeps_nobody_waiting(tmp_path: Path) -> None
             assert ask(where, "/healthz")[0] == 200
             silent.sendall(b"GET")
             assert ask(where, "/healthz")[0] == 200
+
+
+@contextmanager
+def listening(**pages: listener.Page) -> Iterator[tuple[str, int]]:
+    opened = open_socket("127.0.0.1", 0)
+    listens = Listener(opened, {f"/{name}": page for name, page in pages.items()}, list)
+    host, port = opened.getsockname()
+    listens.start()
+    try:
+        yield host, port
+    finally:
+        listens.stop()
+
+
+def alive() -> listener.Answer:
+    return text("200 OK", ["alive"])
+
+
+def test_a_client_that_says_its_request_byte_by_byte_is_hung_up_on_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listener, "HEAD_S", 0.3)
+    with listening(healthz=alive) as where, socket.create_connection(where) as drips:
+        drips.settimeout(0.05)
+        deadline, is_on = time.monotonic() + 10, True
+        while is_on and time.monotonic() < deadline:
+            try:
+                is_on = drips.recv(1000) != b""
+            except TimeoutError:
+                with suppress(ConnectionError):
+                    drips.sendall(b"G")
+            except ConnectionError:
+                is_on = False
+        assert not is_on
+
+
+def test_those_who_only_connect_shut_out_nobody_who_asks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listener, "MAX_LINES", 5)
+    with listening(healthz=alive) as where, ExitStack() as stack:
+        idle = [stack.enter_context(socket.create_connection(where, timeout=10)) for _ in range(20)]
+        assert ask("http://{}:{}".format(*where), "/healthz")[0] == 200
+        for line in idle[:15]:
+            assert line.recv(1) == b""
+        idle[-1].sendall(b"GET /healthz HTTP/1.0\r\n\r\n")
+        assert idle[-1].recv(12) == b"HTTP/1.0 200"
+
+
+def test_connections_beyond_the_bound_are_closed_and_those_that_asked_are_answered(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(listener, "MAX_LINES", 3)
+    asked, released = threading.Semaphore(0), threading.Event()
+
+    def slow() -> listener.Answer:
+        asked.release()
+        assert released.wait(10)
+        return alive()
+
+    with listening(slow=slow) as where, ExitStack() as stack:
+        lines = [stack.enter_context(socket.create_connection(where, timeout=10)) for _ in range(3)]
+        for line in lines:
+            line.sendall(b"GET /slow HTTP/1.0\r\n\r\n")
+            assert asked.acquire(timeout=10)
+        with socket.create_connection(where, timeout=10) as over:
+            assert over.recv(1) == b""
+        released.set()
+        for line in lines:
+            assert line.recv(12) == b"HTTP/1.0 200"
+
+
+def test_where_no_file_descriptor_is_left_it_waits_at_rest_and_answers_later() -> None:
+    code = """
+import os, resource, sys, threading, time
+from plaint.monitoring.listener import Listener, open_socket, text
+opened = open_socket("127.0.0.1", 0)
+Listener(opened, {"/healthz": lambda: text("200 OK", ["alive"])}, list).start()
+print(opened.getsockname()[1], flush=True)
+sys.stdin.readline()
+while threading.active_count() > 2:  # the connection of the first request is not yet closed
+    time.sleep(0.01)
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+taken = []
+try:
+    while True:
+        taken.append(os.dup(0))
+except OSError:
+    print("none is left", flush=True)
+sys.stdin.readline()
+began, used = time.monotonic(), time.process_time()
+time.sleep(1)
+print((time.process_time() - used) / (time.monotonic() - began), flush=True)
+for one in taken:
+    os.close(one)
+sys.stdin.readline()
+"""
+    command = [sys.executable, "-c", code]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin
+        assert process.stdout
+        port = int(process.stdout.readline())
+        assert ask(f"http://127.0.0.1:{port}", "/healthz")[0] == 200
+        process.stdin.write("take all\n")
+        process.stdin.flush()
+        assert process.stdout.readline() == "none is left\n"
+        with socket.create_connection(("127.0.0.1", port), timeout=10) as line:
+            line.sendall(b"GET /healthz HTTP/1.0\r\n\r\n")
+            process.stdin.write("measure\n")
+            process.stdin.flush()
+            assert float(process.stdout.readline()) < 0.1
+            assert line.recv(12) == b"HTTP/1.0 200"
 
 
 def test_what_is_logged_as_an_error_is_the_last_error_in_one_harmless_line(tmp_path: Path) -> None:
