@@ -6,9 +6,9 @@ number, so 7.0 is a whole number too, wherever one is wanted.
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, FailFast, Field, ValidationError
+from pydantic import BeforeValidator, ConfigDict, FailFast, Field, ValidationError, model_validator
 
 from schemas.post import Author, Conversation, Count, Engagement, Name, Post
 from schemas.reasons import DeadReason
@@ -32,15 +32,8 @@ def _digits(value: Any) -> Any:
 _SCIENTIFIC = re.compile(r"\d([.,]\d+)?[eE]\+\d+")
 
 
-def _all_digits(id_: str) -> str:
-    if _SCIENTIFIC.fullmatch(id_):
-        what = "a spreadsheet has rounded it, so that it stands for many posts"
-        raise ValueError(f"{what}; export the column of ids as text")
-    return id_
-
-
 WholeNumber = Annotated[int, Field(ge=0, lt=2**MAX_DIGITS_BITS)]
-PostId = Annotated[str, Field(min_length=1, max_length=512), AfterValidator(_all_digits)]
+PostId = Annotated[str, Field(min_length=1, max_length=512)]
 AsDigits = BeforeValidator(_digits, json_schema_input_type=Name | WholeNumber)
 AsWhole = BeforeValidator(_whole, json_schema_input_type=Count)
 GivenCount = Annotated[Count, AsWhole]
@@ -86,6 +79,13 @@ class GivenPost(Post):
     author: GivenAuthor = GivenAuthor()
     conversation: GivenConversation = GivenConversation()
     engagement: GivenEngagement = GivenEngagement()
+
+    @model_validator(mode="after")
+    def _has_all_digits(self) -> Self:
+        if self.event != "delete" and _SCIENTIFIC.fullmatch(self.id):
+            what = "a spreadsheet has rounded the id, so that it stands for many posts"
+            raise ValueError(f"{what}; export the column of ids as text")
+        return self
 
 
 def post_from_json(line: bytes) -> Post:

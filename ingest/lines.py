@@ -7,6 +7,7 @@ import select
 import stat
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from hashlib import sha256
 from threading import Event
@@ -90,7 +91,9 @@ def _open(path: str, stop: Event) -> tuple[io.RawIOBase, datetime | None]:
         file = io.FileIO(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC))
     found = os.fstat(file.fileno())
     if stat.S_ISREG(found.st_mode):
-        return file, datetime.fromtimestamp(found.st_mtime, UTC)
+        with suppress(ValueError, OverflowError):  # a time beyond the calendar
+            return file, datetime.fromtimestamp(found.st_mtime, UTC)
+        return file, None
     return _Stoppable(file, stop), None
 
 

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections import Counter, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import count
@@ -138,7 +138,7 @@ class PostPublisher:
         self._waiting = _Unacknowledged()
         self._offers = _Unacknowledged()
         self._broken: Exception | None = None
-        self._revisions = Revisions()
+        self._revisions: dict[str, Revisions] = defaultdict(Revisions)
         self._putting: dict[str, int] = {}
         self._steps = count()
         self._producer = _connect(connection, idempotent, int(start_timeout_s * 1000))
@@ -251,8 +251,8 @@ class PostPublisher:
         def revision(received_at: datetime) -> int:
             with self._lock:
                 if post.received_at:
-                    return self._revisions.said(post.id, milliseconds(received_at))
-                return self._revisions.later(post.id, milliseconds(as_of or received_at))
+                    return self._revisions[source].said(post.id, milliseconds(received_at))
+                return self._revisions[source].later(post.id, milliseconds(as_of or received_at))
 
         post = stamped(post, source, self._now(), revision)
         return post, record_value(post)

@@ -40,7 +40,7 @@ class DeadLetter(Record):
     """Where a record stood and why it can't pass.
 
     ``place`` is where a person finds it: ``posts.jsonl:17`` or ``plaint.posts[3]@1042``. ``value`` is cut at 256 KiB;
-    ``size`` and ``sha256`` are those of the whole.
+    ``size`` and ``sha256`` are those of the whole. ``written_at`` is Kafka's time of a record, None of what was none.
     """
 
     reason: DeadReason
@@ -50,12 +50,20 @@ class DeadLetter(Record):
     size: int
     sha256: str
     at: Moment
+    written_at: Moment | None = None
     key: bytes = b""
     value: bytes = b""
 
     @classmethod
     def of(
-        cls, reason: DeadReason, stage: str, place: str, detail: str, value: bytes | None, key: bytes | None = None
+        cls,
+        reason: DeadReason,
+        stage: str,
+        place: str,
+        detail: str,
+        value: bytes | None,
+        key: bytes | None = None,
+        written_at: datetime | None = None,
     ) -> Self:
         """The dead letter of ``value``, cut to what a topic takes."""
         whole = value or b""
@@ -67,13 +75,14 @@ class DeadLetter(Record):
             size=len(whole),
             sha256=sha256(whole).hexdigest(),
             at=datetime.now(UTC),
+            written_at=written_at,
             key=(key or b"")[:1024],
             value=whole[:MAX_RECORD_BYTES],
         )
 
     def headers(self) -> list[Header]:
         """Kafka headers, all text in UTF-8."""
-        fields = self.model_dump(mode="json", exclude={"key", "value"})
+        fields = self.model_dump(mode="json", exclude={"key", "value"}, exclude_none=True)
         return [(f"plaint-{name}", str(field).encode("utf-8", "replace")) for name, field in fields.items()]
 
     @classmethod

@@ -23,6 +23,7 @@ from plaint.running import destinations_at_hand, kafka_at_hand
 from plaint.send import find_target
 from plaint.settings import load_settings
 from plaint.tools.terminal import echo_to_who_listens, shown_json
+from plaint.up import stood_in
 from schemas.topics import all_topics
 
 ADMIN_S = 15.0
@@ -61,7 +62,8 @@ def forget(config: Path | None, who: str, kind: str | None, dry_run: bool, yes: 
         raise click.UsageError("--json can't ask: give --yes or --dry-run with it")
     hush()
     settings = load_settings(config)
-    kafka, known = kafka_at_hand(settings), destinations_at_hand(settings)
+    kafka = kafka_at_hand(settings)
+    known = tuple(dict.fromkeys([*destinations_at_hand(settings), *stood_in(settings)]))
     removed = asyncio.run(find_strangers(kafka, known))
     destinations = (*known, *removed)
     held = asyncio.run(_find(kafka, destinations, who, cast("Kind | None", kind)))

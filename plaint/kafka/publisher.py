@@ -16,13 +16,16 @@ MAX_BATCH_BYTES = 1000 * 1000
 
 
 class OutRecord(NamedTuple):
-    """One record to write. ``partition`` is explicit: a post keeps the partition that it came in on."""
+    """One record to write. ``partition`` is explicit: a post keeps the partition that it came in on. ``timestamp`` is in
+    milliseconds since 1970; None is now.
+    """
 
     topic: str
     partition: int
     key: bytes | None
     value: bytes
     headers: Sequence[Header] = ()
+    timestamp: int | None = None
 
 
 class PublishFailed(Exception):
@@ -74,8 +77,9 @@ class Publisher:
             count = len(offsets)
             while count < len(records):
                 record = records[count]
+                headers = list(record.headers)
                 if (
-                    batch.append(key=record.key, value=record.value, timestamp=None, headers=list(record.headers))
+                    batch.append(key=record.key, value=record.value, timestamp=record.timestamp, headers=headers)
                     is None
                 ):
                     break

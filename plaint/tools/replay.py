@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from hashlib import sha256
 
 from ingest.decode import post_from_json
-from ingest.stamp import record_value, stamped
+from ingest.stamp import milliseconds, record_value, stamped
 from plaint.kafka.publisher import OutRecord
 from plaint.kafka.reading import Progress, TopicReader, Where, partition_of
 from plaint.kafka.settings import KafkaSettings
@@ -106,8 +106,12 @@ def _record(held: HeldLetter, topic: str, number: int, stand: Stand) -> Plan:
         if identity is None or not identity.startswith(key):
             return Plan(held.id, None, "its key was too long to be kept whole", held)
         key = identity
-    headers = OFFERED if topic == topics.POSTS else REPLAYED
-    return Plan(held.id, OutRecord(topic, number, key, held.letter.value, headers), "", held)
+    if topic != topics.POSTS:
+        return Plan(held.id, OutRecord(topic, number, key, held.letter.value, REPLAYED), "", held)
+    # With its own time, which is the revision of an edit or delete that has none: what came after it stays newer.
+    written_at = held.letter.written_at
+    timestamp = None if written_at is None else milliseconds(written_at)
+    return Plan(held.id, OutRecord(topic, number, key, held.letter.value, OFFERED, timestamp), "", held)
 
 
 def _read(topic: str, value: bytes) -> tuple[bytes | None, str]:

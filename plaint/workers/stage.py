@@ -8,6 +8,7 @@ stage that is broken.
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import NamedTuple, Protocol, TypeVar
 
 from plaint.kafka.publisher import OutRecord
@@ -93,7 +94,8 @@ class StageBroken(Exception):
 
 def dead(stage: str, record: InRecord, reason: DeadReason, detail: str) -> DeadLetter:
     """The dead letter of a record that can never pass this stage."""
-    return DeadLetter.of(reason, stage, record.place, detail, record.value, record.key)
+    written_at = datetime.fromtimestamp(record.timestamp, UTC) if record.timestamp > 0 else None
+    return DeadLetter.of(reason, stage, record.place, detail, record.value, record.key, written_at)
 
 
 def decoded(

@@ -74,6 +74,21 @@ def test_an_id_that_a_spreadsheet_has_rounded_is_refused(write: Callable[..., Pa
         assert found.post.id == "12e4"
 
 
+def test_a_post_that_was_taken_by_a_rounded_id_before_can_still_be_deleted(write: Callable[..., Path]) -> None:
+    [found] = read(write(b'{"id":"5.70306E+17","event":"delete"}\n'))
+    assert isinstance(found, Found)
+
+
+def test_a_file_from_beyond_the_calendar_is_read_without_its_time(
+    write: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stat = os.fstat
+    monkeypatch.setattr("ingest.lines.os.fstat", lambda number: os.stat_result([*stat(number)[:8], 10**12, 0]))
+    [item] = read(write(AFTER))
+    assert isinstance(item, Found)
+    assert item.as_of is None
+
+
 def test_byte_order_mark_and_dos_line_ends_are_no_part_of_a_post(write: Callable[..., Path]) -> None:
     assert posts(read(write(b'\xef\xbb\xbf{"id":"1","text":"a"}\r\n\r\n{"id":"2","text":"b"}\r\n'))) == {
         "1": "a",

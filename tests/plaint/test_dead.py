@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from classify.meant import as_meant
 from plaint.kafka.publisher import OutRecord
 from plaint.kafka.reading import Stored, TopicReader, partition_of
 from plaint.kafka.topics import ensure_topics
@@ -207,6 +208,19 @@ async def test_a_replayed_letter_is_marked_and_its_copy_is_where_the_mark_says(d
     assert len(marks) == 1, "a mark holds no text"
     again = await desk.replay([after])
     assert again[0].place == ""
+
+
+async def test_an_old_edit_that_is_sent_again_stays_older_than_what_came_after_it(desk: Desk) -> None:
+    id_, written_at = f"x:{desk.run}", datetime.now(UTC) - timedelta(hours=1)
+    old = Post(id=id_, event="edit", text="old words").to_bytes()
+    one = DeadLetter.of(DeadReason.STAGE_ERROR, "classify", "plaint.posts[2]@5", "x", old, id_.encode(), written_at)
+    await desk.write(OutRecord(topics.DEAD_LETTERS, 2, id_.encode(), one.value, one.headers()))
+    await desk.replay(await desk.find())
+    [copy] = await desk.read(topics.POSTS, lambda record: record.key == id_.encode())
+    half_an_hour_later = copy.timestamp + 1800
+    assert abs(copy.timestamp - written_at.timestamp()) < 0.01
+    delete = as_meant(Post(id=id_, event="delete"), half_an_hour_later)
+    assert as_meant(Post.from_bytes(copy.value), copy.timestamp).revision < delete.revision
 
 
 async def test_a_dead_ticket_goes_again_only_by_force_in_a_new_generation(desk: Desk) -> None:
