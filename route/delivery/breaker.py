@@ -22,9 +22,9 @@ class Breaker:
     Different tickets, because one that a receiver chokes on must spend its own tries and not hold up the rest. While
     open it lets one request through every ``probe_s``. Times are in seconds of a clock that only goes forward.
 
-    A ticket that failed twice with no success between, or before this process began, waits for the destination and not
-    for a time of its own: a success frees it. One that fails while others succeed is not: it may be at fault itself,
-    and would spend its tries on their success. Nor is one that the destination asked to come later.
+    A ticket that failed twice with no success between waits for the destination and not for a time of its own: a success
+    frees it. One that fails while others succeed is not freed: it may be at fault itself, and would spend its tries on
+    their success. So may one that failed before this process began. Nor is one that the destination asked to come later.
     """
 
     def __init__(self, threshold: int, probe_s: float) -> None:
@@ -81,10 +81,6 @@ class Breaker:
         elif self.is_open:
             self.probe_at = max(self.probe_at, probe_at)
         return opens
-
-    def failed_before(self, key: str) -> None:
-        """Ticket ``key`` has failed, and this process was not there."""
-        self._waiting.add(key)
 
     def take_freed(self) -> set[str]:
         """The tickets that may go since the destination is back; each is told once."""

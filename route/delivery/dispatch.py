@@ -77,12 +77,6 @@ class Dispatcher:
             lane.fold.leave(item)
         self._queue.push(lane, item)
 
-    def resume(self, lane: Lane, item: Item) -> None:
-        """``item`` stood in the log when the partition was taken. ``pump`` must follow."""
-        if item.attempt and item.due - self._clock.wall() > FAR_S:
-            self._breaker.failed_before(item.key)
-        self.push(lane, item)
-
     def _waits_long(self, item: Item) -> bool:
         return self._limits.are_set and item.rank > 0 and len(self._queue) >= self._bodies
 

@@ -91,7 +91,7 @@ class Partition:
             self.lane.depose()
             return self.lane
         for item in ledger.begin(self._clock.wall(), timeout_s):
-            self._dispatcher.resume(self.lane, item)
+            self._dispatcher.push(self.lane, item)
         self._heal(self.lane)
         return self.lane
 

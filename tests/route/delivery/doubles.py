@@ -269,7 +269,7 @@ class Stage:
         ledger = Ledger(fold, epoch, self.counters)
         lane = Lane(0, fold, ledger, Offsets(self.read), self.log, self.dispatcher.push)
         for item in ledger.begin(self.clock.wall(), timeout_s=15.0):
-            self.dispatcher.resume(lane, item)
+            self.dispatcher.push(lane, item)
         return lane
 
     async def take(self, *tickets: Ticket) -> None:

@@ -132,16 +132,24 @@ async def test_tickets_of_a_long_outage_go_as_soon_as_the_receiver_takes_one_how
     assert stage.counters.done == count + 1
 
 
-async def test_so_they_do_if_the_process_was_started_again_meanwhile() -> None:
-    before = Stage(no_line, tries=18, max_wait_s=14_400.0)
-    await before.take(*many(3))
-    await before.clock.advance(8 * 3600)
-    before.dispatcher.stop()
-    stage = Stage(log=before.log, clock=before.clock, position=3)
-    assert not stage.destination.asked
-    await stage.take(ticket("new"))
-    await stage.clock.advance(2)
-    assert stage.counters.done == 4
+@pytest.mark.parametrize("retry_after_s", [0.0, 900.0])
+async def test_restarts_and_rebalances_hurry_no_ticket_and_cost_it_no_try(retry_after_s: float) -> None:
+    bad = ticket("bad").key
+
+    def answer(parcel: Parcel) -> Outcome:
+        return NotNow("503", 503, retry_after_s) if parcel.key == bad else Taken(200)
+
+    asked: list[float] = []
+    stage = Stage(answer, tries=18)
+    await stage.take(ticket("bad"))
+    for n in range(100):
+        stage.dispatcher.stop()
+        asked += times(stage, "bad")
+        stage = Stage(answer, log=stage.log, clock=stage.clock, tries=18, position=stage.read)
+        await stage.take(ticket(f"sound-{n}"))
+        await stage.clock.advance(9)
+    asked += times(stage, "bad")
+    assert asked == ([0, 900] if retry_after_s else [0, 5, 15, 35, 75, 155, 315, 635])
 
 
 async def test_they_go_no_more_at_once_than_allowed() -> None:
