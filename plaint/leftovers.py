@@ -20,7 +20,7 @@ from plaint.kafka.reading import TopicReader
 from plaint.kafka.settings import KafkaSettings
 from plaint.settings import Settings
 from schemas import topics
-from schemas.delivery import OWNER_KEY, SWITCH_KEY, Delivery
+from schemas.delivery import IN_USE_KEY, OWNER_KEY, SWITCH_KEY, Delivery
 from schemas.faults import Fault, shown
 from schemas.record import RecordDropped, RecordInvalid
 from schemas.ticket import Ticket
@@ -28,6 +28,8 @@ from schemas.ticket import Ticket
 log = logging.getLogger(__name__)
 
 CONNECT_S = 3.0
+NO_TICKETS = frozenset(key.encode() for key in (OWNER_KEY, SWITCH_KEY, IN_USE_KEY))
+"""Keys of a delivery log that are those of no ticket."""
 _Revision = tuple[int, int]
 """Revision and generation."""
 
@@ -106,7 +108,7 @@ class _Fold:
 
     def add_step(self, key: bytes | None, value: bytes | None) -> None:
         """A record of plaint.deliveries.<destination>; of one ticket in their order."""
-        if key is None or key in (OWNER_KEY.encode(), SWITCH_KEY.encode()):
+        if key is None or key in NO_TICKETS:
             return
         try:
             step = Delivery.from_bytes(value)

@@ -12,7 +12,7 @@ from plaint.kafka.publisher import Publisher, PublishFailed
 from plaint.kafka.reading import Stored, TopicReader
 from plaint.kafka.settings import KafkaSettings
 from plaint.workers.delivering.switching import write_switch
-from route.delivery.switch import SWITCH, Disabled, Enabled, ends, read_switch
+from route.delivery.switch import SWITCH_KEYS, Disabled, Enabled, ends, read_switch
 from schemas import topics
 from schemas.faults import Fault, FaultsFound
 from schemas.record import RecordInvalid
@@ -57,7 +57,7 @@ class SwitchBook:
 
     def feed(self, record: Stored) -> None:
         """The next record of a partition."""
-        if record.key != SWITCH:
+        if record.key not in SWITCH_KEYS:
             return
         place = record.topic, record.partition
         with suppress(RecordInvalid):  # the workers pass it over too

@@ -13,12 +13,14 @@ from schemas.reasons import DeadReason, DropReason
 from schemas.record import Record
 from schemas.ticket import Op, Ticket
 
-State = Literal["accepted", "sending", "done", "dead", "owner", "disabled", "enabled"]
+State = Literal["accepted", "sending", "done", "dead", "owner", "disabled", "enabled", "in_use"]
 
 OWNER_KEY = "_owner"
 """Key of the record by which a worker takes a partition of the log: one written later deposes the one before."""
 SWITCH_KEY = "_switch"
 """Key of the record, the same in each partition, that says whether the destination is ``disabled``: nothing is sent then."""
+IN_USE_KEY = "_switch_in_use"
+"""Key of the record, the same in each partition, that says which ``settings`` are ``in_use`` in place of refused ones."""
 
 
 class Delivery(Record):
@@ -27,7 +29,7 @@ class Delivery(Record):
     ``attempt`` counts the requests begun for this revision in this ``generation`` (see Ticket); ``due_at`` is when the next
     may begin; ``epoch`` is the offset of the owner record of the worker that wrote this one. ``created`` is true once the
     destination has (or may have) a ticket under this key, so that what follows is an update or a withdraw. ``detail`` says
-    why a destination was disabled, ``settings`` marks the address and the secret that it refused, or that are
+    why a destination was disabled, ``settings`` marks the address, the secret and the proxy that it refused, or that are
     used in their place.
     """
 

@@ -88,7 +88,7 @@ class Holds:
     def _disabled(self, name: str, off: Disabled | None) -> Hold | None:
         states = self._states.get(name, ())
         if off is None or (off.settings and states and all(state.disabled is None for state in states)):
-            return None  # refused was another address or secret than the one in use
+            return None  # refused were other settings than those in use
         why = why_disabled(off)
         return Hold(
             destination=name,

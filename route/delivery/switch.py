@@ -1,7 +1,8 @@
 """The switch of a destination: what answers turn it off, so that nothing is sent any more and its tickets wait.
 
-Off is remembered in the delivery log, in each partition, under a key of its own. It holds for the address and the secret
-that were refused: a worker with other ones sends, and says so there. What a person has turned off or on holds for all.
+Off is remembered in the delivery log, in each partition, under a key of its own. It holds for the settings that were
+refused, which are the address, the secret and the proxy: a worker with other ones sends, and says so there under another
+key, so that compaction keeps what was refused. What a person has turned off or on holds for all.
 """
 
 from collections.abc import Callable, Collection
@@ -10,16 +11,19 @@ from datetime import UTC, datetime
 
 from route.delivery.entry import LogRecord
 from route.destinations.statuses import GONE, blames_settings
-from schemas.delivery import SWITCH_KEY, Delivery
+from schemas.delivery import IN_USE_KEY, SWITCH_KEY, Delivery
 
 SWITCH = SWITCH_KEY.encode()
+IN_USE = IN_USE_KEY.encode()
+SWITCH_KEYS = frozenset((SWITCH, IN_USE))
+"""Under these stand the words of this module."""
 
 
 @dataclass(frozen=True, slots=True)
 class Disabled:
     """Why nothing is sent, and since when (seconds since the epoch). ``status`` is that of the last answer, if one said so.
 
-    ``settings`` is a mark of the address and secret that were refused (see Switch); empty if a person turned it off.
+    ``settings`` is a mark of those that were refused (see Switch); empty if a person turned it off.
     """
 
     reason: str
@@ -30,38 +34,46 @@ class Disabled:
 
 @dataclass(frozen=True, slots=True)
 class Enabled:
-    """It is on. ``settings`` marks the address and secret that are used in place of those that were refused.
-
-    It is empty if a person turned it on; without that, what a person has turned off stays so.
-    """
-
-    settings: str = ""
+    """A person turned it on."""
 
 
-Word = Disabled | Enabled
+@dataclass(frozen=True, slots=True)
+class InUse:
+    """A worker sends with ``settings`` (a mark, see Switch) in place of those that were refused."""
+
+    settings: str
+
+
+Word = Disabled | Enabled | InUse
 
 
 def switch_record(word: Word, at: float) -> LogRecord:
     """The record that turns a destination off, or on again."""
-    if isinstance(word, Enabled):
-        step = Delivery(state="enabled", at=datetime.fromtimestamp(at, UTC), settings=word.settings)
-    else:
-        since = datetime.fromtimestamp(word.since, UTC)
-        step = Delivery(state="disabled", at=since, status=word.status, detail=word.reason, settings=word.settings)
-    return LogRecord(SWITCH, step.to_bytes())
+    now = datetime.fromtimestamp(at, UTC)
+    match word:
+        case InUse(settings):
+            return LogRecord(IN_USE, Delivery(state="in_use", at=now, settings=settings).to_bytes())
+        case Enabled():
+            return LogRecord(SWITCH, Delivery(state="enabled", at=now).to_bytes())
+        case Disabled(reason, began, status, settings):
+            since = datetime.fromtimestamp(began, UTC)
+            off = Delivery(state="disabled", at=since, status=status, detail=reason, settings=settings)
+            return LogRecord(SWITCH, off.to_bytes())
 
 
 def read_switch(value: bytes | None) -> Word:
     """What such a record says. Raises RecordInvalid."""
     step = Delivery.from_bytes(value)
+    if step.state == "in_use":
+        return InUse(step.settings)
     if step.state != "disabled":
-        return Enabled(step.settings)
+        return Enabled()
     return Disabled(step.detail, step.at.timestamp(), step.status, step.settings)
 
 
-def ends(word: Enabled, disabled: Disabled) -> bool:
+def ends(word: Enabled | InUse, disabled: Disabled) -> bool:
     """Whether ``disabled`` is over by a later ``word``."""
-    return not word.settings or bool(disabled.settings)
+    return isinstance(word, Enabled) or disabled.settings not in ("", word.settings)
 
 
 class Switch:
@@ -71,7 +83,7 @@ class Switch:
     with none taken between; and as many whose answers speak of the address or the credentials (401, 404, …), if that
     has gone on for ``patience_s``, since these also come with a deployment or a change of secrets. 0 ``refusals``: only 410.
 
-    ``settings`` gives a mark of the address and the secret in use. ``turned_off`` is called when answers did it.
+    ``settings`` gives a mark of the address, the secret and the proxy in use. ``turned_off`` is called when answers did it.
     """
 
     def __init__(
@@ -117,11 +129,11 @@ class Switch:
             return
         if partition in self._said and ends(word, self._said[partition]):
             del self._said[partition]
-        if not word.settings and self._found.pop(partition, None) is not None:
+        if isinstance(word, Enabled) and self._found.pop(partition, None) is not None:
             self.taken()
 
-    def overrule(self) -> Enabled | None:
-        """What to write down since the log says off, but of another address or secret than those that are used now.
+    def overrule(self) -> InUse | None:
+        """What to write down since the log says off, but of other settings than those that are used now.
 
         It is told once.
         """
@@ -129,7 +141,7 @@ class Switch:
         if self.disabled is not None or not refused:
             return None
         self._said.clear()
-        return Enabled(self._settings())
+        return InUse(self._settings())
 
     # -- what the answers say ------------------------------------------------------------------------------------
 
@@ -159,7 +171,7 @@ class Switch:
     def _reason(self, key: str, status: int | None, final: bool, now: float) -> str:
         if status == GONE:
             return f"it answered that it is gone: {GONE}"
-        if self._refusing != self._settings():  # what was refused before says nothing of another address or secret
+        if self._refusing != self._settings():  # what was refused before says nothing of others
             self._refusing = self._settings()
             self.taken()
         if not self._row:

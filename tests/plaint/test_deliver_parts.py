@@ -21,7 +21,7 @@ from route.delivery.entry import LogRecord, final_record, open_record, owner_rec
 from route.delivery.fold import Fold, Item
 from route.delivery.lane import Lane
 from route.delivery.limits import HOUR_S, Limits
-from route.delivery.switch import SWITCH, Disabled, Enabled, Switch, switch_record
+from route.delivery.switch import IN_USE, SWITCH, Disabled, Enabled, InUse, Switch, switch_record
 from tests.route.delivery.doubles import START, FakeClock, settle, ticket
 
 
@@ -313,9 +313,13 @@ async def test_the_switch_is_read_with_the_log_and_counts_while_the_partition_is
     taken.records.append(switch_record(Enabled(), START + 1))
     taken.feed()
     assert [taken.switch.disabled, taken.counters.unreadable] == [None, 0]
-    taken.records.append(LogRecord(SWITCH, b'{"state":"off"}'))
+    taken.records.append(switch_record(Disabled("410", START, 410, "another"), START + 2))
+    taken.records.append(switch_record(InUse("ours"), START + 3))
     taken.feed()
-    assert taken.counters.unreadable == 1
+    assert [taken.switch.overrule(), taken.counters.unreadable] == [None, 0]
+    taken.records += [LogRecord(key, b'{"state":"off"}') for key in (SWITCH, IN_USE)]
+    taken.feed()
+    assert taken.counters.unreadable == 2
 
 
 async def test_what_we_wrote_ourselves_is_not_read_again() -> None:

@@ -14,7 +14,7 @@ from plaint.kafka.topics import ensure_topics
 from plaint.leftovers import Leftover, judge, leftovers, strangers, warn_of_strangers
 from plaint.settings import Settings
 from schemas import topics
-from schemas.delivery import OWNER_KEY, SWITCH_KEY, Delivery, State
+from schemas.delivery import IN_USE_KEY, OWNER_KEY, SWITCH_KEY, Delivery, State
 from schemas.ticket import Op, Ticket, ticket_key
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -67,6 +67,7 @@ async def test_what_is_open_at_a_removed_destination_is_counted(broker: str, fre
     found.step("aged out", "sending")  # its ticket is gone by age, the log has it
     found.other(topics.deliveries(gone), OWNER_KEY, Delivery(state="owner", at=NOW).to_bytes())
     found.other(topics.deliveries(gone), SWITCH_KEY, Delivery(state="enabled", at=NOW).to_bytes())
+    found.other(topics.deliveries(gone), IN_USE_KEY, Delivery(state="in_use", at=NOW, settings="ab12").to_bytes())
     found.other(topics.tickets(gone), "junk", b"{")
     found.other(topics.deliveries(gone), "junk", b"{")
     publisher = Publisher(kafka)

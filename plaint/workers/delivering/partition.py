@@ -16,7 +16,7 @@ from route.delivery.lane import Lane
 from route.delivery.ledger import Ledger
 from route.delivery.limits import Limits, author_of
 from route.delivery.offsets import Offsets
-from route.delivery.switch import SWITCH, Switch, read_switch
+from route.delivery.switch import SWITCH_KEYS, Switch, read_switch
 from schemas.record import RecordInvalid
 
 log = logging.getLogger(__name__)
@@ -134,7 +134,7 @@ class Partition:
             self.fold.forget(record.key.decode())
         elif self.lane is None or not (record.value or b"").startswith(self._own):  # our own is known already
             try:
-                if record.key == SWITCH:
+                if record.key in SWITCH_KEYS:
                     self._switch.learn(self.number, read_switch(record.value))
                 else:
                     self._apply(read_entry(record.key or b"", record.value or b"", record.offset), keep_until, record)

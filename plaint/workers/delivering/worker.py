@@ -232,8 +232,8 @@ class DeliverWorker:
         self._switch.own(numbers)
         if numbers:
             self._tell_switch()
-            if (enabled := self._switch.overrule()) is not None:
-                self._write(enabled)
+            if (in_use := self._switch.overrule()) is not None:
+                self._write(in_use)
 
     # -- it is turned off ----------------------------------------------------------------------------------------
 
@@ -247,7 +247,7 @@ class DeliverWorker:
             log.warning("the destination is enabled again")
             return
         mend = f"nothing is sent until `plaint destination enable {self._name}`"
-        or_else = ", or with another address or secret" if disabled.settings else ""
+        or_else = ", or with another address, secret or proxy" if disabled.settings else ""
         log.error("the destination is disabled: %s; %s%s", disabled.reason, mend, or_else)
 
     def _turned_off(self, disabled: Disabled) -> None:

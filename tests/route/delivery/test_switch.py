@@ -2,10 +2,11 @@
 
 import pytest
 
-from route.delivery.switch import Disabled, Enabled, Switch, Word, read_switch, switch_record
+from route.delivery.entry import LogRecord
+from route.delivery.switch import Disabled, Enabled, InUse, Switch, Word, read_switch, switch_record
 from route.destinations.base import NeverAgain, NotNow, Outcome, Parcel, Taken
 from route.destinations.statuses import blames_settings, verdict
-from schemas.delivery import SWITCH_KEY, Delivery
+from schemas.delivery import IN_USE_KEY, OWNER_KEY, SWITCH_KEY, Delivery
 from schemas.record import RecordInvalid
 from schemas.ticket import Ticket
 from tests.route.delivery.doubles import START, Stage, ticket
@@ -86,28 +87,56 @@ async def test_that_tickets_go_with_another_secret_is_to_be_written_down_once() 
     await stage.take(*many(5))
     assert stage.switch.overrule() is None
     stage.destination.mark = "second"
-    assert stage.switch.overrule() == Enabled("second")
+    assert stage.switch.overrule() == InUse("second")
     assert stage.switch.overrule() is None
 
 
 async def test_so_it_is_by_the_process_that_comes_after_with_another_address() -> None:
     stage = Stage()
     stage.switch.learn(0, Disabled("410", START, 410, "another"))
-    assert stage.switch.overrule() == Enabled("first")
+    assert stage.switch.overrule() == InUse("first")
 
 
 async def test_whoever_was_refused_does_not_try_again_because_others_send_elsewhere() -> None:
     stage = Stage(gone)
     await stage.take(*many(5))
-    stage.switch.learn(0, Enabled("second"))
+    stage.switch.learn(0, InUse("second"))
     assert is_off(stage)
+
+
+@pytest.mark.parametrize("is_compacted", [False, True])
+def test_processes_with_different_settings_turn_each_other_neither_on_nor_off(is_compacted: bool) -> None:
+    log: list[LogRecord] = []
+
+    def come(mark: str) -> Switch:
+        switch = Switch(1, 0.0, lambda: mark, lambda off: log.append(switch_record(off, START)))
+        switch.own([0])
+        newest = {record.key: record for record in log}
+        for record in log:
+            if not is_compacted or record is newest[record.key]:
+                switch.learn(0, read_switch(record.value))
+        if (word := switch.overrule()) is not None:
+            log.append(switch_record(word, START))
+        return switch
+
+    assert come("refused").refused(0, "a", 422, True, 0.0, START)
+    for _ in range(20):
+        assert come("refused").disabled is not None
+        assert come("sound").disabled is None
+        assert come("another").disabled is None
+    assert [read_switch(record.value) for record in log[1:]] == [InUse("sound")]
+
+
+def test_a_worker_writes_nothing_under_the_key_where_others_look_for_what_a_person_says() -> None:
+    """One that knows nothing of the other key passes it over, and stays off."""
+    assert switch_record(InUse("second"), START).key not in (SWITCH_KEY.encode(), OWNER_KEY.encode())
 
 
 async def test_what_a_person_turned_off_is_overruled_by_no_other_address() -> None:
     stage = Stage()
     stage.switch.learn(0, Disabled("maintenance", START))
     assert stage.switch.overrule() is None
-    stage.switch.learn(0, Enabled("second"))
+    stage.switch.learn(0, InUse("second"))
     assert is_off(stage)
 
 
@@ -269,15 +298,15 @@ async def test_what_was_under_way_when_a_person_turned_it_off_still_arrives() ->
     "word",
     [
         Enabled(),
-        Enabled("ab12"),
+        InUse("ab12"),
         Disabled("maintenance", START),
         Disabled("410 gone \u00e9", START, 410, "ab12"),
     ],
 )
 def test_the_record_says_what_it_was_made_of_and_is_a_delivery_under_its_key(word: Word) -> None:
     record = switch_record(word, START)
-    assert record.key == SWITCH_KEY.encode()
-    assert Delivery.from_bytes(record.value).state == ("enabled" if isinstance(word, Enabled) else "disabled")
+    states = {Enabled: ("enabled", SWITCH_KEY), InUse: ("in_use", IN_USE_KEY), Disabled: ("disabled", SWITCH_KEY)}
+    assert (Delivery.from_bytes(record.value).state, record.key.decode()) == states[type(word)]
     assert read_switch(record.value) == word
 
 
