@@ -1,7 +1,7 @@
 """Turns destinations off and on again for all their deliver processes, and reads which are off."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -12,17 +12,22 @@ from plaint.kafka.publisher import Publisher, PublishFailed
 from plaint.kafka.reading import Stored, TopicReader
 from plaint.kafka.settings import KafkaSettings
 from plaint.workers.delivering.switching import write_switch
-from route.delivery.switch import SWITCH_KEYS, Disabled, Enabled, ends, read_switch
+from route.delivery.switch import SWITCH_KEYS, Disabled, Enabled, InUse, Word, ends, read_switch
 from schemas import topics
 from schemas.faults import Fault, FaultsFound
 from schemas.record import RecordInvalid
 
 
 class SwitchState(NamedTuple):
-    """A destination and why it gets nothing, None if it gets its tickets."""
+    """A destination and why it gets nothing, None if it gets its tickets; as its log says.
+
+    ``refused``: why it would get nothing, had a worker not come with other settings. A process may still be there, or
+    again, with those that were refused; it alone knows.
+    """
 
     destination: str
     disabled: Disabled | None
+    refused: Disabled | None = None
 
 
 def why_disabled(disabled: Disabled) -> str:
@@ -45,36 +50,44 @@ async def switch_states(kafka: KafkaSettings, destinations: Sequence[str]) -> li
         logs = await reader.partitions(map(topics.deliveries, destinations))
         async for record in reader.scan({topic: numbers[:1] for topic, numbers in logs.items()}):
             book.feed(record)
-    off = book.disabled()
-    return [SwitchState(name, off.get(name)) for name in dict.fromkeys(destinations)]
+    return book.states(destinations)
 
 
 class SwitchBook:
     """What delivery logs say of the switches; feed it any of their partitions, each in order."""
 
     def __init__(self) -> None:
-        self._said: dict[tuple[str, int], Disabled | None] = {}
+        self._said: dict[str, dict[int, SwitchState]] = {}
 
     def feed(self, record: Stored) -> None:
         """The next record of a partition."""
         if record.key not in SWITCH_KEYS:
             return
-        place = record.topic, record.partition
+        name = topics.destination_of(record.topic)
+        said = self._said.setdefault(name, {})
+        before = said.get(record.partition, SwitchState(name, None))
         with suppress(RecordInvalid):  # the workers pass it over too
-            word, off = read_switch(record.value), self._said.get(place)
-            if isinstance(word, Disabled):
-                self._said[place] = word
-            elif off is None or ends(word, off):
-                self._said[place] = None
+            said[record.partition] = _after(before, read_switch(record.value))
 
-    def disabled(self) -> dict[str, Disabled]:
-        """The destinations that are off. All partitions say the same, so that of each log the first one counts."""
-        first = {topic: disabled for (topic, _), disabled in sorted(self._said.items(), key=_place, reverse=True)}
-        return {topics.destination_of(topic): disabled for topic, disabled in first.items() if disabled is not None}
+    def states(self, destinations: Iterable[str]) -> list[SwitchState]:
+        """Of each of these. All partitions say the same, so that of each log the first one counts."""
+        return [self._state(name) for name in dict.fromkeys(destinations)]
+
+    def _state(self, name: str) -> SwitchState:
+        said = self._said.get(name)
+        return said[min(said)] if said else SwitchState(name, None)
 
 
-def _place(said: tuple[tuple[str, int], object]) -> tuple[str, int]:
-    return said[0]
+def _after(before: SwitchState, word: Word) -> SwitchState:
+    match word:
+        case Disabled():
+            return SwitchState(before.destination, word)
+        case Enabled():
+            return SwitchState(before.destination, None)
+        case InUse() if before.disabled is not None and ends(word, before.disabled):
+            return SwitchState(before.destination, None, before.disabled)
+        case _:
+            return before
 
 
 async def turn(kafka: KafkaSettings, destination: str, off: str | None) -> None:

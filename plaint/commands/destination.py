@@ -2,15 +2,20 @@
 
 import asyncio
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
+from plaint.commands.holding import ASK
+from plaint.kafka.settings import KafkaSettings
 from plaint.logs import escaped
 from plaint.running import destinations_at_hand, kafka_at_hand
 from plaint.settings import SettingsInvalid, load_settings
-from plaint.switches import SwitchState, switch_states, turn
+from plaint.switches import switch_states, turn
+from plaint.tools.holds import Clues, clues_at_hand, look_for_holds
+from route.delivery.switch import Disabled
 from schemas.faults import Fault, one_of, shown
 
 MAX_WHY_CHARS = 300
@@ -26,18 +31,25 @@ def destination() -> None:
 
 @destination.command("list")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@ASK
 @click.pass_obj
-def list_(config: Path | None, as_json: bool) -> None:
+def list_(config: Path | None, as_json: bool, addresses: tuple[str, ...]) -> None:
     """Show each destination: on, or off, since when and why.
 
     \b
     plaint destination list
     """
     settings = load_settings(config)
-    states = asyncio.run(switch_states(kafka_at_hand(settings), destinations_at_hand(settings)))
-    width = max((len(state.destination) for state in states), default=0)
-    for state in states:
-        click.echo(json.dumps(_fields(state)) if as_json else f"{state.destination:<{width}}  {escaped(_told(state))}")
+    kafka, known = kafka_at_hand(settings), destinations_at_hand(settings)
+    found = asyncio.run(_look(kafka, known, clues_at_hand(settings, kafka, addresses)))
+    width = max(map(len, found), default=0)
+    for name, off in found.items():
+        click.echo(json.dumps(_fields(name, off)) if as_json else f"{name:<{width}}  {escaped(_told(off))}")
+
+
+async def _look(kafka: KafkaSettings, destinations: Sequence[str], clues: Clues) -> dict[str, Disabled | None]:
+    holds = await look_for_holds(clues)
+    return {state.destination: holds.why_off(state) for state in await switch_states(kafka, destinations)}
 
 
 @destination.command()
@@ -77,17 +89,15 @@ def _turn(config: Path | None, name: str, off: str | None) -> None:
     asyncio.run(turn(kafka, name, off))
 
 
-def _told(state: SwitchState) -> str:
-    off = state.disabled
+def _told(off: Disabled | None) -> str:
     if off is None:
         return "on"
     by = "" if off.settings else "by a person, "
     return f"off since {_moment(off.since)}, {by}{off.reason}"
 
 
-def _fields(state: SwitchState) -> dict[str, object]:
-    off = state.disabled
-    found: dict[str, object] = {"destination": state.destination, "enabled": off is None}
+def _fields(name: str, off: Disabled | None) -> dict[str, object]:
+    found: dict[str, object] = {"destination": name, "enabled": off is None}
     if off is not None:
         found |= {
             "since": _moment(off.since),

@@ -13,7 +13,7 @@ from plaint.kafka.reading import Start, Stored, TopicReader
 from plaint.kafka.settings import KafkaSettings
 from plaint.monitoring.state import StageState
 from plaint.running import find_running
-from plaint.switches import switch_states, why_disabled
+from plaint.switches import SwitchState, switch_states, why_disabled
 from route.delivery.entry import RANKS, is_key, read_entry
 from route.delivery.limits import HOUR_S, MINUTE_S, Limits, author_of
 from route.delivery.switch import Disabled
@@ -80,15 +80,25 @@ class Holds:
             if (limits := found[0].limits) is not None:  # what a worker obeys, whatever the settings here say
                 self._caps[name] = Caps(limits.max_per_minute, limits.max_per_author_per_hour)
 
-    def of_destinations(self, disabled: Mapping[str, Disabled], names: Iterable[str]) -> dict[str, Hold]:
-        """Of those among ``names`` that get nothing. ``disabled`` is what the logs say."""
-        found = {name: self._disabled(name, disabled.get(name)) or self._breaker(name) for name in names}
+    def of_destinations(self, switches: Iterable[SwitchState]) -> dict[str, Hold]:
+        """Of those among them that get nothing. ``switches`` is what the logs say."""
+        found = {one.destination: self._disabled(one) or self._breaker(one.destination) for one in switches}
         return {name: hold for name, hold in found.items() if hold is not None}
 
-    def _disabled(self, name: str, off: Disabled | None) -> Hold | None:
-        states = self._states.get(name, ())
-        if off is None or (off.settings and states and all(state.disabled is None for state in states)):
-            return None  # refused were other settings than those in use
+    def why_off(self, switch: SwitchState) -> Disabled | None:
+        """Why a destination is disabled, by its log and its processes; None: it is not.
+
+        What was refused may be the settings of one process and not of another: those that can be asked say whose.
+        """
+        off, processes = switch.disabled or switch.refused, self._states.get(switch.destination)
+        if off is None or not off.settings or not processes:
+            return switch.disabled
+        return off if any(one.disabled is not None for one in processes) else None
+
+    def _disabled(self, switch: SwitchState) -> Hold | None:
+        off, name = self.why_off(switch), switch.destination
+        if off is None:
+            return None
         why = why_disabled(off)
         return Hold(
             destination=name,
@@ -131,8 +141,7 @@ async def destination_holds(kafka: KafkaSettings, names: Sequence[str], clues: C
     if not names:
         return {}
     holds = await look_for_holds(clues)
-    off = {state.destination: state.disabled for state in await switch_states(kafka, names) if state.disabled}
-    return holds.of_destinations(off, names)
+    return holds.of_destinations(await switch_states(kafka, names))
 
 
 async def _limited(

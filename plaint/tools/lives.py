@@ -91,7 +91,7 @@ class LifeBook:
 
     async def held_lives(self, reader: TopicReader, holds: Holds) -> tuple[TicketLife, ...]:
         """The same, each that is not done with what holds it back. Raises as TopicReader does."""
-        off = holds.of_destinations(self._switches.disabled(), self.keys)
+        off = holds.of_destinations(self._switches.states(self.keys))
         lives, now = self.lives(), datetime.now(UTC)
         due = [
             life for life in lives if life.state == "accepted" and life.next_try is not None and life.next_try <= now

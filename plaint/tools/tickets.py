@@ -134,7 +134,7 @@ class TicketBook:
 
     def off(self, holds: Holds, destinations: Iterable[str]) -> dict[str, Hold]:
         """Which of these get nothing now, as far as the logs were fed."""
-        return holds.of_destinations(self._switches.disabled(), destinations)
+        return holds.of_destinations(self._switches.states(destinations))
 
     async def held(
         self, rows: Sequence[TicketRow], off: Mapping[str, Hold], reader: TopicReader, holds: Holds

@@ -24,6 +24,7 @@ from schemas.record import RecordInvalid
 from schemas.ticket import Ticket, ticket_key
 
 SECRET = "whsec_" + "A" * 32
+OTHER_SECRET = "whsec_" + "B" * 32
 PARTITIONS = 4
 
 

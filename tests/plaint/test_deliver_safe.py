@@ -10,12 +10,13 @@ import pytest
 from standardwebhooks import Webhook as Verifier
 from standardwebhooks.webhooks import WebhookVerificationError
 
-from plaint.switches import NoLog, switch_states, turn
+from plaint.switches import NoLog, SwitchState, switch_states, turn
 from plaint.tools.tickets import WantedTickets, list_tickets
 from schemas import topics
 from schemas.delivery import OWNER_KEY, SWITCH_KEY, Delivery
 from schemas.ticket import Ticket
 from tests.plaint.delivering import (
+    OTHER_SECRET,
     PARTITIONS,
     SECRET,
     Receiver,
@@ -31,8 +32,6 @@ from tests.plaint.delivering import (
     until,
 )
 from tests.support.deliver_process import DeliverProcess
-
-OTHER_SECRET = "whsec_" + "B" * 32
 
 
 @pytest.fixture
@@ -105,7 +104,7 @@ async def test_on_the_embedded_broker_a_destination_is_turned_off_and_on_too(tan
         receiver.answer = lambda _: 200
         await turn(kafka_settings(tansu), name, None)
         await until(lambda: len(receiver.taken) == 20)
-        assert await switch_states(kafka_settings(tansu), [name]) == [(name, None)]
+        assert await switch_states(kafka_settings(tansu), [name]) == [SwitchState(name, None)]
 
 
 @pytest.mark.kafka
@@ -133,7 +132,7 @@ async def test_a_destination_that_is_gone_stays_off_over_a_restart_until_it_is_e
             assert len(receiver.requests) == asked
             await turn(settings, name, None)
             await until(lambda: len(receiver.taken) == 21 and worker.disabled is None)
-            assert await switch_states(settings, [name]) == [(name, None)]
+            assert await switch_states(settings, [name]) == [SwitchState(name, None)]
             assert worker.counters.dead.total() == 0
     log = await read_topic(kafka, topics.deliveries(name), 60)
     said = [Delivery.from_bytes(record.value).state for record in log if record.key == SWITCH_KEY.encode()]
@@ -153,7 +152,8 @@ async def test_another_address_needs_no_enabling(kafka: str, name: str) -> None:
             assert worker.disabled is None
 
             async def is_on() -> bool:
-                return await switch_states(kafka_settings(kafka), [name]) == [(name, None)]
+                [state] = await switch_states(kafka_settings(kafka), [name])
+                return state.disabled is None and state.refused is not None
 
             await until(is_on)
 
@@ -183,7 +183,7 @@ async def test_what_one_worker_learns_and_what_a_person_says_all_workers_obey(ka
 
 @pytest.mark.kafka
 async def test_a_destination_without_a_log_is_told_and_gets_none(kafka: str, name: str) -> None:
-    assert await switch_states(kafka_settings(kafka), [name]) == [(name, None)]
+    assert await switch_states(kafka_settings(kafka), [name]) == [SwitchState(name, None)]
     with pytest.raises(NoLog, match="topics --create"):
         await turn(kafka_settings(kafka), name, "why not")
 

@@ -13,7 +13,7 @@ from plaint.cli import cli
 from plaint.explain import explain
 from plaint.kafka.publisher import Publisher
 from plaint.monitoring.state import StageState
-from plaint.switches import turn
+from plaint.switches import SwitchState, turn
 from plaint.tools.hold_words import hold_words
 from plaint.tools.holds import Caps, Clues, Holds
 from plaint.tools.tickets import WantedTickets, list_tickets, show_tickets
@@ -194,9 +194,9 @@ def state(**fields: Any) -> StageState:
     return StageState.model_validate({**known, "started_at": datetime.now(UTC), "at": datetime.now(UTC), **fields})
 
 
-def of_helpdesk(disabled: Disabled | None, *states: StageState) -> str:
-    off = {} if disabled is None else {"helpdesk": disabled}
-    hold = Holds(Clues(), states).of_destinations(off, ["helpdesk"]).get("helpdesk")
+def of_helpdesk(disabled: Disabled | None, *states: StageState, refused: Disabled | None = None) -> str:
+    switch = SwitchState("helpdesk", disabled, refused)
+    hold = Holds(Clues(), states).of_destinations([switch]).get("helpdesk")
     return hold_words(hold) if hold is not None else ""
 
 
@@ -205,6 +205,12 @@ def test_what_was_refused_at_another_address_does_not_hold_where_a_worker_sends(
     assert of_helpdesk(GONE, state()) == ""
     assert of_helpdesk(GONE, state(), state(**off)).startswith("helpdesk is disabled since")
     assert of_helpdesk(GONE, state(destination="service")).startswith("helpdesk is disabled since")
+    assert of_helpdesk(None, state(), refused=GONE) == ""
+    assert of_helpdesk(None, refused=GONE) == ""
+    assert of_helpdesk(None, state(**off), refused=GONE).startswith("helpdesk is disabled since"), (
+        "it is back with them"
+    )
+    assert of_helpdesk(None, state(**off)) == "", "a person has just turned it on"
     by_hand = Disabled("moving", AT)
     assert of_helpdesk(by_hand, state()) == f"helpdesk is disabled by a person since {SINCE}: moving"
 

@@ -1,6 +1,7 @@
 """What a deliver process tells while its destination takes tickets, refuses them, and is down."""
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -10,13 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from plaint.cli import cli
 from plaint.kafka.publisher import OutRecord
 from plaint.monitoring.delivering import DeliverSight, DeliveryMeter, metered, received_at
 from plaint.monitoring.monitor import Monitor
 from plaint.monitoring.needs import Needs
 from plaint.monitoring.settings import MonitoringSettings
-from plaint.tools.holds import Clues, look_for_holds
+from plaint.switches import SwitchState, switch_states
+from plaint.tools.holds import Clues, destination_holds, look_for_holds
 from plaint.workers.deliver import deliver_worker
 from plaint.workers.delivering.worker import DeliverWorker
 from route.destinations.base import Finds, Idempotency, MaySend, NotNow, Outcome, Parcel, Taken, Withheld
@@ -25,7 +29,18 @@ from route.destinations.settings import DestinationSettings
 from schemas import topics
 from schemas.post import Author
 from schemas.ticket import Ticket
-from tests.plaint.delivering import destination, kafka_settings, make_topics, receiving, send, ticket, until, write
+from tests.plaint.delivering import (
+    OTHER_SECRET,
+    SECRET,
+    destination,
+    kafka_settings,
+    make_topics,
+    receiving,
+    send,
+    ticket,
+    until,
+    write,
+)
 from tests.plaint.monitoring.asking import Samples, ask, state, told
 
 
@@ -143,7 +158,7 @@ async def test_a_destination_that_is_down_shows_in_breaker_age_and_excuse(
         assert found["plaint_open_tickets"] == {(): 20}
         assert now["breaker"]["state"] == "open"
         assert 119 <= now["oldest_undelivered_s"] < 150
-        hold = (await look_for_holds(Clues((told.address,)))).of_destinations({}, [name])[name]
+        hold = (await look_for_holds(Clues((told.address,)))).of_destinations([SwitchState(name, None)])[name]
         assert (hold.cause, hold.why) == ("breaker", "the destination answered 503")
         assert now["limits"] == {"max_per_minute": 999, "max_per_author_per_hour": None}
         receiver.answer = lambda _: 200
@@ -152,6 +167,47 @@ async def test_a_destination_that_is_down_shows_in_breaker_age_and_excuse(
         assert later["breaker"]["state"] == "closed"
         assert later["breaker"]["since"] > now["breaker"]["since"]
         assert (later["open_tickets"], later["oldest_undelivered_s"]) == (0, None)
+
+
+async def test_a_process_that_went_back_to_the_refused_secret_is_said_to_be_off(
+    tansu: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, kafka = tmp_path / "secret", kafka_settings(tansu)
+    own = {"secret": None, "secret_file": str(file)}
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PLAINT_RUNTIME_DIR", str(tmp_path / "run"))
+    monkeypatch.setenv("PLAINT_KAFKA__BROKERS", json.dumps([tansu]))
+
+    def listed(url: str, *ask: str) -> Any:
+        monkeypatch.setenv("PLAINT_DESTINATIONS", json.dumps({name: {**destination(url), **own}}))
+        done = CliRunner().invoke(cli, ["destination", "list", "--json", *ask])
+        assert done.exit_code == 0, done.output
+        return json.loads(done.stdout)
+
+    async def is_on() -> bool:
+        [state] = await switch_states(kafka, [name])
+        return state.disabled is None
+
+    file.write_text(SECRET)
+    await make_topics(tansu, name)
+    await send(tansu, ticket(1, name))
+    async with (
+        receiving(answer=lambda _: 410) as receiver,
+        telling(tansu, name, receiver.url, tmp_path, **own) as told,
+    ):
+        await until(lambda: told.worker.disabled is not None)
+        receiver.answer = lambda _: 200
+        file.write_text(f"{OTHER_SECRET}\n{SECRET}")
+        await until(lambda: told.worker.counters.done == 1)
+        await until(is_on)
+        ask = ["--ask", told.address]
+        assert (await asyncio.to_thread(listed, receiver.url, *ask))["enabled"]
+        file.write_text(SECRET)
+        await until(lambda: told.worker.disabled is not None)
+        said = await asyncio.to_thread(listed, receiver.url, *ask)
+        assert (said["enabled"], said["by"], said["status"]) == (False, "answers", 410)
+        [hold] = (await destination_holds(kafka, [name], Clues((told.address,)))).values()
+        assert hold.cause == "disabled"
 
 
 async def test_a_ticket_that_waits_for_its_authors_turn_is_not_late(tansu: str, name: str, tmp_path: Path) -> None:
