@@ -3,7 +3,7 @@
 It also knows who waited for nothing but the destination, and may go when that is back.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from enum import Enum, auto
 
 
@@ -73,6 +73,7 @@ class Breaker:
         else:
             self._waiting.discard(key)
         self._failing.add(key)
+        self._freed.discard(key)
         opens = not self.is_open and len(self._failing) >= self._threshold
         probe_at = now + max(self._probe_s, retry_after_s)
         if opens:
@@ -82,9 +83,13 @@ class Breaker:
             self.probe_at = max(self.probe_at, probe_at)
         return opens
 
-    def take_freed(self) -> set[str]:
-        """The tickets that may go since the destination is back; each is told once."""
-        found, self._freed = self._freed, set()
+    def take_freed(self, under_way: Collection[str]) -> set[str]:
+        """The tickets that may go since the destination is back; each is told once.
+
+        One that is ``under_way`` is told later: it failed before that success and its time is only being written down.
+        """
+        found = self._freed.difference(under_way)
+        self._freed -= found
         return found
 
     def released(self) -> None:

@@ -61,8 +61,13 @@ class Dispatcher:
         self._limited_at = 0.0
         self._queue: DueQueue[Lane] = DueQueue()
         self._timer: Timer | None = None
-        self.in_flight = 0
+        self._under_way: list[str] = []
         self._stopped = False
+
+    @property
+    def in_flight(self) -> int:
+        """Tickets that are being tried."""
+        return len(self._under_way)
 
     @property
     def waiting(self) -> int:
@@ -85,7 +90,7 @@ class Dispatcher:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if freed := self._breaker.take_freed():
+        if freed := self._breaker.take_freed(self._under_way):
             self._queue.hurry(freed, self._clock.wall())
         while not self._stopped:
             wait = self._wait_s()
@@ -126,7 +131,7 @@ class Dispatcher:
         self._limits.began(item.author, item.key, now)
         probing = self._breaker.ask(now) is Pass.PROBE
         item.flying = True
-        self.in_flight += 1
+        self._under_way.append(item.key)
         task = asyncio.create_task(self._fly(lane, item, probing))
         lane.flights.add(task)
         task.add_done_callback(lane.flights.discard)
@@ -146,7 +151,7 @@ class Dispatcher:
             await self._courier.carry(lane, item, probing)
         except Exception as error:
             self._fatal(error)
-        self.in_flight -= 1
+        self._under_way.remove(item.key)
         self._limits.ended(self._clock.steady())
         if probing:
             self._breaker.released()

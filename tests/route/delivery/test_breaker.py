@@ -61,13 +61,23 @@ def test_what_failed_twice_with_no_success_between_is_freed_by_the_next_and_told
     for key in ("once", "twice", "twice", "later", "later"):
         breaker.failed(key, 0.0)
     breaker.failed("later", 1.0, retry_after_s=60.0)
-    assert not breaker.take_freed()
+    assert not breaker.take_freed(())
     breaker.succeeded()
-    assert breaker.take_freed() == {"twice"}
-    assert not breaker.take_freed()
+    assert breaker.take_freed(()) == {"twice"}
+    assert not breaker.take_freed(())
     breaker.failed("twice", 2.0)
     breaker.succeeded()
-    assert not breaker.take_freed()
+    assert not breaker.take_freed(())
+
+
+def test_what_is_freed_while_it_is_under_way_is_told_after_that_unless_it_failed_anew() -> None:
+    breaker = Breaker(threshold=10, probe_s=1.0)
+    for key in ("written", "written", "anew", "anew"):
+        breaker.failed(key, 0.0)
+    breaker.succeeded()
+    assert not breaker.take_freed({"written", "anew"})
+    breaker.failed("anew", 1.0)
+    assert breaker.take_freed(()) == {"written"}
 
 
 def test_a_probe_that_was_never_sent_lets_the_next_one_start() -> None:

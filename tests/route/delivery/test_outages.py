@@ -1,9 +1,11 @@
 """Failures of the destination: retries, Retry-After, the breaker, and what they may cost."""
 
 import asyncio
+from collections.abc import Awaitable, Sequence
 
 import pytest
 
+from route.delivery.entry import LogRecord
 from route.destinations.base import NeverAgain, NotNow, Outcome, Parcel, Taken
 from schemas.reasons import DeadReason
 from tests.route.delivery.doubles import Stage, settle, ticket
@@ -150,6 +152,41 @@ async def test_restarts_and_rebalances_hurry_no_ticket_and_cost_it_no_try(retry_
         await stage.clock.advance(9)
     asked += times(stage, "bad")
     assert asked == ([0, 900] if retry_after_s else [0, 5, 15, 35, 75, 155, 315, 635])
+
+
+async def test_so_does_one_whose_failure_is_still_being_written_down_when_another_is_taken() -> None:
+    old, is_back, written = ticket("old").key, asyncio.Event(), asyncio.Event()
+
+    async def answer(parcel: Parcel) -> Outcome:
+        if parcel.key == old and not is_back.is_set():
+            return NotNow("no connection", maybe_taken=False)
+        await is_back.wait()
+        return Taken(200)
+
+    stage = Stage(answer, tries=18, max_wait_s=14_400.0)
+    await stage.take(ticket("old"))
+    await stage.clock.advance(8 * 3600)
+    await stage.clock.advance(stage.item("old").due - stage.clock.wall() - 1)
+    await stage.take(ticket("new"))
+    write = stage.log.write
+
+    async def written_late(offsets: Awaitable[list[int]]) -> list[int]:
+        await written.wait()
+        return await offsets
+
+    def slow(records: Sequence[LogRecord]) -> asyncio.Future[list[int]]:
+        offsets = write(records)
+        is_failure = records[0].key == old.encode() and b'"state":"accepted"' in records[0].value
+        return asyncio.ensure_future(written_late(offsets)) if is_failure else offsets
+
+    stage.log.write = slow  # type: ignore[method-assign]
+    await stage.clock.advance(2)
+    is_back.set()
+    await settle()
+    assert stage.counters.done == 1
+    written.set()
+    await stage.clock.advance(1)
+    assert stage.counters.done == 2
 
 
 async def test_they_go_no_more_at_once_than_allowed() -> None:
