@@ -6,6 +6,7 @@ partitions that it owns. What an earlier owner sent is read from the delivery lo
 
 import math
 import re
+from bisect import bisect_right, insort
 from collections.abc import Collection
 from heapq import heappop, heappush
 
@@ -49,12 +50,14 @@ class RequestLimit:
     each of these may send its one.
 
     A tenth is kept for urgent tickets. The others go at once until half of the minute's requests are spent, then evenly, so
-    that a burst needs no wait and a backlog leaves no long gap. Times are of a clock that only goes forward.
+    that a burst needs no wait and a backlog leaves no long gap. Times are of a clock that only goes forward. What was spent
+    is remembered for as long as it may count for the smallest share, since shares change.
     """
 
     def __init__(self, per_minute: int, partitions: int) -> None:
         self._per_minute = per_minute
         self._partitions = partitions
+        self._longest_s = MINUTE_S * max(1.0, partitions / per_minute)
         self._spent: list[float] = []
         self._under_way = 0
         self._last = -math.inf
@@ -78,7 +81,8 @@ class RequestLimit:
         """Seconds until another request may begin; 0: now. Look again after that, and whenever a request has ended."""
         free, begun = self._free(urgent), self.spent(now)
         if begun >= free:
-            return max(self._spent[0] + self._window_s - now, 0.001) if self._spent else self._window_s
+            past = self._past(now)
+            return max(self._spent[past] + self._window_s - now, 0.001) if past < len(self._spent) else self._window_s
         if urgent or begun * 2 < free:
             return 0.0
         return max(0.0, self._last + self._window_s / free - now)
@@ -89,10 +93,14 @@ class RequestLimit:
         return begun >= free or (begun * 2 >= free and not urgent)
 
     def spent(self, now: float) -> int:
-        """Requests of the last minute."""
-        while self._spent and self._spent[0] + self._window_s <= now:
-            heappop(self._spent)
-        return len(self._spent) + self._under_way
+        """Requests that count now: those of the last minute, or of the longer time of a share less than one."""
+        past = self._past(now)
+        return len(self._spent) - past + self._under_way
+
+    def _past(self, now: float) -> int:
+        """How many of those that are remembered count no more."""
+        del self._spent[: bisect_right(self._spent, now, key=lambda at: at + self._longest_s)]
+        return bisect_right(self._spent, now, key=lambda at: at + self._window_s)
 
     def _free(self, urgent: bool) -> int:
         return self._budget if urgent else self._budget - round(self._budget / 10)
@@ -105,11 +113,12 @@ class RequestLimit:
     def ended(self, now: float) -> None:
         """It has ended, whether anything was sent or not."""
         self._under_way -= 1
-        heappush(self._spent, now)
+        insort(self._spent, now)
 
-    def remember(self, at: float) -> None:
+    def remember(self, at: float, now: float) -> None:
         """An earlier owner began a request at ``at``."""
-        heappush(self._spent, at)
+        if at + self._longest_s > now:
+            insort(self._spent, min(at, now))
 
 
 class AuthorLimit:
@@ -215,7 +224,7 @@ class Limits:
 
     def remember(self, author: bytes, key: str, at: float, now: float) -> None:
         """An earlier owner began a request at ``at``; the log is read in the order of its records."""
-        if self._requests is not None and at + MINUTE_S > now:
-            self._requests.remember(min(at, now))
+        if self._requests is not None:
+            self._requests.remember(at, now)
         if self._authors is not None and at + HOUR_S > now:
             self._authors.began(author, key, min(at, now))

@@ -158,6 +158,22 @@ def test_what_an_earlier_owner_sent_within_the_minute_counts() -> None:
     assert len(sent(limits._requests, 1060.0, 1060.001, urgent=True)) == 10
 
 
+@pytest.mark.parametrize("is_ours_before", [False, True])
+def test_it_counts_for_a_share_less_than_one_as_long_as_that_share_asks(is_ours_before: bool) -> None:
+    """A process reads the log before it knows its share, and a share may change at any time."""
+    limits = Limits(1, None, 4)
+    if is_ours_before:
+        limits.own([0])
+    limits.remember(b"", "", 900.0, 1000.0)
+    assert limits.request_wait_s(True, 1000.0) == (140 if is_ours_before else 0)
+    limits.own([0])
+    assert limits.request_wait_s(True, 1000.0) == 140
+    limits.own([0, 1])
+    assert limits.request_wait_s(True, 1000.0) == 20
+    limits.own([0])
+    assert limits.request_wait_s(True, 1140.0) == 0
+
+
 def test_without_limits_nothing_waits() -> None:
     limits = Limits(None, None, 4)
     assert not limits.are_set
