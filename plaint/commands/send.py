@@ -66,6 +66,10 @@ def send(
     else:
         posts = [_post(_text(text, event), post_id, event, author, network, language)]
     found = sending.find_target(config, to)
+    if wait and not found.inbox:
+        raise click.UsageError(
+            "nothing was sent: --wait needs the inbox of a running `plaint up`; send without it, then plaint explain ID"
+        )
     ids: list[str] = []
     with closing(found.target):
         for batch, refusal in sending.send_all(found.target, posts):
@@ -100,9 +104,7 @@ def _post(
 
 
 def _tickets(found: sending.Found, ids: list[str]) -> list[dict[str, Any]]:
-    """Raises UsageError, Unavailable."""
-    if not found.inbox:
-        raise click.UsageError("--wait needs the inbox of a running `plaint up`; try plaint explain ID")
+    """Raises Unavailable."""
     return [held for id_ in ids[:SHOWN_IDS] for held in sending.tickets_of(id_, found.inbox, TICKET_PATIENCE_S)]
 
 

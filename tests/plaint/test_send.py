@@ -288,10 +288,11 @@ def test_an_up_on_the_brokers_of_the_settings_takes_it_by_its_door(
 
 
 @pytest.mark.usefixtures("door")
-def test_waiting_for_tickets_needs_an_inbox() -> None:
+def test_who_waits_for_tickets_where_no_inbox_is_has_sent_nothing(shelf: Shelf) -> None:
     done = run("--wait", TEXT)
     assert done.exit_code == EXIT_USAGE
-    assert "needs the inbox" in done.output
+    assert "nothing was sent: --wait needs the inbox" in done.output
+    assert shelf.posts == []
 
 
 @pytest.mark.usefixtures("door")
