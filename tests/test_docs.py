@@ -26,7 +26,7 @@ from plaint.commands.run import read_sources
 from plaint.diagnosis.judgement import judged
 from plaint.diagnosis.status import StageStatus, Status
 from plaint.docs import pages, stale
-from plaint.explanation import Hold, HoldCause, TicketLife, TicketState
+from plaint.explanation import Hold, HoldCause, Step, TicketLife, TicketState
 from plaint.failures import CODES
 from plaint.monitoring.metrics import METRICS
 from plaint.settings import load_settings
@@ -474,13 +474,24 @@ def held(cause: HoldCause) -> str:
     return re.split(r"(?<=since )|(?<=earliest )|(?<=minute: )", life("accepted", hold=hold))[0] + "…"
 
 
+def withdrawn(revision: int, reason: str = "") -> Step:
+    """A step that ended a ticket."""
+    known: dict[str, Any] = {"place": "", "at": NOW, "counts": True, "state": "done", "op": "withdraw", "generation": 0}
+    known |= {"attempt": 1, "due_at": None, "status": None, "remote_id": "", "remote_url": ""}
+    return Step(**known, revision=revision, reason=reason)
+
+
 def test_the_runbook_knows_what_explain_says_of_tickets() -> None:
+    nothing = DropReason.NOTHING_TO_WITHDRAW
     told = [
         life("asked"),
         life("accepted", next_try=None).partition(", next try")[0] + ", next try …",
         life("dead", reason=DeadReason.REFUSED, status=422),
         *(held(cause) for cause in get_args(HoldCause)),
         life("done", reason=DropReason.COLLAPSED),
+        life("done", status=200, remote_id="17", steps=(withdrawn(1),)),
+        life("done", reason=nothing, steps=(withdrawn(1), withdrawn(2, nothing))),
+        life("done", reason=nothing, steps=(withdrawn(2, nothing),)),
         life("done", status=201, remote_id="17"),
     ]
     assert [words for words in told if f"| `{words}`" not in RUNBOOK] == []

@@ -63,12 +63,16 @@ def life_words(life: TicketLife) -> str:
 def _stand(life: TicketLife) -> str:
     status = f" ({life.status})" if life.status is not None else ""
     reason = f", {life.reason}" if life.reason else ""
-    if life.reason in _UNSENT:
-        return f"{life.destination}: {_UNSENT[life.reason]}"
     if life.state == "asked":
         return f"{life.destination}: asked for, not taken on yet"
+    ends = [step for step in life.steps if step.counts and step.state == "done"]
+    if life.reason == DropReason.NOTHING_TO_WITHDRAW and any(step.reason != life.reason for step in ends):
+        return f"{life.destination}: withdrawn before"
+    if life.reason in _UNSENT:
+        return f"{life.destination}: {_UNSENT[life.reason]}"
     if life.state == "done":
-        return f"{life.destination}: done{status}{reason}{f' as {life.remote_id}' if life.remote_id else ''}"
+        done = "withdrawn" if ends and ends[-1].op == "withdraw" else "done"
+        return f"{life.destination}: {done}{status}{reason}{f' as {life.remote_id}' if life.remote_id else ''}"
     if life.state == "dead":
         return f"{life.destination}: dead{reason}{status}"
     if life.state == "sending":

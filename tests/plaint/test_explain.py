@@ -14,7 +14,7 @@ from plaint.tools.explain_text import lines
 from plaint.tools.terminal import one_line
 from route.rules import RouteTable
 from schemas import topics
-from schemas.reasons import DeadReason
+from schemas.reasons import DeadReason, DropReason
 from schemas.topics import REPLAYED_HEADER
 from tests.plaint.delivering import PARTITIONS, kafka_settings, write
 from tests.plaint.looking import AT, Log, asked, letter, post, ticket_of, triage
@@ -174,6 +174,20 @@ async def test_withdraws_of_what_never_was_are_no_tickets(desk: Desk) -> None:
     assert told.summary == "deleted"
     assert told.tickets[1].state == "none"
     assert [drop.reason for drop in told.drops] == ["nothing_to_withdraw"]
+
+
+async def test_a_withdrawn_ticket_is_told_as_one_also_after_a_second_delete(desk: Desk) -> None:
+    first, gone, again = (
+        ticket_of(desk.id, "helpdesk", revision=revision, op=op)
+        for revision, op in enumerate(("create", "withdraw", "withdraw"))
+    )
+    made = Log(first).end(status=201, remote_id="R-11")
+    withdrawn = Log(gone).end(op="withdraw", created=False, status=200, remote_id="R-11")
+    told = await desk.told(asked(first), made, asked(gone), withdrawn)
+    assert told.summary == "helpdesk: withdrawn (200) as R-11"
+    nothing = Log(again).end(op="withdraw", created=False, attempt=0, reason=DropReason.NOTHING_TO_WITHDRAW)
+    told = await desk.told(asked(again), nothing)
+    assert told.summary == "helpdesk: withdrawn before"
 
 
 async def test_dead_letters_are_found_by_key_by_the_id_in_their_bytes_and_by_the_ticket(desk: Desk) -> None:
