@@ -25,7 +25,8 @@ HEAD = f"""# Configuration
 {WRITTEN}Settings come from one YAML file (`plaint --config FILE`, `PLAINT_CONFIG`, or `plaint.yaml` in the working
 directory) and from the environment, which wins key by key. A variable is `{PREFIX}` and the path of the key in capitals,
 its steps joined by two underscores: `kafka.brokers` is `{PREFIX}KAFKA__BROKERS`. Lists and maps in variables are JSON.
-Unknown keys and variables are refused; `plaint check-config` lists every fault at once.
+Unknown keys and variables are refused; `plaint check-config` lists every fault at once. A relative path counts from the
+working directory of the process, wherever the file lies that it stands in.
 
 Secrets belong into the environment or into files (`secret_file`, `token_file`, `sasl_password_file`, `proxy_login_file`),
 not into the YAML file.

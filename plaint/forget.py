@@ -36,8 +36,8 @@ OUTSIDE = (
     "backups, mirrors of the topics, and logs of whoever reads them",
 )
 NOBODY = (
-    "its destination is not in the settings, so that nobody delivers it or ends its tickets: delete the topic, or put the "
-    "destination back and run this again"
+    "its destination is not in the settings, so that nobody withdraws a ticket that is open there: put the destination back "
+    "and run this again, or delete the topic"
 )
 EMBEDDED = "until that `plaint up` ends: the embedded broker keeps everything in memory and compacts nothing"
 
@@ -110,7 +110,8 @@ async def find(
     kind: Kind | None = None,
     progress: Progress | None = None,
 ) -> Held | None:
-    """Everything that is held of ``who``: a post's id, an author's id, or ``network:handle``.
+    """Everything that is held of ``who``: a post's id, an author's id, ``network:handle``, or the handle alone for posts
+    that carry no network.
 
     Without ``kind`` a post of that id is looked for first. None if nothing is held; of a post that is named as one there is
     always something to delete, since a destination may have its ticket after the topics have forgotten it. Raises
@@ -150,11 +151,11 @@ def _take(traces: dict[str, _Trace], record: Stored, who: str) -> None:
     if about is None:
         return
     id_, post, has_text = about
-    is_by = _is_by(post, who)
-    if id_ != who and not is_by and id_ not in traces:
+    by_author = is_by(post, who)
+    if id_ != who and not by_author and id_ not in traces:
         return
     trace = traces.setdefault(id_, _Trace())
-    trace.by_author |= is_by
+    trace.by_author |= by_author
     revision = post.get("revision")
     trace.revision = max(trace.revision, revision if isinstance(revision, int) else 0)
     if record.topic == topics.POSTS:
@@ -188,13 +189,19 @@ def _inner(fields: Json, name: str) -> Json:
     return found if isinstance(found, dict) else {}
 
 
-def _is_by(post: Json, who: str) -> bool:
-    """Whether ``who`` is its author: by id, ``network:id`` or ``network:handle``, the handle with or without its @."""
+def is_by(post: Json, who: str) -> bool:
+    """Whether ``who`` is its author: by id, ``network:id`` or ``network:handle``, the handle with or without its @.
+
+    Of a post without a network by the handle alone.
+    """
     author = _inner(post, "author")
     network = str(post.get("network") or "").casefold()
-    names = {f"{network}:{str(author[key]).casefold().lstrip('@')}" for key in ("id", "handle") if author.get(key)}
-    before, colon, name = who.casefold().partition(":")
-    return author.get("id") == who or (bool(network) and f"{before}{colon}{name.lstrip('@')}" in names)
+    before = f"{network}:" if network else ""
+    said = who.casefold()
+    if author.get("id") == who or not said.startswith(before):
+        return author.get("id") == who
+    names = {str(author[key]).casefold().lstrip("@") for key in ("id", "handle") if author.get(key)}
+    return said.removeprefix(before).lstrip("@") in names
 
 
 def _speaks_of(record: Stored, who: str, posts: Iterable[str], kind: Kind) -> bool:
@@ -202,7 +209,7 @@ def _speaks_of(record: Stored, who: str, posts: Iterable[str], kind: Kind) -> bo
     value = record.value or b""
     fields = _object(value)
     inner = _inner(fields, "post") or fields
-    if kind == "author" and _is_by(inner, who):
+    if kind == "author" and is_by(inner, who):
         return True
     names = [*posts, *([who.partition(":")[2] or who] if kind == "author" else [who])]
     if inner.get("id") in names or inner.get("post_id") in names:
@@ -289,7 +296,9 @@ def _remains(state: TopicState, records: int, is_embedded: bool, is_removed: boo
     rolled = _seconds(state, "segment.ms") or 0.0
     at_most = None if aged is None else aged + rolled
     if is_removed:
-        until = f"{'for good' if aged is None else 'until it ages out'}; {NOBODY}"
+        until = (
+            f"{'until compaction, or for good if a ticket is open' if aged is None else 'until it ages out'}; {NOBODY}"
+        )
     elif "compact" not in policy:
         until = "until it ages out" if aged is not None else "for ever: the topic has no retention"
     else:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from ingest.file import FileSource
 from ingest.http.settings import DoorSettings
@@ -59,7 +60,7 @@ def check_destination(name: str, destination: DestinationSettings, kafka: KafkaS
         try:
             read()
         except (OSError, ValueError) as error:
-            what = f"can't be read: {error.strerror or error}" if isinstance(error, OSError) else str(error)
+            what = _unreadable(error) if isinstance(error, OSError) else str(error)
             mend = f"give a file that this user can read, with {holding}"
             found.append(Fault(f"destinations.{name}.{key}", what, mend))
     longest = kafka.rebalance_timeout_s - LOG_WRITE_S
@@ -69,3 +70,9 @@ def check_destination(name: str, destination: DestinationSettings, kafka: KafkaS
         mend = f"set it to at most {longest:g}, or kafka.rebalance_timeout_s to at least {enough:g}"
         found.append(Fault(f"destinations.{name}.timeout_s", what, mend))
     return found
+
+
+def _unreadable(error: OSError) -> str:
+    """With the whole path, since one that is relative counts from the working directory."""
+    where = "" if error.filename is None else f"{Path(error.filename).absolute()} "
+    return f"{where}can't be read: {error.strerror or error}"

@@ -46,8 +46,9 @@ SHOWN = 20
 def forget(config: Path | None, who: str, kind: str | None, dry_run: bool, yes: bool, as_json: bool) -> None:
     """Erase what plaint holds of a post, or of all posts of an author, and say what stays for how long.
 
-    POST is a post's id; AUTHOR an author's id, or network:handle. A delete event is published, so that tickets are
-    withdrawn at their destinations and compaction takes the text away. The stages must run for that, now or later.
+    POST is a post's id; AUTHOR an author's id, network:handle, or the handle alone for posts without a network. A delete
+    event is published, so that tickets are withdrawn at their destinations and compaction takes the text away. The stages
+    must run for that, now or later.
 
     Topics of destinations that were taken out of the settings are looked through too.
 

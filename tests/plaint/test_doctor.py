@@ -281,7 +281,11 @@ def test_an_answer_that_quotes_the_address_is_told_without_its_token(desk: Threa
     [
         ("https://nowhere.invalid/hook", {}, "nowhere.invalid can't be resolved"),
         ("http://127.0.0.1:1/hook", {}, "takes no connection"),
-        ("http://127.0.0.1:1/hook", {"secret": None, "secret_file": "/nowhere/secret"}, "secret_file: can't be read"),
+        (
+            "http://127.0.0.1:1/hook",
+            {"secret": None, "secret_file": "/nowhere/secret"},
+            "secret_file: /nowhere/secret can't be read",
+        ),
     ],
 )
 def test_each_step_to_a_destination_is_told_apart(url: str, settings: dict[str, Any], words: str) -> None:

@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from plaint.commands.forget import forget
-from plaint.forget import Held, HeldPost, deletes, erase, find, remains
+from plaint.forget import Held, HeldPost, deletes, erase, find, is_by, remains
 from plaint.kafka.admin import open_admin
 from plaint.kafka.publisher import OutRecord, Publisher
 from plaint.kafka.reading import partition_of
@@ -121,6 +121,22 @@ async def test_an_author_is_found_by_id_or_network_and_handle(tansu: str, fresh:
     assert held.kind == "author"
     assert {one.id for one in held.posts} == {one.id for one in mine}
     assert held.records[topics.DEAD_LETTERS] == 4
+
+
+@pytest.mark.parametrize(
+    ("network", "who", "is_found"),
+    [
+        ("", "@Jo", True),
+        ("", "jo", True),
+        ("", "x:jo", False),
+        ("x", "jo", False),
+        ("x", "y:jo", False),
+        ("x", "X:@JO", True),
+    ],
+)
+def test_of_a_post_without_a_network_the_handle_alone_tells_the_author(network: str, who: str, is_found: bool) -> None:
+    post = {"id": "1", "network": network, "author": {"handle": "@jo"}}
+    assert is_by(post, who) == is_found
 
 
 async def test_who_is_unknown_is_not_held_but_a_post_named_as_one_can_be_deleted(tansu: str, fresh: str) -> None:
@@ -288,8 +304,8 @@ def test_what_lies_at_a_destination_that_was_taken_out_of_the_settings_is_found_
     stays = {one["topic"]: one["until"] for one in told["remains"]}
     assert stays.keys() == {topics.tickets("gone"), topics.deliveries("gone")}
     assert stays[topics.tickets("gone")].startswith("until it ages out; its destination is not in the settings")
-    assert stays[topics.deliveries("gone")].startswith("for good; its destination is not in the settings")
-    assert all("delete the topic, or put the destination back" in until for until in stays.values())
+    assert stays[topics.deliveries("gone")].startswith("until compaction, or for good if a ticket is open;")
+    assert all("put the destination back and run this again, or delete the topic" in one for one in stays.values())
 
 
 def test_an_embedded_broker_keeps_it_until_it_ends() -> None:

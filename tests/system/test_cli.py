@@ -207,7 +207,7 @@ class TestCheckConfig:
         for fault in (
             "sources[0].path: none.jsonl: No such file or directory",
             "classify.model: weights/manifest.json can't be read",
-            "destinations.helpdesk.secret_file: can't be read: No such file or directory",
+            f"destinations.helpdesk.secret_file: {folder / 'none'} can't be read: No such file or directory",
             "destinations.service.secret_file: secret: each line must be whsec_",
             "destinations.service.timeout_s: is 58 s, but in a rebalance a request has 55 s to end",
             'routes.yaml:4, rule "all", destinations.0: undefined destination "helpdsk" used in rule "all"',
