@@ -8,6 +8,7 @@ from typing import NamedTuple
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
+from plaint.kafka.resting import rest_while_away
 from plaint.kafka.settings import KafkaSettings
 from schemas.deadletter import Header
 
@@ -36,6 +37,7 @@ class Publisher:
     """Writes batches with acks=all. Not for use from several event loops."""
 
     def __init__(self, kafka: KafkaSettings) -> None:
+        rest_while_away()
         self._kafka = kafka
         self._producer: AIOKafkaProducer
 
