@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from plaint.training import read_corrections
 from schemas.webhook_secret import signing_key
 from tests.support.command import PLAINT, environment
 from tests.support.forked import Done, forked
@@ -175,6 +176,20 @@ def test_lines_are_compared_but_for_their_numbers() -> None:
     assert missing(["sent 17", "…", "ticket 2 of 3"], "sent 4\nother\nticket 10 of 11\n") == []
     assert missing(["sent 17", "ticket for me"], "ticket for me\nsent 17") == ["ticket for me"]
     assert missing(["urgent"], "not urgent") == ["urgent"]
+
+
+@pytest.mark.skipif(shutil.which("jq") is None, reason="PAGE'S FILTER NOT RUN: jq is missing")
+def test_what_passes_by_becomes_corrections_that_training_reads(up: Up) -> None:
+    [command] = [c for page in PAGES for c in commands(page) if "> corrections.jsonl" in c.line]
+    words, filter_ = command.parts()
+    words[words.index("-n") + 1] = "20"  # so many have passed, so that it ends by itself
+    done = forked(words[1:], up.folder / "elsewhere", environment(up.variables), COMMAND_S)
+    assert done.code == 0, done.said
+    made = subprocess.run(filter_, input=done.said.encode(), capture_output=True, timeout=30, check=True).stdout
+    found = read_corrections(made, "corrections.jsonl")
+    assert (len(found.posts), found.faults) == (len(made.splitlines()), [])
+    # The urgency of a triage is raised by policy, which is no view of the text.
+    assert all(post.text and post.intent and post.sentiment and post.urgency is None for post in found.posts)
 
 
 CURLS = [command for page in PAGES for command in commands(page) if command.line.startswith("curl")]

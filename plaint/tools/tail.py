@@ -15,7 +15,7 @@ from plaint.tools.terminal import clock, one_line
 from schemas import topics
 from schemas.deadletter import DeadLetter, Replayed
 from schemas.delivery import OWNER_KEY, Delivery
-from schemas.labels import Intent
+from schemas.labels import Intent, Sentiment
 from schemas.post import Moment, Post
 from schemas.record import RecordDropped, RecordInvalid
 from schemas.ticket import Ticket
@@ -53,8 +53,11 @@ class Line(BaseModel):
     text: str | None = None
     intent: Intent | None = None
     confidence: float | None = None
+    sentiment: Sentiment | None = None
     urgency: int | None = None
     urgent: bool | None = None
+    unsure: bool | None = None
+    language: str | None = None
     destination: str | None = None
     rule: str | None = None
     priority: str | None = None
@@ -184,8 +187,11 @@ def _triage(record: Stored, _: str) -> Line:
         **_post_fields(triage.post),
         intent=triage.intent,
         confidence=triage.confidence,
+        sentiment=triage.sentiment,
         urgency=triage.urgency,
         urgent=triage.urgent,
+        unsure=triage.unsure,
+        language=triage.language or None,
     )
 
 

@@ -51,6 +51,17 @@ def test_each_filter_takes_what_it_says_and_leaves_the_rest() -> None:
         assert {shown.post_id for shown in (complaint, praise, one) if wanted.takes(shown)} == found, wanted
 
 
+def test_a_triage_is_told_with_its_sentiment_its_language_and_whether_it_is_unsure() -> None:
+    told = sure(triage("x:1", unsure=True, unsure_why=["language"], language="de")).json_fields()
+    assert (told["intent"], told["sentiment"], told["unsure"], told["language"]) == (
+        "complaint",
+        "negative",
+        True,
+        "de",
+    )
+    assert not {"sentiment", "unsure", "language"} & sure(post("x:1")).json_fields().keys()
+
+
 def test_a_regular_expression_that_is_none_is_refused_with_what_is_wrong() -> None:
     with pytest.raises(ValueError, match=r"missing \)"):
         searcher("(refund")

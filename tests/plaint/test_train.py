@@ -1,9 +1,7 @@
 """``plaint train`` as a person runs it, and every command of docs/training.md."""
 
 import io
-import shutil
-import subprocess
-from datetime import UTC, date, datetime
+from datetime import date
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -15,12 +13,9 @@ from plaint.failures import Unavailable
 from plaint.tools.bar import Bar
 from plaint.training import free_folder, read_corrections, refuse_without_extra
 from schemas.faults import FaultsFound
-from schemas.labels import Intent, Sentiment
-from schemas.post import Post
-from schemas.triage import Triage
 from tests.support.command import environment
 from tests.support.forked import Done, forked
-from tests.support.pages import REPOSITORY, blocks, commands
+from tests.support.pages import REPOSITORY, blocks
 
 TINY = REPOSITORY / "tests" / "models" / "tiny-2"
 PAGE = REPOSITORY / "docs" / "training.md"
@@ -174,20 +169,3 @@ def test_the_bar_shows_a_person_the_steps_and_the_time_left() -> None:
     assert "\\x1b[31m[red]posts" in shown
     assert "step 2/40" in shown
     assert "2.250" in shown
-
-
-@pytest.mark.skipif(shutil.which("jq") is None, reason="PAGE'S FILTER NOT RUN: jq is missing")
-def test_triages_become_corrections_by_the_filter_of_the_page() -> None:
-    [line] = [command for command in commands(PAGE) if "| jq" in command.line]
-    assert line.parts()[0][:3] == ["plaint", "tail", "triage"]
-    triage = Triage(
-        post=Post(id="1", text="late again"),
-        intent=Intent.COMPLAINT,
-        sentiment=Sentiment.NEGATIVE,
-        urgency=4,
-        triaged_at=datetime.now(UTC),
-    ).model_dump_json()
-    made = subprocess.run(line.parts()[-1], input=triage.encode(), capture_output=True, check=True)
-    [post] = read_corrections(made.stdout, "corrections.jsonl").posts
-    # The urgency of a triage is raised by policy, which is no view of the text.
-    assert (post.text, post.intent, post.sentiment, post.urgency) == ("late again", "complaint", "negative", None)
