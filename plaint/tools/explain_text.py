@@ -126,7 +126,8 @@ def _step(step: Step) -> str:
     late = "" if step.counts else " (came too late to count)"
     if step.state == "accepted":
         tries = f" after {step.attempt} request{'s' * (step.attempt > 1)}" if step.attempt else ""
-        return f"accepted: {step.op}, revision {step.revision}, due {clock(step.due_at)}{tries}{late}"
+        answer = f", the last answered {step.status}" if step.status is not None else ""
+        return f"accepted: {step.op}, revision {step.revision}, due {clock(step.due_at)}{tries}{answer}{late}"
     if step.state == "sending":
         return f"sending {step.attempt}{late}"
     said = [str(step.status)] if step.status is not None else []

@@ -162,7 +162,7 @@ class Courier:
                 self._switch.taken()
                 return lane.ledger.done(item, self._clock.wall(), status, remote_id, remote_url)
             case NotNow() | NeverAgain() if self._turned_off(lane, item, outcome):
-                return self._again(lane, item, maybe_taken=False, free=True)
+                return self._again(lane, item, maybe_taken=False, free=True, status=outcome.status)
             case NotNow():
                 return await self._failed(lane, item, body, outcome)
             case NeverAgain(detail, status):
@@ -193,20 +193,26 @@ class Courier:
             self._counters.breaker_opened += 1
             log.warning("the destination is taken to be down: %s", failure.detail)
         if self._breaker.is_open:  # that is no fault of this ticket
-            return self._again(lane, item, failure.maybe_taken, free=True)
+            return self._again(lane, item, failure.maybe_taken, free=True, status=failure.status)
         if item.attempt >= self._policy.tries:
             detail = f"{item.attempt} tries; the last: {failure.detail}"
             dead = Dead(lane.partition, item, body, DeadReason.RETRIES_EXHAUSTED, detail, failure.status)
             return await self._dead(lane, dead, failure.maybe_taken)
-        return self._again(lane, item, failure.maybe_taken, failure.retry_after_s)
+        return self._again(lane, item, failure.maybe_taken, failure.retry_after_s, status=failure.status)
 
     def _again(
-        self, lane: Lane, item: Item, maybe_taken: bool, at_least_s: float = 0.0, free: bool = False
+        self,
+        lane: Lane,
+        item: Item,
+        maybe_taken: bool,
+        at_least_s: float = 0.0,
+        free: bool = False,
+        status: int | None = None,
     ) -> Iterable[Step]:
         self._counters.retried += 1
         now = self._clock.wall()
         wait = 0.0 if free else max(self._policy.schedule.wait_s(item.attempt), at_least_s)
-        return lane.ledger.retry(item, now, now + wait, maybe_taken, free)
+        return lane.ledger.retry(item, now, now + wait, maybe_taken, free, status)
 
     async def _dead(self, lane: Lane, dead: Dead, maybe_taken: bool) -> Iterable[Step]:
         """``maybe_taken``: the last request may have made a ticket, so that what follows must not make a second one."""

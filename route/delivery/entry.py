@@ -98,8 +98,9 @@ def open_record(
     at: float,
     body: bytes,
     generation: int = 0,
+    status: int | None = None,
 ) -> LogRecord:
-    """``accepted`` or ``sending``; ``body`` is the ticket's JSON."""
+    """``accepted`` or ``sending``; ``body`` is the ticket's JSON, ``status`` what the try before was answered."""
     head: dict[str, Any] = {
         "v": 1,
         "epoch": epoch,
@@ -113,6 +114,8 @@ def open_record(
     }
     if generation:
         head["generation"] = generation
+    if status is not None:
+        head["status"] = status
     return LogRecord(key.encode(), b'%b,"ticket":%b}' % (orjson.dumps(head)[:-1], body))
 
 

@@ -181,10 +181,12 @@ class Ledger:
         )
         yield from self._waiting(item, now)
 
-    def retry(self, item: Item, now: float, due: float, maybe_taken: bool, free: bool) -> Iterator[Step]:
+    def retry(
+        self, item: Item, now: float, due: float, maybe_taken: bool, free: bool, status: int | None = None
+    ) -> Iterator[Step]:
         """``item`` goes again at ``due``, or makes room for the newer revision that waits for it.
 
-        ``free`` takes the try back.
+        ``free`` takes the try back; ``status`` is what it was answered, for whoever asks why the ticket waits.
         """
         item.flying = False
         item.attempt -= free and item.state == "sending"
@@ -195,7 +197,7 @@ class Ledger:
         elif item.waiting is not None:
             yield self._replace(item, item.waiting.ticket, item.waiting.mark, now)
         else:
-            yield Step(self._open_record(item, now), item=item)
+            yield Step(self._open_record(item, now, status), item=item)
 
     def _settle(self, item: Item, known: Known) -> None:
         item.flying = False
@@ -237,7 +239,7 @@ class Ledger:
         item = self._fold.open.get(key)
         return item if item is not None and item.body is None else None
 
-    def _open_record(self, item: Item, now: float) -> LogRecord:
+    def _open_record(self, item: Item, now: float, status: int | None = None) -> LogRecord:
         assert item.body is not None, "a record of an open ticket holds its body"
         return open_record(
             item.key,
@@ -251,6 +253,7 @@ class Ledger:
             at=now,
             body=item.body,
             generation=item.generation,
+            status=status,
         )
 
 

@@ -145,7 +145,8 @@ async def test_a_ticket_that_route_has_not_made_yet_is_missed(desk: Desk) -> Non
 
 async def test_of_a_compacted_log_it_says_what_cannot_be_known_any_more(desk: Desk) -> None:
     one = ticket_of(desk.id, "helpdesk")
-    told = await desk.told(triage(desk.id), Log(one).open("accepted", 3, AT + 600))
+    told = await desk.told(triage(desk.id), Log(one).open("accepted", 3, AT + 600, status=401))
+    assert any("after 3 requests, the last answered 401" in line for line in lines(told))
     life = told.tickets[0]
     assert (life.state, life.requests, life.requests_lost) == ("accepted", 0, 3)
     assert life.next_try is not None

@@ -29,6 +29,14 @@ async def test_a_ticket_is_accepted_sent_and_done() -> None:
     assert stage.lane.offsets.acknowledged == 1
 
 
+async def test_a_ticket_that_is_to_go_again_says_what_it_was_answered() -> None:
+    stage = Stage(lambda parcel: NotNow("503 busy", 503) if parcel.attempt == 1 else Taken(200))
+    await stage.take(ticket())
+    assert [Delivery.from_bytes(record.value).status for record in stage.log.records[1:]] == [None, None, 503]
+    await stage.clock.advance(60)
+    assert [Delivery.from_bytes(record.value).status for record in stage.log.records[4:]] == [None, 200]
+
+
 async def test_every_open_record_of_the_log_carries_the_whole_ticket_and_no_final_one_any_text() -> None:
     stage = Stage(lambda parcel: NotNow("down") if parcel.attempt == 1 else Taken(200))
     await stage.take(ticket())
