@@ -1,11 +1,16 @@
 """Why a post has a ticket, or none: everything that the topics hold of it, put in order."""
 
-from collections.abc import Iterable, Iterator, Sequence
+import asyncio
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 
 import orjson
+from kafka.errors import KafkaError
 
 from plaint.explanation import Drop, Explanation, Routing, TicketLife
+from plaint.kafka.admin import BrokerAway, open_admin
+from plaint.kafka.groups import group_states
 from plaint.kafka.reading import Progress, Stored, TopicReader, Where, partition_of
 from plaint.kafka.settings import KafkaSettings
 from plaint.tools.holds import NO_CLUES, Clues, look_for_holds
@@ -23,6 +28,8 @@ __all__ = ["Explanation", "explain"]
 
 MIN_TELLING_ID = 6
 """An id that is shorter stands in many a record by chance."""
+ADMIN_S = 5.0
+"""What it takes at most to ask how far route has come."""
 
 
 async def explain(
@@ -31,18 +38,24 @@ async def explain(
     table: RouteTable | None,
     post_id: str,
     *,
+    removed: Collection[str] = (),
     everywhere: bool = False,
     progress: Progress | None = None,
     clues: Clues = NO_CLUES,
 ) -> Explanation:
     """What is known of the post with this id. ``table`` None: the routes can't be read, and say nothing.
 
+    ``removed`` destinations have topics and stand in no settings any more: a ticket that was made for one is told too.
+
     Reads the partitions on which plaint puts what belongs to the post, all of plaint.deadletters, and, if nothing is found
     there or ``everywhere`` is set, the other partitions of posts and triages too: a foreign producer may choose them
     otherwise. What holds tickets back is told by the logs and the ``clues``. Raises as TopicReader does.
     """
+    routed = await asyncio.to_thread(
+        _routed, kafka
+    )  # before the tickets are read: what it settled has its tickets there
     holds = await look_for_holds(clues)
-    found = _Found(post_id, tuple(destinations))
+    found = _Found(post_id, tuple(destinations), removed)
     async with TopicReader(kafka) as reader:
         there = await reader.partitions(found.topics)
         near = found.near(there)
@@ -52,7 +65,20 @@ async def explain(
             async for record in reader.scan(_rest(there, near), progress=progress):
                 found.add(record)
         lives = await found.lives.held_lives(reader, holds)
-    return found.explanation(table, lives, [name for name in found.topics if name not in there])
+    lives = tuple(life for life in lives if life.destination not in removed or life.asked or life.steps)
+    facts = found.facts(table, lives, routed)
+    missing = [name for name in found.topics if name not in there and topics.destination_of(name) not in removed]
+    told = {"summary": summary(facts), "unknown": unknowns(facts, missing, table is None), "check": checks(facts)}
+    return facts.model_copy(update=told)
+
+
+def _routed(kafka: KafkaSettings) -> Mapping[int, int] | None:
+    """Before which offset route has acknowledged every triage, by partition; None where that can't be looked at."""
+    name = topics.group("route")
+    with suppress(BrokerAway, KafkaError), open_admin(kafka, ADMIN_S) as admin:
+        state = group_states(admin, [name])[name]
+        return None if state.refused or state.trouble else state.committed.get(topics.TRIAGED, {})
+    return None
 
 
 def _rest(there: Where, near: Where) -> dict[str, list[int]]:
@@ -64,12 +90,13 @@ def _rest(there: Where, near: Where) -> dict[str, list[int]]:
 class _Found:
     """The records that concern one post."""
 
-    def __init__(self, post_id: str, destinations: tuple[str, ...]) -> None:
+    def __init__(self, post_id: str, destinations: tuple[str, ...], removed: Collection[str]) -> None:
         self.post_id = post_id
+        self._removed = removed
         self.posts: list[Stored] = []
         self.triages: list[Stored] = []
         self._key = post_id.encode("utf-8", "replace")
-        self.lives = LifeBook({name: ticket_key(self._key.decode(), name) for name in destinations})
+        self.lives = LifeBook({name: ticket_key(self._key.decode(), name) for name in (*destinations, *removed)})
         self._letters = LetterBook(self._concerned)
         self._letter_keys = {self._key[:1024], *(key.encode() for key in self.lives.keys.values())}
 
@@ -110,15 +137,17 @@ class _Found:
             return said == self.post_id
         return len(self.post_id) >= MIN_TELLING_ID and self._key in letter.value
 
-    def explanation(self, table: RouteTable | None, lives: Sequence[TicketLife], missing: Sequence[str]) -> Explanation:
-        """All of it; ``lives`` are its tickets, ``missing`` topics that don't exist or that this user may not see."""
+    def facts(
+        self, table: RouteTable | None, lives: Sequence[TicketLife], routed: Mapping[int, int] | None
+    ) -> Explanation:
+        """All of it, not yet in sentences; ``lives`` are its tickets, ``routed`` is how far route has come."""
         triages = [(record, triage) for record in self.triages if (triage := triage_in(record)) is not None]
         letters = sorted(self._letters.letters.values(), key=lambda held: held.letter.at)
         labels, label_drops = labels_of(triages)
         posts, post_drops = posts_of(self.posts, {label.revision for label in labels}, letters)
-        routing, route_drops = routing_of(triages, labels, table)
+        routing, route_drops = routing_of(triages, labels, table, routed)
         lives = [life if life.state != "none" or _is_routed(life, routing) else _unheld(life) for life in lives]
-        facts = Explanation(
+        return Explanation(
             post_id=self.post_id,
             at=datetime.now(UTC),
             found=bool(posts or labels or letters or any(life.state != "none" for life in lives)),
@@ -127,11 +156,10 @@ class _Found:
             labels=tuple(labels),
             routing=routing,
             tickets=tuple(lives),
+            removed=tuple(life.destination for life in lives if life.destination in self._removed),
             dead_letters=tuple(held.shape() for held in letters),
             drops=(*post_drops, *label_drops, *route_drops, *_withdrawn(lives)),
         )
-        told = {"summary": summary(facts), "unknown": unknowns(facts, missing, table is None), "check": checks(facts)}
-        return facts.model_copy(update=told)
 
 
 def _is_routed(life: TicketLife, routing: Routing | None) -> bool:

@@ -72,11 +72,15 @@ class RuleTried(Shape):
 
 
 class Routing(Shape):
-    """What the routes, as they are now, make of the newest triage. ``silenced`` tells by whom and why, if it is."""
+    """What the routes, as they are now, make of the newest triage. ``silenced`` tells by whom and why, if it is.
+
+    ``settled``: whether route has acknowledged that triage, by the routes of then; None where that can't be looked at.
+    """
 
     revision: int
     tried: tuple[RuleTried, ...]
     destinations: tuple[str, ...]
+    settled: bool | None = None
     silenced: str = ""
     drop: str = ""
 
@@ -212,6 +216,7 @@ class Drop(Shape):
 class Explanation(Shape):
     """Everything that is known of a post. ``found`` is false if no topic holds anything of it.
 
+    ``removed`` are those destinations of its tickets that stand in no settings any more.
     ``summary`` is one sentence; ``unknown`` tells what the topics can't tell (any more), ``check`` what to look at or to do.
     Lists are in the order in which things happened.
     """
@@ -224,6 +229,7 @@ class Explanation(Shape):
     labels: tuple[Label, ...] = ()
     routing: Routing | None = None
     tickets: tuple[TicketLife, ...] = ()
+    removed: tuple[str, ...] = ()
     dead_letters: tuple[Letter, ...] = ()
     drops: tuple[Drop, ...] = ()
     unknown: tuple[str, ...] = ()

@@ -8,12 +8,14 @@ import click
 
 from plaint.commands.holding import ASK
 from plaint.explain import explain as look
+from plaint.leftovers import find_strangers
 from plaint.running import destinations_at_hand, kafka_at_hand
 from plaint.settings import load_settings
 from plaint.tools.explain_text import lines
 from plaint.tools.holds import clues_at_hand
 from plaint.tools.routes import table_at_hand
 from plaint.tools.terminal import Reading, json_line, leaving_early
+from plaint.up import stood_in
 
 
 @click.command()
@@ -26,10 +28,12 @@ def explain(config: Path | None, post: str, as_json: bool, everywhere: bool, add
     """Say all that is known of the post with this id: why it has a ticket, or none.
 
     Its revisions, its label with each part of the urgency, the rules that did not take it and the one that did, its
-    tickets with every attempt and what holds them back, what was dropped, dead letters, and what can't be known any more.
+    tickets with every attempt and what holds them back, those for destinations that were taken out of the settings too, what
+    was dropped, dead letters, and what can't be known any more.
     Exit code 1 if nothing is known.
 
     Needs Describe and Read on plaint.posts, plaint.triaged, plaint.deadletters, plaint.tickets.* and plaint.deliveries.*.
+    With Describe on the group plaint-route it tells whether route has settled the post already.
 
     \b
     plaint explain at://did:plc:abc/app.bsky.feed.post/3k
@@ -37,6 +41,7 @@ def explain(config: Path | None, post: str, as_json: bool, everywhere: bool, add
     """
     settings = load_settings(config)
     kafka, destinations = kafka_at_hand(settings), destinations_at_hand(settings)
+    removed = asyncio.run(find_strangers(kafka, {*destinations, *stood_in(settings)}))
     reading = Reading("reading")
     try:
         told = asyncio.run(
@@ -45,6 +50,7 @@ def explain(config: Path | None, post: str, as_json: bool, everywhere: bool, add
                 destinations,
                 table_at_hand(settings, destinations),
                 post,
+                removed=removed,
                 everywhere=everywhere,
                 progress=reading,
                 clues=clues_at_hand(settings, kafka, addresses),

@@ -1,6 +1,6 @@
 """What became of each record of a post: what counts, what was dropped and why, and what the routes say of the rest."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from classify.meant import as_meant
 from classify.text import is_blank
@@ -137,22 +137,28 @@ def _seen(record: Stored, post: Post | None, became: str) -> PostSeen:
 
 
 def routing_of(
-    triages: Triages, labels: Sequence[Label], table: RouteTable | None
+    triages: Triages, labels: Sequence[Label], table: RouteTable | None, routed: Mapping[int, int] | None
 ) -> tuple[Routing | None, list[Drop]]:
-    """What the routes make of the newest triage that counts."""
+    """What the routes make of the newest triage that counts. ``routed`` is before which offset route has settled all, by
+    partition; None: that is not known.
+    """
     counting = [pair for pair, label in zip(triages, labels, strict=True) if label.counts]
     if not counting or table is None:
         return None, []
     record, triage = counting[-1]
     revision = triage.post.revision
+    settled = None if routed is None else routed.get(record.partition, 0) > record.offset
     if triage.post.event == "delete":
-        return Routing(revision=revision, tried=(), destinations=table.destinations), []
+        return Routing(revision=revision, tried=(), destinations=table.destinations, settled=settled), []
     silence = table.silence(triage)
     if silence is not None:
         until = silence.until.isoformat()
         words = f"by {silence.by} until {until}: {silence.why}"
         drop = Drop(reason=DropReason.SILENCED, place=record.place, why=f"silenced {words}")
-        return Routing(revision=revision, tried=(), destinations=(), silenced=words, drop=drop.reason), [drop]
+        routing = Routing(
+            revision=revision, tried=(), destinations=(), settled=settled, silenced=words, drop=drop.reason
+        )
+        return routing, [drop]
     tried = tuple(
         RuleTried(
             rule=one.rule,
@@ -166,7 +172,7 @@ def routing_of(
     )
     destinations = tuple(dict.fromkeys(name for one in tried if one.took for name in one.destinations))
     if destinations:
-        return Routing(revision=revision, tried=tried, destinations=destinations), []
+        return Routing(revision=revision, tried=tried, destinations=destinations, settled=settled), []
     names = ", ".join(one.rule for one in tried if one.took)
     drop = Drop(reason=DropReason.UNROUTED, place=record.place, why=f"rule {names} sends it nowhere")
-    return Routing(revision=revision, tried=tried, destinations=(), drop=drop.reason), [drop]
+    return Routing(revision=revision, tried=tried, destinations=(), settled=settled, drop=drop.reason), [drop]

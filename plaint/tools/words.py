@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
-from plaint.explanation import Explanation, Label, Letter, TicketLife
+from plaint.explanation import Explanation, Label, Letter, Routing, TicketLife
 from plaint.tools.hold_words import hold_words
 from plaint.tools.terminal import clock
 from plaint.tools.verdicts import WAITING
@@ -38,7 +38,7 @@ def _label_words(facts: Explanation) -> str:
     if label.intent is None:
         return "deleted"
     words = f"{label.intent}{', urgent' if label.urgent else ''} (urgency {label.urgency}, {URGENCIES[label.urgency]})"
-    if facts.routing is not None and facts.routing.drop:
+    if facts.routing is not None and facts.routing.drop and not _rules_differ(facts):
         words += f"; no ticket: {facts.routing.drop}"
     return words
 
@@ -115,7 +115,7 @@ def _rules_differ(facts: Explanation) -> bool:
     took = {one.rule for one in facts.routing.tried if one.took}
     asked = [life.asked[-1] for life in facts.tickets if life.asked]
     made = {one.rule for one in asked if one.op != "withdraw" and one.revision == facts.routing.revision and one.rule}
-    return bool(took) and not made <= took
+    return not made <= took
 
 
 def checks(facts: Explanation) -> tuple[str, ...]:
@@ -133,7 +133,7 @@ def _checks(facts: Explanation) -> Iterator[str]:
         yield "no triage yet: is classify running, and how far behind is it? plaint status tells"
     yield from _missing_tickets(facts)
     for life in facts.tickets:
-        yield from _ticket_checks(life, facts.dead_letters)
+        yield from _ticket_checks(life, facts.dead_letters, life.destination in facts.removed)
 
 
 def _not_found() -> Iterator[str]:
@@ -151,22 +151,37 @@ def _missing_tickets(facts: Explanation) -> Iterator[str]:
         yield "a silence in the routes keeps it from getting tickets"
     elif routing.drop:
         yield "to send such posts somewhere, add a rule to the routes; plaint route test tries it"
-    absent = [
-        life.destination for life in facts.tickets if life.destination in routing.destinations and life.state == "none"
-    ]
-    if absent and newest_label(facts) is not None and routing.tried:
-        yield f"no ticket for {', '.join(absent)} yet: is route running, and how far behind is it? plaint status tells"
-        yield from (
-            f"{hold_words(life.hold)}; {life.hold.mend}"
-            for life in facts.tickets
-            if life.state == "none" and life.hold is not None
-        )
+    yield from _absent(facts, routing)
     unknown = [name for name in routing.destinations if name not in {life.destination for life in facts.tickets}]
     if unknown:
         yield f"the rules name {', '.join(unknown)}, which the settings don't"
 
 
-def _ticket_checks(life: TicketLife, letters: Sequence[Letter]) -> Iterator[str]:
+def _absent(facts: Explanation, routing: Routing) -> Iterator[str]:
+    """Tickets that the rules ask for and that were never made."""
+    absent = [life for life in facts.tickets if life.destination in routing.destinations and life.state == "none"]
+    label = newest_label(facts)
+    if not absent or label is None or not routing.tried:
+        return
+    if any(letter.stage == "route" and letter.place == label.place for letter in facts.dead_letters):
+        return  # how that is mended is told with the letter
+    names = ", ".join(life.destination for life in absent)
+    if routing.settled:
+        yield (
+            f"no ticket for {names}: route settled it by the routes of then, which have changed since; "
+            "it gets none unless an edit comes"
+        )
+        return
+    known = "" if routing.settled is False else "; or route settled it already, and the routes have changed since"
+    yield f"no ticket for {names} yet: is route running, and how far behind is it? plaint status tells{known}"
+    yield from (f"{hold_words(life.hold)}; {life.hold.mend}" for life in absent if life.hold is not None)
+
+
+def _ticket_checks(life: TicketLife, letters: Sequence[Letter], is_removed: bool) -> Iterator[str]:
+    if is_removed:
+        if life.state not in ("none", "done"):
+            yield f"{life.destination} is not in the settings, so that nobody delivers it: plaint check-config --broker"
+        return
     if life.state == "asked":
         yield f"{life.destination}: is its deliver worker running? plaint status tells"
     elif life.state in ("accepted", "sending") and life.hold is None:

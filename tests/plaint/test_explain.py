@@ -1,9 +1,12 @@
 """Why a post has a ticket, or none: told from what the topics hold, on each broker."""
 
 import asyncio
+import re
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
+from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from plaint.explain import explain
 from plaint.explanation import Explanation
@@ -30,10 +33,25 @@ class Desk:
         self.broker = broker
         self.id = post_id
 
-    async def told(self, *records: OutRecord, destinations: Sequence[str] = DESTINATIONS) -> Explanation:
+    async def told(
+        self, *records: OutRecord, destinations: Sequence[str] = DESTINATIONS, removed: Sequence[str] = ()
+    ) -> Explanation:
         await write(self.broker, records)
         table = RouteTable.load(None, DESTINATIONS)
-        return await explain(kafka_settings(self.broker), destinations, table, self.id)
+        return await explain(kafka_settings(self.broker), destinations, table, self.id, removed=removed)
+
+    async def acknowledge(self, place: str) -> None:
+        """That route has settled the triage at ``place``."""
+        partition, offset = map(int, re.findall(r"\d+", place))
+        where = TopicPartition(topics.TRIAGED, partition)
+        kafka = kafka_settings(self.broker)
+        consumer = AIOKafkaConsumer(**kafka.connection(), group_id=topics.group("route"), enable_auto_commit=False)
+        await consumer.start()
+        try:
+            consumer.assign([where])
+            await consumer.commit({where: offset + 1})
+        finally:
+            await consumer.stop()
 
 
 @pytest.fixture(scope="module")
@@ -141,6 +159,56 @@ async def test_a_ticket_that_route_has_not_made_yet_is_missed(desk: Desk) -> Non
     waiting = await desk.told(asked(ticket_of(desk.id, "helpdesk")))
     assert waiting.tickets[0].state == "asked"
     assert any("deliver worker" in line for line in waiting.check)
+
+
+async def test_what_route_has_settled_by_other_routes_gets_no_ticket_any_more(broker: str, fresh: str) -> None:
+    await asyncio.to_thread(ensure_topics, kafka_settings(broker), DESTINATIONS)
+    desk = Desk(broker, f"x:{fresh}")
+    waiting = await desk.told(post(desk.id), triage(desk.id))
+    assert waiting.routing is not None
+    assert waiting.routing.settled is False
+    assert any("no ticket for helpdesk yet: is route running" in line for line in waiting.check)
+    await desk.acknowledge(waiting.labels[-1].place)
+    settled = await desk.told()
+    assert settled.routing is not None
+    assert settled.routing.settled is True
+    [line] = [line for line in settled.check if "no ticket for helpdesk" in line]
+    assert line == (
+        "no ticket for helpdesk: route settled it by the routes of then, which have changed since; "
+        "it gets none unless an edit comes"
+    )
+    refused = await desk.told(letter(settled.labels[-1].place, b"{}", desk.id.encode(), "route"))
+    assert not any("no ticket for helpdesk" in line for line in refused.check), "its dead letter tells the mend"
+    again = await desk.told(triage(desk.id, post={"revision": 1, "event": "edit"}))
+    assert any("no ticket for helpdesk yet" in line for line in again.check), "route has not come to the edit"
+
+
+async def test_a_ticket_of_a_destination_that_was_removed_since_is_told(desk: Desk) -> None:
+    former, other = f"former-{desk.id[2:]}", f"other-{desk.id[2:]}"
+    await asyncio.to_thread(ensure_topics, kafka_settings(desk.broker), [former, other])
+    one = ticket_of(desk.id, former, rule="to-the-former")
+    asked_for = await desk.told(post(desk.id), triage(desk.id), asked(one), removed=[former, other])
+    assert asked_for.removed == (former,), "the other one never had a ticket of it"
+    assert any(f"{former} is not in the settings" in line for line in asked_for.check)
+    assert not any("deliver worker" in line for line in asked_for.check)
+    told = await desk.told(Log(one).open(), Log(one).end(status=201, remote_id="17"), removed=[former, other])
+    assert f"{former}: done (201) as 17" in told.summary
+    assert any("the ticket was made by another rule" in line for line in told.unknown)
+
+
+async def test_a_ticket_that_was_made_before_a_silence_tells_that_the_routes_have_changed(
+    desk: Desk, tmp_path: Path
+) -> None:
+    silence = "{match: {intent: complaint}, until: 2026-05-02, by: ann, why: an outage that is known}"
+    rule = "{name: rest, why: it is so, destinations: [helpdesk]}"
+    (tmp_path / "routes.yaml").write_text(f"silences: [{silence}]\nrules: [{rule}]\n")
+    await write(desk.broker, [post(desk.id), triage(desk.id), asked(ticket_of(desk.id, "helpdesk"))])
+    table = RouteTable.load(tmp_path / "routes.yaml", DESTINATIONS)
+    told = await explain(kafka_settings(desk.broker), DESTINATIONS, table, desk.id)
+    assert told.routing is not None
+    assert told.routing.silenced
+    assert "no ticket" not in told.summary
+    assert any("the routes have changed since" in line for line in told.unknown)
 
 
 async def test_of_a_compacted_log_it_says_what_cannot_be_known_any_more(desk: Desk) -> None:

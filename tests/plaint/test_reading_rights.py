@@ -109,6 +109,8 @@ async def test_who_may_describe_and_read_the_topics_can_look(node: KafkaProcess)
     kafka = user(node, "reader")
     told = await explain(kafka, ["helpdesk"], RouteTable.load(None, ["helpdesk", "service", "marketing"]), "x:1")
     assert told.tickets[0].state == "dead"
+    assert told.routing is not None
+    assert told.routing.settled is None, "route's group may not be looked at"
     rows, *_ = await list_tickets(kafka, ["helpdesk"], WantedTickets())
     assert [row.post_id for row in rows] == ["x:1"]
     async with TopicReader(kafka) as reader:

@@ -129,6 +129,18 @@ def test_commands_tell_of_posts_and_tickets(command: Command, with_topics: str, 
     assert f"ticket {one.key} of {id_}" in command("tickets", "show", id_).stdout
 
 
+def test_explain_finds_the_ticket_of_a_destination_that_was_taken_out_of_the_settings(
+    command: Command, with_topics: str, fresh: str
+) -> None:
+    former = f"former-{fresh}"
+    ensure_topics(kafka_settings(with_topics), [former])
+    one = ticket_of(f"x:{fresh}", former)
+    put(with_topics, asked(one), Log(one).open(), Log(one).end(status=201, remote_id="17"))
+    told = json.loads(command("explain", one.post_id, "--json").stdout)
+    assert told["removed"] == [former]
+    assert f"{former}: done (201) as 17" in told["summary"]
+
+
 def test_many_are_asked_about_unless_it_is_said_before(
     command: Command, with_topics: str, fresh: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
