@@ -119,9 +119,9 @@ class Guard(ABC):
             self._end(self.why)
 
 
-def end_process(why: str) -> None:
+def end_process(why: str, what: str = "ends, to be started again") -> None:
     """End this process at once, with its last line if the log takes one."""
-    last = Thread(target=log.critical, args=("ends, to be started again: %s", why), daemon=True)
+    last = Thread(target=log.critical, args=("%s: %s", what, why), daemon=True)
     last.start()
     last.join(LOG_S)
     os._exit(EXIT_FAILED)

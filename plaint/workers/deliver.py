@@ -14,6 +14,7 @@ from plaint.monitoring.monitor import Monitor
 from plaint.workers.delivering.fatal import fatal
 from plaint.workers.delivering.lease import LOG_WRITE_S
 from plaint.workers.delivering.worker import DeliverWorker
+from plaint.workers.last_moment import STOP_S, end_within
 from route.delivery.clock import SystemClock
 from route.destinations.base import Destination
 from route.destinations.opening import open_destination
@@ -29,6 +30,9 @@ async def deliver(
 ) -> None:
     """Deliver the tickets of destination ``name`` until SIGTERM or SIGINT; then finish what is under way and return.
 
+    Requests that have begun end or time out. If Kafka has not taken what came of them STOP_S after the signal (or after
+    the longest request and the write of its outcome), the process ends with code 70.
+
     The secret file is read again when it changes, at the latest on SIGHUP.
 
     ``instance`` makes it a static member of its group: unique among the running processes of this destination, the same
@@ -37,8 +41,13 @@ async def deliver(
     Raises ValueError or OSError if the settings can't be used, KafkaConnectionError if no broker answers.
     """
     stop = asyncio.Event()
+
+    def end() -> None:
+        end_within(max(STOP_S, destination.timeout_s + LOG_WRITE_S))
+        stop.set()
+
     for number in (signal.SIGTERM, signal.SIGINT):  # before the consumer starts: it may wait long for its group
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        asyncio.get_running_loop().add_signal_handler(number, end)
     login = destination.login()
     if login is not None:  # it may be from a file, and no log may hold it
         hide_secret(login)

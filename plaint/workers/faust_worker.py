@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from signal import Signals
 from time import perf_counter
 from typing import Any, NoReturn
 
@@ -27,6 +28,7 @@ from plaint.kafka.settings import KafkaSettings
 from plaint.monitoring.batches import BatchMeter, BatchSight, Place
 from plaint.monitoring.monitor import Monitor
 from plaint.workers.fetches import FetchTransport
+from plaint.workers.last_moment import STOP_S, end_within
 from plaint.workers.stage import Dropped, InRecord, Outcome, Result, Stage, StageBroken, outcomes
 from schemas import topics
 from schemas.deadletter import DeadLetter
@@ -224,6 +226,8 @@ def run_stage(
 ) -> NoReturn:
     """Run ``stage`` in this process until SIGTERM or SIGINT, then end with code 0, or EXIT_BROKEN as told above.
 
+    It ends with EXIT_BROKEN as well if what it has in hand is not done STOP_S after the signal, as while Kafka is away.
+
     A batch holds up to ``batch`` records and waits at most ``linger_s`` for them. ``instance`` is the name of a static
     member of the group, unique to this process. ``thread`` is one of `stage_thread`, for those who put more into it.
     """
@@ -252,7 +256,7 @@ def run_stage(
 
     if monitor is not None:
         _show(monitor, kafka, app, batches)
-    worker = faust.Worker(app, quiet=True, override_logging=False, redirect_stdouts=False)
+    worker = _Worker(app, quiet=True, override_logging=False, redirect_stdouts=False)
     worker.spinner = None  # it would write to stdout even when quiet
     worker.execute_from_commandline()
     raise AssertionError("the worker returned")  # it always raises SystemExit
@@ -311,6 +315,14 @@ class _App(faust.App):  # type: ignore[misc]
 
     async def on_first_start(self) -> None:
         pass
+
+
+class _Worker(faust.Worker):  # type: ignore[misc]
+    """Faust waits without end for what its services do last, be it a word from a broker that is away."""
+
+    def _schedule_shutdown(self, signal: Signals) -> None:
+        end_within(STOP_S)
+        super()._schedule_shutdown(signal)
 
 
 def _app(kafka: KafkaSettings, stage: Stage, batch: int, instance: str | None) -> faust.App:

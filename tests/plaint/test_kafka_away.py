@@ -2,52 +2,129 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
-from contextlib import suppress
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 
 from plaint.kafka.publisher import OutRecord, Publisher
 from plaint.kafka.settings import KafkaSettings
 from schemas import topics
-from tests.plaint.delivering import make_topics, until
+from tests.plaint.delivering import SECRET, make_topics, until
+from tests.support.command import PLAINT, environment
 from tests.support.kafka_process import KafkaProcess
-
-pytestmark = pytest.mark.kafka
+from tests.support.topic_reading import wait_for
 
 NAME = "desk"
+TICKETS = topics.tickets(NAME)
+ROUTES = f"rules: [{{name: all, why: Whatever it is., match: {{}}, destinations: [{NAME}]}}]"
+Run = Callable[..., "subprocess.Popen[bytes]"]
 
 
+@pytest.fixture
+def run(tmp_path: Path) -> Iterator[Run]:
+    """``run(bootstrap, "route")`` is ``plaint run route`` on that Kafka; what it logs stands in a file of its name."""
+    started: list[subprocess.Popen[bytes]] = []
+    (tmp_path / "routes.yaml").write_text(ROUTES)
+
+    def one(bootstrap: str, stage: str, *options: str) -> "subprocess.Popen[bytes]":
+        settings = {
+            "PLAINT_KAFKA__BROKERS": f'["{bootstrap}"]',
+            f"PLAINT_DESTINATIONS__{NAME}__URL": "http://127.0.0.1:9/hook",
+            f"PLAINT_DESTINATIONS__{NAME}__SECRET": SECRET,
+            "PLAINT_ROUTE__ROUTES": "routes.yaml",
+            "PLAINT_MONITORING__PORT": "0",
+            "PLAINT_RUNTIME_DIR": str(tmp_path / "run"),
+        }
+        with (tmp_path / stage).open("wb") as log:
+            started.append(
+                subprocess.Popen(
+                    [PLAINT, "run", stage, *options], stderr=log, stdout=log, cwd=tmp_path, env=environment(settings)
+                )
+            )
+        return started[-1]
+
+    yield one
+    for process in started:
+        process.kill()
+        process.wait()
+
+
+@pytest.mark.kafka
 async def test_who_writes_asks_once_a_second_whether_a_stopped_kafka_is_back_and_goes_on_then(
     new_kafka: Callable[..., KafkaProcess], caplog: pytest.LogCaptureFixture
 ) -> None:
     node = new_kafka()
     await make_topics(node.bootstrap, NAME)
-    publisher = Publisher(KafkaSettings(brokers=(node.bootstrap,)))
+    async with _flowing(node.bootstrap, *((TICKETS, number) for number in range(4))) as written:
+        await until(lambda: len(written) == 4)
+        await asyncio.to_thread(node.stop)
+        caplog.clear()
+        await until(lambda: len(_refused(caplog)) >= 4)
+        refused = _refused(caplog)
+        assert refused[3].created - refused[0].created > 2.5
+        before = Counter(written)
+        await asyncio.to_thread(node.start)
+        await until(lambda: all(written[lane] > before[lane] + 1 for lane in before))
+
+
+@pytest.mark.kafka
+@pytest.mark.long
+async def test_stages_that_are_told_to_end_while_kafka_is_away_end_within_half_a_minute_and_say_so(
+    new_kafka: Callable[..., KafkaProcess], run: Run, tmp_path: Path
+) -> None:
+    node = new_kafka()
+    await make_topics(node.bootstrap, NAME)
+    # What can't be read becomes a dead letter: both stages write all the time.
+    async with _flowing(node.bootstrap, (topics.TRIAGED, 0), (TICKETS, 0)):
+        stages = {"route": run(node.bootstrap, "route")}
+        await asyncio.to_thread(wait_for, node.bootstrap, topics.DEAD_LETTERS, 50)
+        stages["deliver"] = run(node.bootstrap, "deliver", "--destination", NAME)
+        await until(lambda: "partition 0 is ours" in (tmp_path / "deliver").read_text())
+        await asyncio.to_thread(node.stop)
+        await until(lambda: all("Unable to update metadata" in (tmp_path / stage).read_text() for stage in stages))
+        for process in stages.values():
+            process.terminate()
+        await until(lambda: all(process.poll() is not None for process in stages.values()), timeout_s=32)
+        await asyncio.to_thread(node.start)
+    assert {stage: process.returncode for stage, process in stages.items()} == {"route": 70, "deliver": 70}
+    for stage in stages:
+        assert "ends at once: it was told to end 28 s ago" in (tmp_path / stage).read_text()
+
+
+def test_a_process_that_hangs_when_it_is_told_to_end_ends_with_70_and_says_so() -> None:
+    hangs = (
+        "import threading; from plaint.workers.last_moment import end_within; end_within(0.1); threading.Event().wait()"
+    )
+    done = subprocess.run([sys.executable, "-c", hangs], capture_output=True, timeout=30, check=False)
+    assert done.returncode == 70
+    assert b"ends at once: it was told to end 0 s ago and is not done, is Kafka away?" in done.stderr
+
+
+@asynccontextmanager
+async def _flowing(bootstrap: str, *lanes: tuple[str, int]) -> AsyncIterator[Counter[tuple[str, int]]]:
+    """Writes records that no stage can read to these topics and partitions without end; yields how many."""
+    publisher = Publisher(KafkaSettings(brokers=(bootstrap,)))
     await publisher.start()
-    written = [0] * 4
-    flows = [asyncio.create_task(_flow(publisher, number, written)) for number in range(4)]
-    await until(lambda: all(written))
-    await asyncio.to_thread(node.stop)
-    caplog.clear()
-    await until(lambda: len(_refused(caplog)) >= 4)
-    refused = _refused(caplog)
-    assert refused[3].created - refused[0].created > 2.5
-    before = list(written)
-    await asyncio.to_thread(node.start)
-    await until(lambda: all(now > then + 1 for now, then in zip(written, before, strict=True)))
-    for flow in flows:
-        flow.cancel()
-        with suppress(asyncio.CancelledError):
-            await flow
-    await publisher.stop()
+    written = Counter[tuple[str, int]]()
 
+    async def flow(topic: str, partition: int) -> None:
+        while True:
+            await publisher.append(topic, partition, [OutRecord(topic, partition, b"key", b"value")])
+            written[topic, partition] += 1
 
-async def _flow(publisher: Publisher, partition: int, written: list[int]) -> None:
-    record = OutRecord(topics.tickets(NAME), partition, b"key", b"value")
-    while True:
-        await publisher.append(record.topic, partition, [record])
-        written[partition] += 1
+    flows = [asyncio.create_task(flow(*lane)) for lane in lanes]
+    try:
+        yield written
+    finally:
+        for task in flows:
+            task.cancel()
+        await asyncio.gather(*flows, return_exceptions=True)
+        await publisher.stop()
 
 
 def _refused(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
