@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict
 
 from plaint.failures import Unavailable
 from plaint.kafka.admin import BrokerAway, open_admin
+from plaint.kafka.reaching import start_client
 from plaint.kafka.reading import TopicReader
 from plaint.kafka.settings import KafkaSettings
 from plaint.settings import Settings
@@ -56,7 +57,7 @@ async def find_strangers(kafka: KafkaSettings, destinations: Collection[str]) ->
 async def leftovers(kafka: KafkaSettings, destinations: Collection[str]) -> list[Leftover]:
     """Every destination that has topics but is none of ``destinations``, with what is open there.
 
-    Raises Unavailable, BrokerAway or KafkaConnectionError if the brokers are away, ReadRefused if rights are missing.
+    Raises Unavailable if the brokers are away, ReadRefused if rights are missing.
     """
     return [
         Leftover(destination=name, open=await _open(kafka, name)) for name in await find_strangers(kafka, destinations)
@@ -66,7 +67,7 @@ async def leftovers(kafka: KafkaSettings, destinations: Collection[str]) -> list
 async def _names(kafka: KafkaSettings) -> Sequence[str]:
     admin = AIOKafkaAdminClient(**kafka.connection(), client_id="plaint-tools")
     try:
-        await admin.start()
+        await start_client(admin, kafka)
         found: list[str] = await admin.list_topics()
     except KafkaError as error:
         raise Unavailable(f"{', '.join(kafka.brokers)}: {error!r}") from error

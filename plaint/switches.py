@@ -43,7 +43,7 @@ class NoLog(FaultsFound):
 async def switch_states(kafka: KafkaSettings, destinations: Sequence[str]) -> list[SwitchState]:
     """The state of each, as the newest record of its log's first partition says: the others say the same.
 
-    A destination without a log is not disabled. Raises Unavailable, KafkaConnectionError or ReadRefused.
+    A destination without a log is not disabled. Raises Unavailable or ReadRefused.
     """
     book = SwitchBook()
     async with TopicReader(kafka) as reader:

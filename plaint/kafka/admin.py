@@ -1,7 +1,6 @@
 """kafka-python's admin client, opened and closed without leftovers."""
 
 import logging
-import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -10,6 +9,7 @@ from kafka.admin import KafkaAdminClient
 from kafka.errors import KafkaError, RetriableError
 from kafka.net.compat import KafkaNetClient
 
+from plaint.kafka.reaching import no_answer, why_away
 from plaint.kafka.settings import KafkaSettings
 
 USE_S = 60.0
@@ -29,20 +29,6 @@ class _LastReason(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         if isinstance(record.args, tuple) and str(record.msg).startswith("Bootstrap connection"):
             self.text = str(record.args[1])
-
-
-def _reach(brokers: tuple[str, ...], timeout_s: float) -> None:
-    """Return if one of the brokers accepts a connection. The client would do, but it leaks a socket for each refusal."""
-    reasons = []
-    for broker in brokers:
-        host, _, port = broker.rpartition(":")
-        try:
-            socket.create_connection((host, int(port)), timeout=timeout_s / len(brokers)).close()
-        except OSError as error:
-            reasons.append(f"{broker}: {error.strerror or error}")
-        else:
-            return
-    raise BrokerAway(f"no broker answers: {'; '.join(reasons) or 'kafka.brokers is empty'}")
 
 
 class _Connections:
@@ -81,7 +67,8 @@ def open_admin(kafka: KafkaSettings, timeout_s: float) -> Iterator[KafkaAdminCli
 
     Raises BrokerAway if none of the brokers answers within ``timeout_s``, or if they stop answering inside.
     """
-    _reach(kafka.brokers, timeout_s)
+    if why := why_away(kafka.brokers, timeout_s):  # the client would tell, but it leaks a socket for each refusal
+        raise BrokerAway(why)
     connections = _Connections()
     client = _connect(kafka, timeout_s, connections)
     try:
@@ -113,9 +100,6 @@ def _connect(kafka: KafkaSettings, timeout_s: float, connections: _Connections) 
             )
     except (KafkaError, RuntimeError) as error:
         connections.drop()
-        raise BrokerAway(
-            f"no answer from {', '.join(kafka.brokers)}: {reason.text or error}. "
-            f"If it runs: kafka.security_protocol is {kafka.security_protocol}, are protocol, user and password right?"
-        ) from error
+        raise BrokerAway(no_answer(kafka, reason.text or str(error))) from error
     finally:
         logger.removeHandler(reason)

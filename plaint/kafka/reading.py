@@ -20,6 +20,7 @@ from aiokafka.partitioner import murmur2
 
 from plaint.failures import Unavailable
 from plaint.kafka.header_names import read_any_header_name
+from plaint.kafka.reaching import start_client
 from plaint.kafka.settings import KafkaSettings
 from schemas.deadletter import Header
 from schemas.faults import Fault, FaultsFound
@@ -135,7 +136,7 @@ class _Patience:
 class TopicReader:
     """One connection; ``async with TopicReader(kafka) as reader``. One scan or follow at a time.
 
-    Everything here raises Unavailable (or KafkaConnectionError) if the brokers are away, ReadRefused if rights are missing.
+    Everything here raises Unavailable if the brokers are away, ReadRefused if rights are missing.
     """
 
     def __init__(self, kafka: KafkaSettings) -> None:
@@ -153,7 +154,7 @@ class TopicReader:
             fetch_max_wait_ms=WAIT_MS,
         )
         try:
-            await self._consumer.start()
+            await start_client(self._consumer, self._kafka)
         except BaseException:
             await self.__aexit__(None, None, None)
             raise
@@ -171,7 +172,7 @@ class TopicReader:
         """The partitions of those of ``topics`` that exist and that this user may see; no topic is made by asking."""
         admin = AIOKafkaAdminClient(**self._kafka.connection(), client_id="plaint-tools")
         try:
-            await admin.start()
+            await start_client(admin, self._kafka)
             there = [name for name in dict.fromkeys(topics) if name in set(await admin.list_topics())]
             told = await admin.describe_topics(there) if there else []
         except KafkaError as error:

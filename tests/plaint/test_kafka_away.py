@@ -1,4 +1,4 @@
-"""A Kafka that is stopped in order while records flow: those who write rest until it is back, and lose nothing."""
+"""A Kafka that is stopped while records flow, or that nobody reaches: what processes and commands do meanwhile."""
 
 import asyncio
 import logging
@@ -11,12 +11,15 @@ from pathlib import Path
 
 import pytest
 
+from plaint.failures import EXIT_UNAVAILABLE, Unavailable
 from plaint.kafka.publisher import OutRecord, Publisher
+from plaint.kafka.reading import TopicReader
 from plaint.kafka.settings import KafkaSettings
+from plaint.leftovers import find_strangers
 from schemas import topics
 from tests.plaint.delivering import SECRET, make_topics, until
-from tests.support.command import PLAINT, environment
-from tests.support.kafka_process import KafkaProcess
+from tests.support.command import PLAINT, environment, plaint, shown
+from tests.support.kafka_process import KafkaProcess, free_ports
 from tests.support.topic_reading import wait_for
 
 NAME = "desk"
@@ -103,6 +106,30 @@ def test_a_process_that_hangs_when_it_is_told_to_end_ends_with_70_and_says_so() 
     done = subprocess.run([sys.executable, "-c", hangs], capture_output=True, timeout=30, check=False)
     assert done.returncode == 70
     assert b"ends at once: it was told to end 0 s ago and is not done, is Kafka away?" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "words", ["explain 1", "tail", "tickets list", "dead list", "forget 1", "destination list", "topics", "send hello"]
+)
+def test_every_command_that_finds_no_broker_says_so_in_the_same_words(words: str, tmp_path: Path) -> None:
+    (port,) = free_ports(1)
+    settings = {"PLAINT_KAFKA__BROKERS": f'["127.0.0.1:{port}"]', "PLAINT_RUNTIME_DIR": str(tmp_path)}
+    done = plaint(*words.split(), cwd=tmp_path, settings=settings)
+    assert done.returncode == EXIT_UNAVAILABLE
+    assert shown(done) == f"plaint: no broker answers: 127.0.0.1:{port}: Connection refused\n"
+
+
+async def test_who_reads_topics_is_told_what_to_look_at_where_a_broker_hangs_up() -> None:
+    server = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0)
+    host, port = server.sockets[0].getsockname()
+    kafka = KafkaSettings(brokers=(f"{host}:{port}",))
+    said = (
+        f"no answer from {host}:{port}: .* kafka.security_protocol is PLAINTEXT, are protocol, user and password right?"
+    )
+    async with server:
+        for reading in (TopicReader(kafka).__aenter__(), find_strangers(kafka, [])):
+            with pytest.raises(Unavailable, match=said):
+                await reading
 
 
 @asynccontextmanager

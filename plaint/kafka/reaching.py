@@ -1,0 +1,52 @@
+"""Whether a broker can be reached, and what is said if none can: the same by every command, whatever client it uses."""
+
+import asyncio
+import socket
+from collections.abc import Sequence
+from typing import Protocol
+
+from aiokafka.errors import KafkaConnectionError
+
+from plaint.failures import Unavailable
+from plaint.kafka.settings import KafkaSettings
+
+REACH_S = 10.0
+
+
+class Startable(Protocol):
+    """A client of aiokafka."""
+
+    async def start(self) -> None:
+        """Connect."""
+
+
+async def start_client(client: Startable, kafka: KafkaSettings) -> None:
+    """Connect a client that a person waits for. Raises Unavailable if no broker answers, and else as the client does."""
+    if why := await asyncio.to_thread(why_away, kafka.brokers, REACH_S):
+        raise Unavailable(why)
+    try:
+        await client.start()
+    except KafkaConnectionError as error:  # it names addresses, and no reason
+        raise Unavailable(no_answer(kafka, "the connection fails")) from error
+
+
+def why_away(brokers: Sequence[str], timeout_s: float) -> str:
+    """Why none of the brokers accepts a connection; empty if one does."""
+    reasons = []
+    for broker in brokers:
+        host, _, port = broker.rpartition(":")
+        try:
+            socket.create_connection((host, int(port)), timeout=timeout_s / len(brokers)).close()
+        except OSError as error:
+            reasons.append(f"{broker}: {error.strerror or error}")
+        else:
+            return ""
+    return f"no broker answers: {'; '.join(reasons) or 'kafka.brokers is empty'}"
+
+
+def no_answer(kafka: KafkaSettings, why: str) -> str:
+    """Of brokers that accept a connection and don't talk."""
+    return (
+        f"no answer from {', '.join(kafka.brokers)}: {why}. "
+        f"If it runs: kafka.security_protocol is {kafka.security_protocol}, are protocol, user and password right?"
+    )
