@@ -310,7 +310,7 @@ def in_record(record: Any) -> InRecord:
     )
 
 
-class _App(faust.App):  # type: ignore[misc]
+class App(faust.App):  # type: ignore[misc]
     """A stage keeps no tables, for which Faust would make folders."""
 
     async def on_first_start(self) -> None:
@@ -329,7 +329,7 @@ def _app(kafka: KafkaSettings, stage: Stage, batch: int, instance: str | None) -
     if faust.streams._CStreamIterator is None:
         # The pure Python one acknowledges records that it skips in a rebalance, before anything came of them.
         raise StageBroken("faust-streaming has no compiled stream iterator here; install a wheel that has")
-    app = _App(
+    app = App(
         topics.group(stage.name),
         broker=[f"kafka://{broker}" for broker in kafka.brokers],
         broker_credentials=_credentials(kafka),
