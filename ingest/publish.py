@@ -251,7 +251,8 @@ class PostPublisher:
         def revision(received_at: datetime) -> int:
             with self._lock:
                 if post.received_at:
-                    return self._revisions[source].said(post.id, milliseconds(received_at))
+                    state = hash((post.event, post.text))
+                    return self._revisions[source].said(post.id, milliseconds(received_at), state)
                 return self._revisions[source].later(post.id, milliseconds(as_of or received_at))
 
         post = stamped(post, source, self._now(), revision)

@@ -112,6 +112,16 @@ def test_an_edit_and_a_delete_of_one_second_are_two_and_an_older_one_stays_older
     assert late < edit < delete
 
 
+def test_an_edit_that_its_sender_repeats_is_no_second_one(publisher: PostPublisher, bootstrap: str) -> None:
+    ended: list[Exception | None] = []
+    for text in ("Hello", "Hello", "Hello again"):
+        post = found(id="1", event="edit", text=text, received_at=NOW).post
+        publisher.offer([post], "door", ended.append)
+        publisher.drain()
+    first, repeated, other = (Post.from_bytes(record.value).revision for record in posts(bootstrap, 3))
+    assert first == repeated < other
+
+
 def test_a_delete_takes_along_nothing_of_the_post(publisher: PostPublisher, bootstrap: str) -> None:
     publisher.put(
         found(id="1", event="delete", text="call me on 0171 555", author={"handle": "ann"}, network="x"), "test"
