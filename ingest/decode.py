@@ -17,6 +17,7 @@ from schemas.record import RecordDropped, RecordInvalid, faults
 MAX_DIGITS_BITS = 128
 MAX_EXACT = 2**53
 """From here on a float stands for many whole numbers."""
+_SCIENTIFIC = re.compile(r"\d([.,]\d+)?[eE]\+\d+")
 
 
 def _whole(value: Any) -> Any:
@@ -27,9 +28,6 @@ def _digits(value: Any) -> Any:
     # No fractions: an id that some tool wrote as 1.2345678901234568e+18 has lost digits and stands for many posts.
     value = _whole(value)
     return str(value) if type(value) is int and 0 <= value < 2**MAX_DIGITS_BITS else value
-
-
-_SCIENTIFIC = re.compile(r"\d([.,]\d+)?[eE]\+\d+")
 
 
 WholeNumber = Annotated[int, Field(ge=0, lt=2**MAX_DIGITS_BITS)]

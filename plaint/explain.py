@@ -51,9 +51,8 @@ async def explain(
     there or ``everywhere`` is set, the other partitions of posts and triages too: a foreign producer may choose them
     otherwise. What holds tickets back is told by the logs and the ``clues``. Raises as TopicReader does.
     """
-    routed = await asyncio.to_thread(
-        _routed, kafka
-    )  # before the tickets are read: what it settled has its tickets there
+    # Before the tickets are read: what route has settled by now has its tickets there.
+    routed = await asyncio.to_thread(_routed, kafka)
     holds = await look_for_holds(clues)
     found = _Found(post_id, tuple(destinations), removed)
     async with TopicReader(kafka) as reader:

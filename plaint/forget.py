@@ -198,8 +198,10 @@ def is_by(post: Json, who: str) -> bool:
     network = str(post.get("network") or "").casefold()
     before = f"{network}:" if network else ""
     said = who.casefold()
-    if author.get("id") == who or not said.startswith(before):
-        return author.get("id") == who
+    if author.get("id") == who:
+        return True
+    if not said.startswith(before):
+        return False
     names = {str(author[key]).casefold().lstrip("@") for key in ("id", "handle") if author.get(key)}
     return said.removeprefix(before).lstrip("@") in names
 
@@ -296,9 +298,8 @@ def _remains(state: TopicState, records: int, is_embedded: bool, is_removed: boo
     rolled = _seconds(state, "segment.ms") or 0.0
     at_most = None if aged is None else aged + rolled
     if is_removed:
-        until = (
-            f"{'until compaction, or for good if a ticket is open' if aged is None else 'until it ages out'}; {NOBODY}"
-        )
+        span = "until compaction, or for good if a ticket is open" if aged is None else "until it ages out"
+        until = f"{span}; {NOBODY}"
     elif "compact" not in policy:
         until = "until it ages out" if aged is not None else "for ever: the topic has no retention"
     else:

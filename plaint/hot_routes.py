@@ -64,11 +64,8 @@ class WorkerRoutes:
                 use(table)
         except FaultsFound as error:
             faults = error.faults
-        except (
-            BrokerAway,
-            OSError,
-            ValueError,
-        ) as error:  # the last two of a file of Kafka's settings: password, certificate
+        except (BrokerAway, OSError, ValueError) as error:
+            # Of a file that Kafka's settings name, its password or certificate, come the last two.
             faults = [error]
         if faults:
             tell_refused(self._file, self.table.version, list(map(str, faults)))

@@ -159,10 +159,10 @@ def started_at(pid: int) -> str | None:
     try:
         if sys.platform != "linux":
             return str(Process(pid).create_time())
-        stat = Path(f"/proc/{pid}/stat").read_text(errors="replace")
+        fields = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
     except (NoSuchProcess, FileNotFoundError, ProcessLookupError):
         return None
-    return f"{stat.rpartition(')')[2].split()[19]} {_boot()}"  # field 22; the second one, a name, may hold anything
+    return f"{fields[19]} {_boot()}"  # the 22nd of all; the second one, a name in brackets, may hold anything
 
 
 @cache

@@ -227,10 +227,8 @@ def learn(
 
     recipe = replace(recipe, frozen=network.shape.layers // 3)
     trainer = Trainer(network, len(mixture), mixture.objective, recipe, listener=listener)
-    best, least = (
-        Learned(copy.deepcopy(trainer.average), epoch=0),
-        watch.distance(network, tokens) if watched else math.inf,
-    )
+    best = Learned(copy.deepcopy(trainer.average), epoch=0)
+    least = watch.distance(network, tokens) if watched else math.inf
     while trainer.progress.epoch < recipe.epochs:
         trainer.run_epoch(mixture.batches(tokens, recipe, trainer.progress.epoch))
         if not watched:

@@ -48,10 +48,8 @@ async def deliver(
 
     for number in (signal.SIGTERM, signal.SIGINT):  # before the consumer starts: it may wait long for its group
         asyncio.get_running_loop().add_signal_handler(number, end)
-    login = destination.login()
-    if login is not None:  # it may be from a file, and no log may hold it
-        hide_secret(login)
-        hide_secret(login.partition(":")[2])
+    for secret in destination.login_secrets():  # it may be from a file
+        hide_secret(secret)
     meter = DeliveryMeter()
     opened = metered(open_destination(destination, SystemClock().wall), meter)
     try:

@@ -88,6 +88,8 @@ class Breaker:
 
         One that is ``under_way`` is told later: it failed before that success and its time is only being written down.
         """
+        if not self._freed:  # as nearly always, and this is asked after each request
+            return set()
         found = self._freed.difference(under_way)
         self._freed -= found
         return found

@@ -28,7 +28,4 @@ class AnswerText:
 def _hidden(settings: DestinationSettings) -> Iterator[str]:
     """Path and query are hidden however short they are: unlike a log, an answer has little else to say with them."""
     parts = urlsplit(settings.url)
-    yield from (parts.path, parts.query, *tokens(settings.url))
-    login = settings.login()
-    if login is not None:
-        yield from (login, login.partition(":")[2], *settings.proxy_headers().values())
+    yield from (parts.path, parts.query, *tokens(settings.url), *settings.login_secrets())

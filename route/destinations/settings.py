@@ -255,6 +255,11 @@ class DestinationSettings(BaseModel):
             return {}
         return {"Proxy-Authorization": f"Basic {base64.b64encode(login.encode()).decode()}"}
 
+    def login_secrets(self) -> tuple[str, ...]:
+        """What of the login nobody may read: all of it, its password, the header. Raises as ``login`` does."""
+        login = self.login()
+        return () if login is None else (login, login.partition(":")[2], *self.proxy_headers().values())
+
     def signing_keys(self) -> tuple[bytes, ...]:
         """The keys to sign with, the first one first. Raises ValueError or OSError; neither holds a secret."""
         if self.secret is not None:

@@ -3,8 +3,7 @@
 One POST a try. ``webhook-id`` is ``<ticket key>-<revision>``, the same over all tries, so a receiver that drops repeated ids
 gets each revision once: class idempotent. A revision that a person has sent anew is ``<ticket key>-<revision>-<generation>``.
 ``ticket.updated`` may come for a key whose create nobody is sure arrived, so a receiver takes it for a create if it doesn't
-know the key. No redirect is followed. The status decides; of the body up to 8 KiB are read, as
-far as they come.
+know the key. No redirect is followed. The status decides; of the body up to 8 KiB are read, as far as they come.
 """
 
 import os

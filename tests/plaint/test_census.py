@@ -95,6 +95,18 @@ def test_each_step_that_is_missing_is_named_until_it_is_there(world: World) -> N
     assert world.census.missing() == []
 
 
+def test_an_edit_that_leaves_no_text_is_awaited_as_the_delete_that_it_is_at_the_time_of_its_record(
+    world: World,
+) -> None:
+    emptied = Post(id="a", event="edit", text=" ").to_bytes()
+    world.census.add_post(world.place(topics.POSTS), emptied, written_at=5.0)
+    assert world.census.missing() == ["a: no triage"]
+    world.triage(Post(id="a", event="delete", revision=4999))
+    assert "a: no triage" in world.census.missing()
+    world.triage(Post(id="a", event="delete", revision=5000))
+    assert "a: no triage" not in world.census.missing()
+
+
 @pytest.mark.parametrize("order", list(permutations(["post", "triage", "ticket", "log"])), ids="-".join)
 def test_topics_may_be_read_in_any_order(world: World, order: tuple[str, ...]) -> None:
     post = Post(id="a", text="My Norvik heater smokes")

@@ -211,6 +211,13 @@ async def test_a_ticket_that_was_made_before_a_silence_tells_that_the_routes_hav
     assert any("the routes have changed since" in line for line in told.unknown)
 
 
+async def test_a_delete_to_which_its_producer_gave_no_revision_has_that_of_its_record(desk: Desk) -> None:
+    at = 1_777_636_800_123
+    deleted = post(desk.id, event="delete")._replace(timestamp=at)
+    told = await desk.told(deleted, triage(desk.id, post={"event": "delete", "revision": at}))
+    assert [(seen.revision, seen.became) for seen in told.posts] == [(at, "triaged")]
+
+
 async def test_of_a_compacted_log_it_says_what_cannot_be_known_any_more(desk: Desk) -> None:
     one = ticket_of(desk.id, "helpdesk")
     told = await desk.told(triage(desk.id), Log(one).open("accepted", 3, AT + 600, status=401))
