@@ -223,7 +223,8 @@ def metrics_page() -> str:
     )
     return (
         f"# Metrics\n\n{WRITTEN}{intro}\n\n| metric | kind | told by | labels | meaning |\n|---|---|---|---|---|\n{rows}\n\n"
-        f"{PROCESS_HELP}\n\n## Buckets\n\nA histogram's samples are `_bucket` (by `le`), `_sum` and `_count`.\n\n{buckets}\n"
+        f"{PROCESS_HELP}\n\n## Buckets\n\nA histogram's samples are `_bucket` (by `le`), `_sum` and `_count`. "
+        f"A time between two clocks that comes out below 0 counts as 0.\n\n{buckets}\n"
     )
 
 

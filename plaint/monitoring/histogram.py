@@ -1,4 +1,8 @@
-"""A histogram that costs little to add to: a metric is read every few seconds, but added to for every post."""
+"""A histogram that costs little to add to: a metric is read every few seconds, but added to for every post.
+
+A time between what two clocks say, or a sender and a clock, can be below 0. It counts as 0: a sum that falls looks like a restart,
+and OpenMetrics allows none below 0, so that who reads it throws all away that the process tells.
+"""
 
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
@@ -18,15 +22,15 @@ class Histogram:
 
     def add(self, value: float) -> None:
         """Count one value."""
-        self.counts[bisect_left(self.bounds, value)] += 1
-        self.total += value
+        self.add_all((value,))
 
     def add_all(self, values: Iterable[float]) -> None:
         """Count these."""
         bounds, counts, total = self.bounds, self.counts, self.total
         for value in values:
             counts[bisect_left(bounds, value)] += 1
-            total += value
+            if value > 0:
+                total += value
         self.total = total
 
     def cumulated(self) -> list[int]:

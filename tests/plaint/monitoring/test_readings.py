@@ -31,6 +31,12 @@ def samples(readings: Readings, name: str) -> dict[tuple[str, ...], float]:
     return {tuple(value for key, value in s.labels.items() if key not in common): s.value for s in found}
 
 
+def openmetrics(readings: Readings) -> dict[str, Any]:
+    """The families by name, as who reads OpenMetrics finds them."""
+    text = generate_openmetrics(Told(readings)).decode()  # type: ignore[no-untyped-call]
+    return {family.name: family for family in text_string_to_metric_families(text)}  # type: ignore[no-untyped-call]
+
+
 def test_every_reason_intent_and_outcome_stands_at_0_before_anything_happened() -> None:
     classify = Readings("classify")
     outcomes = samples(classify, "plaint_records_total")
@@ -59,6 +65,16 @@ def test_a_value_that_equals_a_bound_counts_under_it() -> None:
     histogram.add(7.0)
     assert histogram.cumulated() == [1, 3, 4]
     assert histogram.total == pytest.approx(9.01)
+
+
+def test_a_post_of_a_clock_that_is_ahead_takes_nothing_from_the_sum_and_all_can_still_be_read() -> None:
+    readings, histogram = Readings("classify"), Histogram(metrics.TO_TRIAGE.buckets)
+    readings.put(metrics.TO_TRIAGE, histogram)
+    histogram.add(-3600.0)
+    assert openmetrics(readings).keys() == {family.name for family in readings.families()}
+    histogram.add_all([2.5, -0.1])
+    assert samples(readings, "plaint_post_to_triage_seconds_sum") == {(): 2.5}
+    assert samples(readings, "plaint_post_to_triage_seconds_count") == {(): 3}
 
 
 def test_every_metric_is_declared_as_the_convention_has_it() -> None:
@@ -99,7 +115,6 @@ def test_promtool_finds_nothing_to_say(stage: str) -> None:
 def test_the_same_is_told_in_openmetrics(stage: str) -> None:
     readings = Readings(stage)
     put_some(readings)
-    text = generate_openmetrics(Told(readings)).decode()  # type: ignore[no-untyped-call]
-    told = {family.name: family for family in text_string_to_metric_families(text)}  # type: ignore[no-untyped-call]
+    told = openmetrics(readings)
     assert told.keys() == {family.name for family in readings.families()}
     assert all(told[family.name].type == family.type for family in readings.families())
