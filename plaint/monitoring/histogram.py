@@ -1,7 +1,7 @@
 """A histogram that costs little to add to: a metric is read every few seconds, but added to for every post.
 
-A time between what two clocks say, or a sender and a clock, can be below 0. It counts as 0: a sum that falls looks like a restart,
-and OpenMetrics allows none below 0, so that who reads it throws all away that the process tells.
+A time between what two clocks say, or a sender and a clock, can be below 0. It counts as 0: a sum that falls looks like a
+restart, and OpenMetrics allows none below 0, so that who reads it throws all away that the process tells.
 """
 
 from bisect import bisect_left
