@@ -7,8 +7,9 @@
     post.text: {matches: "lost (my )?bag"}   a regular expression (RE2), searched anywhere
     language: {not: [en, de]}         none of these
 
-Text is compared without regard to case. A value that isn't known (an author's followers) meets no condition on it but
-``not``. Regular expressions run on RE2, whose time is linear in the text whatever the pattern: no post can hang a router.
+Text is compared without regard to case, and curly quotes count as straight ones. A value that isn't known (an author's
+followers) meets no condition on it but ``not``. Regular expressions run on RE2, whose time is linear in the text whatever
+the pattern: no post can hang a router.
 """
 
 from collections.abc import Callable, Sequence
@@ -53,7 +54,7 @@ class Condition:
 
     @property
     def is_plain(self) -> bool:
-        """Whether ``test`` says the same of a text in folded case as of the text itself."""
+        """Whether ``test`` says the same of a ``folded`` text as of the text itself."""
         return all(operator != "matches" for operator, _ in self.others)
 
     def covers(self, narrower: "Condition") -> bool:

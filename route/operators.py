@@ -15,6 +15,7 @@ MAX_MATCHED_CHARS = 10_000
 
 Test = Callable[[Any], bool]
 BOUNDS = ("gte", "lte", "gt", "lt")
+_QUOTES = (("’", "'"), ("‘", "'"), ("“", '"'), ("”", '"'))
 
 
 class ConditionInvalid(ValueError):
@@ -26,17 +27,30 @@ class ConditionInvalid(ValueError):
         self.mend = mend
 
 
+def straight(text: str) -> str:
+    """The text with straight quotes: telephones make of ``can't`` a ``can’t`` by themselves, and keyboards don't."""
+    if not text.isascii():
+        for curly, plain in _QUOTES:
+            text = text.replace(curly, plain)
+    return text
+
+
+def folded(text: str) -> str:
+    """What is compared of a text: neither its case nor the form of its quotes counts."""
+    return straight(text).casefold()
+
+
 def equals(field: Field, allowed: frozenset[Any]) -> Test:
     """A test for one of these values; of a field that holds several texts, one of them will do."""
     if field.kind == "texts":
-        return lambda found: any(value.casefold() in allowed for value in found)
+        return lambda found: any(folded(value) in allowed for value in found)
     if field.kind == "text" and not field.choices:
-        return lambda found: found.casefold() in allowed
+        return lambda found: folded(found) in allowed
     return allowed.__contains__
 
 
 def values(field: Field, spec: Any) -> tuple[Any, ...]:
-    """One value or a list of them, each of the field's kind, text in folded case."""
+    """One value or a list of them, each of the field's kind, text as ``folded`` has it."""
     items = spec if isinstance(spec, list) else [spec]
     if not items:
         raise ConditionInvalid("an empty list, which nothing matches", "name at least one value, or leave the key out")
@@ -65,7 +79,7 @@ def _text(field: Field, value: Any) -> str:
         raise ConditionInvalid(f"takes text, not {shown(value)}", "put the text in quotes")
     if field.choices and value.casefold() not in field.choices:
         raise ConditionInvalid(f"is never {shown(value)}", one_of(value, field.choices))
-    return value.casefold()
+    return folded(value)
 
 
 def _number(field: Field, value: Any) -> float:
@@ -137,8 +151,8 @@ def _contains(field: Field, operand: Any) -> tuple[tuple[Any, ...], Test]:
         return parts, equals(field, frozenset(parts))
     if len(parts) == 1:
         (part,) = parts
-        return parts, lambda found: part in found.casefold()
-    return parts, lambda found: any(part in folded for folded in (found.casefold(),) for part in parts)
+        return parts, lambda found: part in folded(found)
+    return parts, lambda found: any(part in text for text in (folded(found),) for part in parts)
 
 
 def _matches(field: Field, operand: Any) -> tuple[tuple[Any, ...], Test]:
@@ -153,14 +167,14 @@ def _matches(field: Field, operand: Any) -> tuple[tuple[Any, ...], Test]:
     options.case_sensitive = False
     options.log_errors = False
     try:
-        search = re2.compile(operand.encode(), options).search
+        search = re2.compile(straight(operand).encode(), options).search
     except re2.error as error:
         what = error.args[0].decode("utf-8", "replace") if isinstance(error.args[0], bytes) else str(error)
         raise ConditionInvalid(f"not a regular expression that RE2 knows: {what}", "mend the pattern") from None
 
     def test(found: Any) -> bool:
         texts: Sequence[str] = (found,) if isinstance(found, str) else found
-        return any(search(text[:MAX_MATCHED_CHARS].encode("utf-8", "replace")) is not None for text in texts)
+        return any(search(straight(text[:MAX_MATCHED_CHARS]).encode("utf-8", "replace")) is not None for text in texts)
 
     return (operand,), test
 
