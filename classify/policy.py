@@ -107,8 +107,8 @@ def _model_why(scores: Scored) -> str:
 def _add_audience(tally: _Tally, post: Post) -> None:
     author, found = post.author, post.engagement
     reach = _step(FOLLOWERS, author.followers or 0) + (VERIFIED if author.verified else 0.0)
-    verified = ", verified" if author.verified else ""
-    tally.add("reach", reach, AUDIENCE_CEILING, f"{author.followers or 0:,} followers{verified}")
+    told = [] if author.followers is None else [f"{author.followers:,} followers"]
+    tally.add("reach", reach, AUDIENCE_CEILING, ", ".join([*told, "verified"] if author.verified else told))
     confirmed = _step(CONFIRMATIONS, found.likes + found.replies + 2 * found.reposts)
     counts = f"{found.likes:,} likes, {found.replies:,} replies, {found.reposts:,} reposts"
     tally.add("confirmations", min(confirmed, MOST_OF_AUDIENCE - reach), AUDIENCE_CEILING, counts)

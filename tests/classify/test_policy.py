@@ -145,6 +145,11 @@ def test_each_part_says_why() -> None:
     }
 
 
+def test_followers_that_nobody_counted_are_not_told_as_none() -> None:
+    found = assess(post(verified=True), scores(Intent.COMPLAINT, 1.5), THRESHOLD)
+    assert [part.why for part in found.parts if part.name == "reach"] == ["verified"]
+
+
 probabilities = st.lists(st.floats(0.01, 1), min_size=5, max_size=5).map(lambda raw: tuple(p / sum(raw) for p in raw))
 authors = st.builds(Author, followers=st.none() | st.integers(0, 10**8), verified=st.booleans())
 engagements = st.builds(Engagement, likes=st.integers(0, 10**6), reposts=st.integers(0, 10**6))
