@@ -17,6 +17,25 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
+STACKS = ("running", "lab")
+"""Fixtures of tests/system that start a Kafka and the whole of plaint, each once in each process that asks for it."""
+
+
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run in one process what shares a file or a stack, the longest files first: else the run ends with one process idle."""
+    for item in items:
+        shared = (name for name in STACKS if name in getattr(item, "fixturenames", ()))
+        item.add_marker(pytest.mark.xdist_group(next(shared, item.location[0])))
+    items.sort(key=_begins)
+
+
+def _begins(item: pytest.Item) -> int:
+    if "system" in item.path.parts:
+        return 0
+    return 1 if item.get_closest_marker("kafka") else 2
+
+
 @pytest.fixture(scope="session")
 def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Bootstrap address of a real Apache Kafka, shared by the whole run."""
