@@ -37,5 +37,5 @@ def test_an_environment_that_could_not_be_made_is_made_once_it_can(tmp_path: Pat
     assert "ensurepip is not available" in failed.stderr
     made = make_environment(folder, sys.executable)
     assert made.returncode == 0, made.stderr
-    pip = [folder / ".venv" / "bin" / "python", "-m", "pip", "--version"]
+    pip = [str(folder / ".venv" / "bin" / "python"), "-m", "pip", "--version"]
     assert subprocess.run(pip, capture_output=True, timeout=60).returncode == 0
