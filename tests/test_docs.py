@@ -18,6 +18,7 @@ from typing import Any, get_args
 import click
 import pytest
 import yaml
+from click.exceptions import NoArgsIsHelpError
 from standardwebhooks import WebhookVerificationError
 
 from ingest.decode import post_from_json
@@ -110,11 +111,11 @@ EXAMPLES = sorted(
 
 @pytest.fixture
 def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with the files that commands on the pages name."""
+    """A folder with the files that commands on the pages and in messages name."""
     monkeypatch.chdir(tmp_path)
     for name in ("posts.jsonl", "posts.csv", "labelled.jsonl", "tweets.jsonl", "corrections.jsonl"):
         (tmp_path / name).touch()
-    for name in ("routes.yaml", "new-routes.yaml", "plaint.yaml", "new.yaml"):
+    for name in ("routes.yaml", "new-routes.yaml", "plaint.yaml", "new.yaml", "FILE"):
         (tmp_path / name).touch()
     return tmp_path
 
@@ -131,19 +132,24 @@ def test_every_example_in_the_help_parses(line: str) -> None:
     parsed(shlex.split(line))
 
 
-ADVISED = sorted(
-    {
-        re.sub(r"\{.*?\}", "x", line)
-        for file in (REPOSITORY / "plaint" / "diagnosis").glob("*.py")
-        for line in re.findall(r"`plaint ([a-z-]+ [^`\n]+)`", file.read_text())
-    }
-)
+def advised(tool: str) -> list[str]:
+    """What plaint's messages give to type, without the tool's name."""
+    found = re.compile(rf"(?<!`)`{tool} ([a-z][^`\n>]*)`")
+    files = (REPOSITORY / "plaint").rglob("*.py")
+    return sorted({re.sub(r"\{.*?\}", "x", line) for file in files for line in found.findall(file.read_text())})
 
 
-@pytest.mark.parametrize("line", ADVISED)
-def test_what_status_and_doctor_advise_can_be_typed(line: str) -> None:
-    with suppress(click.MissingParameter):
+@pytest.mark.usefixtures("files")
+@pytest.mark.parametrize("line", advised("plaint"))
+def test_what_a_message_advises_can_be_typed(line: str) -> None:
+    with suppress(click.MissingParameter, NoArgsIsHelpError):
         parsed(shlex.split(line))
+
+
+@pytest.mark.parametrize("target", advised("make"))
+def test_every_target_that_a_message_advises_exists(target: str) -> None:
+    done = subprocess.run(["make", *target.split(), "--dry-run"], cwd=REPOSITORY, capture_output=True, timeout=60)
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_command_that_is_none_is_noticed() -> None:

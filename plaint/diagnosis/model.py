@@ -39,9 +39,8 @@ def check(settings: ClassifySettings) -> Check:
     found = []
     if intent != KNOWN[1]:
         what = f"{engine.version} takes a plain complaint for {intent} ({max(scores.intents):.2f})"
-        found.append(
-            fail("classify.model", what, "measure it before it is used: `make evaluate`; or leave classify.model out")
-        )
+        mend = "measure it before it is used: `plaint evaluate FILE`; or leave classify.model out"
+        found.append(fail("classify.model", what, mend))
     if speed < SLOW_POSTS_S:
         mend = "set classify.threads to the cores that it may use, or give it more; look what else runs here"
         found.append(warn("classify.threads", f"it labels {speed:.0f} posts a second only", mend))
