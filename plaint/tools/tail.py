@@ -285,7 +285,7 @@ def _id(line: Line) -> str:
 
 
 def _by(line: Line) -> str:
-    author = f"@{one_line(line.author, 40)}" if line.author else ""
+    author = f"@{one_line(line.author.removeprefix('@'), 40)}" if line.author else ""
     return " on ".join(part for part in (author, one_line(line.network or "", 40)) if part)
 
 

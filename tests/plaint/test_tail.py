@@ -74,6 +74,13 @@ def test_the_marks_of_workers_in_a_log_are_no_deliveries() -> None:
     assert sure(log.end(status=201)).status == 201
 
 
+@pytest.mark.parametrize(
+    ("handle", "shown"), [("ann", "@ann"), ("@ann", "@ann"), ("@ann@mastodon.example", "@ann@mastodon.example")]
+)
+def test_an_author_has_one_at_sign_whether_the_handle_brings_it_or_not(handle: str, shown: str) -> None:
+    assert f" {shown} on x " in words(sure(post("x:1", network="x", author={"handle": handle})), False)
+
+
 def test_a_record_that_cannot_be_read_is_a_line_too() -> None:
     broken = sure(post("x:1")._replace(value=b"garbage"))
     assert broken.reason == "invalid_json"
