@@ -46,7 +46,9 @@ class WantedLetters:
 
 
 def _at(place: str, pattern: str) -> bool:
-    return fnmatchcase(place, pattern) if any(sign in pattern for sign in "*?") else pattern in place
+    if not any(sign in pattern for sign in "*?"):
+        return pattern in place
+    return fnmatchcase(place, pattern.replace("[", "[[]"))  # a place has brackets of its own: plaint.posts[3]@17
 
 
 def _is(letter: DeadLetter, record: Stored, name: str) -> bool:

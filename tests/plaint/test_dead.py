@@ -180,6 +180,7 @@ async def test_letters_are_found_by_what_a_person_knows_of_them(desk: Desk) -> N
         ({"reasons": ["too_large"]}, {f"{run}.jsonl:2"}),
         ({"places": [f"{run}*:1"]}, {f"{run}.jsonl:1"}),
         ({"places": [f"{run}.js"]}, {f"{run}.jsonl:1", f"{run}.jsonl:2"}),
+        ({"places": ["plaint.posts[2]@*"]}, {"plaint.posts[2]@5"}),
         ({"names": [f"{run}.jsonl:2"]}, {f"{run}.jsonl:2"}),
         ({"until": datetime.now(UTC) - timedelta(minutes=5)}, set()),
         ({"since": datetime.now(UTC) - timedelta(minutes=5)}, places),
