@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
@@ -37,6 +38,8 @@ FIRST_WAIT_S = 0.1
 REQUEST_S = 60.0
 MAX_ANSWER_BYTES = 256 * 1024
 TICKET_CHECK_S = 0.05
+TICKETS_APART_S = 0.5
+"""After so long without another ticket a post has all of its: each destination is delivered to by a process of its own."""
 
 
 class Refused(Exception):
@@ -298,20 +301,44 @@ def send_all(target: Target, posts: Iterable[Json]) -> Iterator[tuple[list[Json]
                 yield some, ""
 
 
-def tickets_of(post_id: str, inbox: str, patience_s: float) -> list[Json]:
-    """The tickets of a post in this inbox, as soon as there is one; none if there is none for so long."""
+def tickets_of(posts: Sequence[Json], sent_at: float, inbox: str, patience_s: float) -> list[Json]:
+    """The tickets of these posts in this inbox, once each post has one and no other follows; after so long those there are.
+
+    ``sent_at`` is when sending began, in seconds since the epoch: a ticket that an edit or a delete did not reach yet, which
+    still says what the post said before, is not one of them. Raises Unavailable.
+    """
+    from schemas.ticket import ticket_key
+
     parts = urlsplit(inbox)
     deadline = time.monotonic() + patience_s
+    found: dict[str, list[Json]] = {}
+    changed = time.monotonic()
     while True:
         line = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=5)
         try:
-            line.request("GET", "/api/tickets?limit=100")
-            found = json.loads(line.getresponse().read())["tickets"]
+            queues = (_ask(line, "/api/stats") or {})["queues"]
+            now: dict[str, list[Json]] = {}
+            for post in posts:
+                id_ = post["id"].encode(errors="replace").decode()
+                least = sent_at if post.get("event", "create") != "create" else 0.0
+                held = [_ask(line, f"/api/tickets/{ticket_key(id_, queue)}") for queue in queues]
+                now[id_] = [ticket for ticket in held if ticket is not None and ticket["updated_at"] >= least]
         except (OSError, http.client.HTTPException, ValueError, KeyError) as error:
             raise Unavailable(f"the inbox at {inbox} does not answer: {error}") from None
         finally:
             line.close()
-        mine = [held for held in found if (held["ticket"] or {}).get("post_id") == post_id]
-        if mine or time.monotonic() > deadline:
-            return mine
+        if now != found:
+            found, changed = now, time.monotonic()
+        is_whole = all(found.values()) and time.monotonic() - changed >= TICKETS_APART_S
+        if is_whole or time.monotonic() > deadline:
+            return [ticket for tickets in found.values() for ticket in tickets]
         time.sleep(TICKET_CHECK_S)
+
+
+def _ask(line: http.client.HTTPConnection, path: str) -> Json | None:
+    """The answer of an inbox; None for a ticket that it doesn't have."""
+    line.request("GET", path)
+    answer = line.getresponse()
+    body = answer.read()
+    found: Json = json.loads(body)
+    return None if answer.status == HTTPStatus.NOT_FOUND else found

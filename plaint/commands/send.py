@@ -2,7 +2,8 @@
 
 import json
 import sys
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import click
 
 from plaint import send as sending
 from plaint.logs import escaped
+from plaint.tools.terminal import echo_to_who_listens, one_line
 
 SHOWN_IDS = 20
 TICKET_PATIENCE_S = 10.0
@@ -71,13 +73,16 @@ def send(
             "nothing was sent: --wait needs the inbox of a running `plaint up`; send without it, then plaint explain ID"
         )
     ids: list[str] = []
+    first: list[dict[str, Any]] = []
+    began = time.time()
     with closing(found.target):
         for batch, refusal in sending.send_all(found.target, posts):
             if refusal:
                 _complain(faults, refusal)
             else:
                 ids += [post["id"] for post in batch]
-    tickets = _tickets(found, ids) if wait else None
+                first += batch[: SHOWN_IDS - len(first)]
+    tickets = sending.tickets_of(first, began, found.inbox, TICKET_PATIENCE_S) if wait else None
     _tell(ids, found.inbox, tickets, as_json)
     sys.exit(1 if faults else 0)
 
@@ -103,11 +108,6 @@ def _post(
     return post | ({"author": {"handle": author}} if author else {})
 
 
-def _tickets(found: sending.Found, ids: list[str]) -> list[dict[str, Any]]:
-    """Raises Unavailable."""
-    return [held for id_ in ids[:SHOWN_IDS] for held in sending.tickets_of(id_, found.inbox, TICKET_PATIENCE_S)]
-
-
 def _complain(faults: list[str], what: str) -> None:
     faults.append(what)
     click.echo(escaped(f"plaint: {what}"), err=True)
@@ -116,17 +116,26 @@ def _complain(faults: list[str], what: str) -> None:
 def _tell(ids: list[str], inbox: str, tickets: list[dict[str, Any]] | None, as_json: bool) -> None:
     if as_json:
         found = {"accepted": len(ids), "ids": ids, "inbox": inbox or None}
-        click.echo(json.dumps(found if tickets is None else found | {"tickets": tickets}))
+        echo_to_who_listens(json.dumps(found if tickets is None else found | {"tickets": tickets}))
         return
-    for id_ in ids[:SHOWN_IDS]:
-        click.echo(escaped(f"sent {id_}"))
+    for line in _lines(ids, inbox, tickets):
+        echo_to_who_listens(one_line(line))
+
+
+def _lines(ids: list[str], inbox: str, tickets: list[dict[str, Any]] | None) -> Iterator[str]:
+    yield from (f"sent {id_}" for id_ in ids[:SHOWN_IDS])
     if len(ids) > SHOWN_IDS:
-        click.echo(f"and {len(ids) - SHOWN_IDS} more")
-    for held in tickets or []:
-        ticket = held["ticket"]
-        click.echo(escaped(f"ticket for {held['queue']}, priority {ticket['priority']}: {ticket['why']}"))
-    if tickets is not None and not tickets:
-        click.echo("no ticket came of it")
+        yield f"and {len(ids) - SHOWN_IDS} more"
+    yield from (f"ticket for {held['queue']}{_said(held)}" for held in tickets or [])
+    if ids and tickets is not None and not tickets:
+        yield f"no ticket of it within {TICKET_PATIENCE_S:.0f} s"
     if ids:
         where = f"; tickets: {inbox}" if inbox else ""
-        click.echo(escaped(f"what becomes of it: plaint explain {ids[0]}{where}"))
+        yield f"what becomes of it: plaint explain {ids[0]}{where}"
+
+
+def _said(held: dict[str, Any]) -> str:
+    ticket = held["ticket"]
+    if ticket is None:
+        return ": withdrawn" if held["withdrawn"] else ": its text is no longer held"
+    return f", priority {ticket['priority']}: {ticket['why']}"

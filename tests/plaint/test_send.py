@@ -1,28 +1,38 @@
 """``plaint send``: which door or Kafka it finds, what it says, and what it does where it is refused."""
 
+import asyncio
 import json
+import os
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 from click.testing import CliRunner, Result
+from pydantic import SecretStr
 
 from ingest.publish import Busy
 from plaint import send as sending
+from plaint.commands import send as command
 from plaint.commands.send import send
 from plaint.failures import EXIT_UNAVAILABLE, EXIT_USAGE, tell
+from plaint.inbox.server import running
+from plaint.inbox.settings import InboxSettings
 from plaint.kafka.admin import open_admin
 from plaint.kafka.settings import KafkaSettings
 from plaint.kafka.topics import ensure_topics
 from plaint.running import announced
 from plaint.settings import Settings
 from schemas.post import Post
+from schemas.ticket import ticket_key
 from tests.ingest.http_door import SECRETS, TOKENS, Door, Shelf, open_door
+from tests.plaint.inbox.peer import SECRET, Peer, a_ticket, until
 from tests.support.kafka_process import KafkaProcess, free_ports
 from tests.support.topic_reading import posts
 
@@ -293,6 +303,92 @@ def test_who_waits_for_tickets_where_no_inbox_is_has_sent_nothing(shelf: Shelf) 
     assert done.exit_code == EXIT_USAGE
     assert "nothing was sent: --wait needs the inbox" in done.output
     assert shelf.posts == []
+
+
+@asynccontextmanager
+async def an_inbox(shelf: Shelf) -> AsyncIterator[Peer]:
+    """That of the ``plaint up`` that runs here, with its door."""
+    settings = InboxSettings(secret=SecretStr(SECRET), port=0, keep=150)
+    async with running(settings) as url, aiohttp.ClientSession() as session:
+        with open_door(shelf) as door, announced(None, door=f"http://127.0.0.1:{door.port}", inbox=url):
+            yield Peer(url, session)
+
+
+async def waited(*arguments: str) -> str:
+    """What ``send --wait`` says, beside an inbox that goes on taking tickets."""
+    done = await asyncio.to_thread(run, "--wait", *arguments)
+    assert done.exit_code == 0, done.output
+    return done.output
+
+
+def ticket(post: str, queue: str = "helpdesk", **fields: Any) -> dict[str, Any]:
+    return a_ticket(post, key=ticket_key(post, queue), destination=queue, why=f"For {queue}.", **fields)
+
+
+async def test_a_ticket_is_found_however_many_others_came_after_it(shelf: Shelf) -> None:
+    async with an_inbox(shelf) as inbox:
+        await inbox.send(ticket("router-1"))
+        for number in range(120):
+            await inbox.send(ticket(f"other-{number}"))
+        assert "ticket for helpdesk, priority urgent: For helpdesk." in await waited("--id", "router-1", TEXT)
+
+
+async def test_every_ticket_of_a_post_is_waited_for_and_not_only_the_first(shelf: Shelf) -> None:
+    async with an_inbox(shelf) as inbox:
+        waiting = asyncio.create_task(waited("--id", "router-1", TEXT))
+        await until(lambda: _is_sent(shelf))
+        await inbox.send(ticket("router-1"))
+        await asyncio.sleep(0.2)  # as far apart as two deliver workers may be
+        await inbox.send(ticket("router-1", "service"), queue="service")
+        said = await waiting
+        assert "For helpdesk." in said
+        assert "For service." in said
+
+
+async def test_after_an_edit_only_what_the_edit_came_to_is_told(shelf: Shelf) -> None:
+    async with an_inbox(shelf) as inbox:
+        await inbox.send(ticket("router-1"))
+        waiting = asyncio.create_task(waited("--id", "router-1", "--event", "edit", "it works now, thanks"))
+        await until(lambda: _is_sent(shelf))
+        await inbox.send(ticket("router-1", op="withdraw", revision=2, text=""))
+        await inbox.send(ticket("router-1", "marketing", revision=2, priority="low"), queue="marketing")
+        said = await waiting
+        assert "ticket for helpdesk: withdrawn" in said
+        assert "ticket for marketing, priority low: For marketing." in said
+        assert "urgent" not in said
+
+
+async def test_where_no_ticket_came_in_time_it_says_no_more_than_that(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(command, "TICKET_PATIENCE_S", 0.2)
+    async with an_inbox(shelf) as inbox:
+        await inbox.send(ticket("router-1"))
+        assert "no ticket of it within" in await waited("--id", "router-1", "--event", "delete")
+
+
+async def _is_sent(shelf: Shelf) -> bool:
+    return bool(shelf.posts)
+
+
+@pytest.mark.parametrize("arguments", [[TEXT], ["--json", TEXT]], ids=["text", "json"])
+def test_whoever_reads_no_more_of_what_was_sent_makes_it_no_failure(
+    door: Door, shelf: Shelf, tmp_path: Path, arguments: list[str]
+) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "wb") as closed:
+        command_line = [sys.executable, "-m", "plaint", "send", *arguments]
+        done = subprocess.run(command_line, stdout=closed, stderr=subprocess.PIPE, text=True, check=False, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len(shelf.posts) == 1
+
+
+@pytest.mark.usefixtures("door")
+def test_an_id_with_a_line_break_forges_no_line(shelf: Shelf) -> None:
+    done = run("--id", "1\nsent 2", TEXT)
+    assert done.output.splitlines()[0] == "sent 1\\nsent 2"
+    assert len(done.output.splitlines()) == 2
 
 
 @pytest.mark.usefixtures("door")
