@@ -29,28 +29,28 @@ Address = Annotated[str, Field(max_length=2048)]
 
 
 class Author(Record):
-    """Who wrote the post. ``own_account`` marks the brand's own accounts."""
+    """Who wrote the post."""
 
-    id: Name = ""
-    handle: Name = ""
-    followers: Count | None = None
-    verified: bool = False
-    own_account: bool = False
+    id: Name = Field(default="", description="The network's own id of the account.")
+    handle: Name = Field(default="", description="The name by which it is mentioned.")
+    followers: Count | None = Field(default=None, description="How many follow the account.")
+    verified: bool = Field(default=False, description="Whether the network has verified it.")
+    own_account: bool = Field(default=False, description="Whether it is one of the brand's own accounts.")
 
 
 class Conversation(Record):
-    """Where the post stands in a thread: ids of its first and its parent post."""
+    """The thread that the post stands in."""
 
-    root: Name = ""
-    parent: Name = ""
+    root: Name = Field(default="", description="Id of the thread's first post.")
+    parent: Name = Field(default="", description="Id of the post that it answers.")
 
 
 class Engagement(Record):
     """How others reacted so far."""
 
-    likes: Count = 0
-    replies: Count = 0
-    reposts: Count = 0
+    likes: Count = Field(default=0, description="Likes, favourites, hearts.")
+    replies: Count = Field(default=0, description="Answers.")
+    reposts: Count = Field(default=0, description="Reposts, boosts, quotes.")
 
 
 class Post(Record):
@@ -61,22 +61,31 @@ class Post(Record):
     that of its receipt, or of its file, when ingest publishes it, else that of its record.
     """
 
-    v: Literal[1] = 1
-    id: Annotated[str, Field(min_length=1, max_length=512)]
-    text: str = ""
-    event: Event = "create"
-    revision: Annotated[int, Field(ge=0, le=2**53)] = 0
-    network: Name = ""
-    source: Name = ""
-    author: Author = Author()
-    conversation: Conversation = Conversation()
-    brands: Annotated[tuple[Name, ...], Field(max_length=100)] = ()
-    engagement: Engagement = Engagement()
-    language: Annotated[str, Field(max_length=35)] = ""
-    url: Address = ""
-    visibility: Name = ""
-    created_at: Moment | None = None
-    received_at: Moment | None = None
+    v: Literal[1] = Field(default=1, description="Version of this schema.")
+    id: str = Field(min_length=1, max_length=512, description="The network's own id of the post.")
+    text: str = Field(default="", description="What was written. Only a delete has none.")
+    event: Event = Field(default="create", description="What happened to the post.")
+    revision: int = Field(
+        default=0,
+        ge=0,
+        le=2**53,
+        description="The higher one replaces the lower. An edit or delete without one gets a time.",
+    )
+    network: Name = Field(default="", description="Where it was posted, such as `mastodon`.")
+    source: Name = Field(default="", description="Who delivered it to plaint.")
+    author: Author = Field(default=Author(), description="Who wrote it.")
+    conversation: Conversation = Field(default=Conversation(), description="The thread that it stands in.")
+    brands: tuple[Name, ...] = Field(default=(), max_length=100, description="Brands that it is about.")
+    engagement: Engagement = Field(default=Engagement(), description="Its likes, answers and reposts so far.")
+    language: str = Field(
+        default="", max_length=35, description="Language of the text as a BCP 47 tag, such as `en`; empty: unknown."
+    )
+    url: Address = Field(default="", description="Address of the post for people.")
+    visibility: Name = Field(default="", description="Who can see it, as its network says.")
+    created_at: Moment | None = Field(
+        default=None, description="When it was written, RFC 3339; without a zone it is taken as UTC."
+    )
+    received_at: Moment | None = Field(default=None, description="When plaint got it.")
 
     @model_validator(mode="after")
     def _text_unless_deleted(self) -> "Post":

@@ -1,7 +1,7 @@
 """What route sends to a destination."""
 
 from hashlib import blake2b
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field
 
@@ -32,39 +32,42 @@ def message_id(key: str, revision: int, generation: int) -> str:
 class Ticket(Record):
     """One revision of a ticket at one destination. The highest revision wins; a withdraw has no text and no author.
 
-    ``generation`` is how often a person had this revision sent anew: a higher one takes up a revision that ended as dead,
-    or hastens one that is open, and its requests have an id of their own.
-
-    ``op`` is what the router means; whether the destination needs a create or an update is for delivery to say, which
-    knows what it sent before.
+    A higher ``generation`` takes up a revision that ended as dead, or hastens one that is open, and its requests have an id
+    of their own.
     """
 
-    v: Literal[1] = 1
-    key: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
-    op: Op
-    revision: Annotated[int, Field(ge=0, le=2**53)]
-    generation: Annotated[int, Field(ge=0, le=2**31)] = 0
-    destination: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,62}$")]
-    post_id: Annotated[str, Field(min_length=1, max_length=512)]
-    rule: str = ""
-    why: str = ""
-    team: str = ""
-    priority: Priority = "normal"
-    labels: tuple[str, ...] = ()
-    network: str = ""
-    source: str = ""
-    text: str = ""
-    author: Author = Author()
-    brands: tuple[str, ...] = ()
-    language: str = ""
-    url: str = ""
-    reply_url: str = ""
-    intent: Intent | None = None
-    confidence: float = 0.0
-    sentiment: Sentiment | None = None
-    urgency: Annotated[int, Field(ge=0, le=4)] = 0
-    urgent: bool = False
-    urgency_parts: tuple[UrgencyPart, ...] = ()
-    created_at: Moment | None = None
-    received_at: Moment | None = None
-    triaged_at: Moment | None = None
+    v: Literal[1] = Field(default=1, description="Version of this schema.")
+    key: str = Field(
+        pattern=r"^[0-9a-f]{32}$", description="The ticket's identity: a hash of the ids of post and destination."
+    )
+    op: Op = Field(
+        description="What the routes mean; whether the destination gets a create or an update hangs on what it has."
+    )
+    revision: int = Field(ge=0, le=2**53, description="That of the post; the highest wins.")
+    generation: int = Field(default=0, ge=0, le=2**31, description="How often a person had this revision sent anew.")
+    destination: str = Field(pattern=r"^[a-z][a-z0-9-]{0,62}$", description="Where it goes.")
+    post_id: str = Field(min_length=1, max_length=512, description="The network's own id of the post.")
+    rule: str = Field(default="", description="The rule that sends it.")
+    why: str = Field(default="", description="That rule's reason, for people.")
+    team: str = Field(default="", description="Who is to see to it, as the rule says.")
+    priority: Priority = Field(default="normal", description="The rule's, else that of the urgency.")
+    labels: tuple[str, ...] = Field(default=(), description="Those of the rule.")
+    network: str = Field(default="", description="Where the post was written, such as `mastodon`.")
+    source: str = Field(default="", description="Who delivered the post to plaint.")
+    text: str = Field(default="", description="What was written; one that is too long ends with an ellipsis.")
+    author: Author = Field(default=Author(), description="Who wrote it.")
+    brands: tuple[str, ...] = Field(default=(), description="Brands that it is about.")
+    language: str = Field(default="", description="ISO 639; `und` where the text is too short or too mixed to tell.")
+    url: str = Field(default="", description="Address of the post for people; empty if it is no plain web address.")
+    reply_url: str = Field(default="", description="Where to answer the author.")
+    intent: Intent | None = Field(default=None, description="The likeliest intent.")
+    confidence: float = Field(default=0.0, description="Calibrated probability that the intent is right.")
+    sentiment: Sentiment | None = Field(default=None, description="The likeliest sentiment.")
+    urgency: int = Field(
+        default=0, ge=0, le=4, description="How soon somebody must see to it, from 0 (no need) to 4 (now)."
+    )
+    urgent: bool = Field(default=False, description="Whether nobody may wait with it: a decision of its own.")
+    urgency_parts: tuple[UrgencyPart, ...] = Field(default=(), description="What the urgency is made of.")
+    created_at: Moment | None = Field(default=None, description="When the post was written.")
+    received_at: Moment | None = Field(default=None, description="When plaint got it.")
+    triaged_at: Moment | None = Field(default=None, description="When it was labelled.")

@@ -9,6 +9,7 @@ from ingest.decode import GivenPost
 from ingest.http.answers import MAX_FAULTS
 from ingest.http.body import JSON, JSON_LINES
 from ingest.http.settings import DoorSettings
+from schemas.post import Author, Conversation, Engagement, Post
 from schemas.record import MAX_RECORD_BYTES
 
 Json = dict[str, Any]
@@ -27,38 +28,15 @@ Idempotency-Key is needed. A post that changed is sent again as a whole with `"e
 named by its JSON pointer, as RFC 9457 has it. A 503 may come after some posts were written already: send the request
 again.
 
-Fields that are not described are ignored.
+An id may be given as a whole number, which is taken as its digits. Fields that are not described are ignored.
 """
 
-FIELDS = {
-    "v": "Version of this schema.",
-    "id": "The network's own id of the post; a whole number is taken as its digits.",
-    "text": "What was written. Only a delete has none.",
-    "event": "What happened to the post.",
+AT_THE_DOOR = {
     "revision": "The higher one replaces the lower. An edit or delete without one gets its time of receipt.",
-    "network": "Where it was posted, such as `mastodon`.",
     "source": "Who delivers it to plaint; `http` where it is empty.",
-    "author": "Who wrote it.",
-    "author.id": "The network's own id of the account; a whole number is taken as its digits.",
-    "author.handle": "The name by which it is mentioned.",
-    "author.followers": "How many follow the account.",
-    "author.verified": "Whether the network has verified it.",
-    "author.own_account": "Whether it is one of the brand's own accounts.",
-    "conversation": "The thread that it stands in.",
-    "conversation.root": "Id of the thread's first post; a whole number is taken as its digits.",
-    "conversation.parent": "Id of the post that it answers; a whole number is taken as its digits.",
-    "brands": "Brands that it is about.",
-    "engagement": "How others reacted so far.",
-    "engagement.likes": "Likes, favourites, hearts.",
-    "engagement.replies": "Answers.",
-    "engagement.reposts": "Reposts, boosts, quotes.",
-    "language": "Language of the text as a BCP 47 tag, such as `en`.",
-    "url": "Address of the post for people.",
-    "visibility": "Who can see it, as its network says.",
-    "created_at": "When it was written, RFC 3339; without a zone it is taken as UTC.",
     "received_at": "Set by the door; what is sent here is not looked at further.",
 }
-"""What each field means, by its path."""
+"""What a field of a post means here, where that is more than the schema says."""
 
 EXAMPLE = {
     "id": "mastodon.example/109501",
@@ -167,12 +145,11 @@ def _models() -> Json:
     """The post and what stands in it, each field with its meaning."""
     _, found = models_json_schema([(GivenPost, "validation")], ref_template=REF)
     models: Json = {schema["title"]: schema for schema in found["$defs"].values()}
-    for path, about in FIELDS.items():
-        *outer, field = path.split(".")
-        model = models[outer[0].capitalize() if outer else "Post"]
-        model["properties"][field] |= {"description": about}
-        model["properties"][field].pop("title", None)
-    for model in models.values():
+    for kind in (Post, Author, Conversation, Engagement):
+        model = models[kind.__name__]
+        for name, field in model["properties"].items():
+            field.pop("title", None)
+            field["description"] = kind.model_fields[name].description
         _rename(model)
         model.pop("description", None)
     # Only a delete may have no text.
@@ -180,7 +157,10 @@ def _models() -> Json:
         {"required": ["text"]},
         {"required": ["event"], "properties": {"event": {"const": "delete"}}},
     ]
-    models["Post"]["properties"]["text"].pop("default", None)
+    post = models["Post"]["properties"]
+    post["text"].pop("default", None)
+    for name, about in AT_THE_DOOR.items():
+        post[name]["description"] = about
     return models
 
 

@@ -8,8 +8,7 @@ import pytest
 
 from ingest.http.answers import MAX_FAULTS, Problem
 from ingest.http.body import JSON, JSON_LINES, read_posts
-from ingest.http.openapi import EXAMPLE, FIELDS
-from ingest.settings import POST_FIELDS
+from ingest.http.openapi import EXAMPLE
 
 
 def pointers(body: bytes | list[Any] | dict[str, Any], kind: str = JSON, most: int = 1000) -> list[str]:
@@ -113,8 +112,3 @@ def test_a_body_made_to_cost_much_costs_little(body: bytes) -> None:
     assert time.process_time() - began < 1
     assert len(answer) < 50_000
     assert len(json.loads(answer or b"{}").get("errors", [])) <= MAX_FAULTS
-
-
-def test_every_field_of_a_post_is_described() -> None:
-    outer = {path.partition(".")[0] for path in POST_FIELDS}
-    assert FIELDS.keys() == {*POST_FIELDS, *outer, "v"}

@@ -81,3 +81,14 @@ def test_a_field_taken_out_of_any_record_is_noticed(name: str) -> None:
     victim = next(iter(schema["properties"]))
     without = {**schema, "properties": {k: v for k, v in schema["properties"].items() if k != victim}}
     assert f"record.{victim}: is gone" in breaks(schema, without)
+
+
+@pytest.mark.parametrize("name", ["post.v1", "triage.v1", "ticket.v1"])
+def test_who_reads_what_travels_is_told_what_each_field_means(name: str) -> None:
+    schema = current(name)
+    models = {name: schema, **schema["$defs"]}
+    fields = [
+        (model, field, said) for model, found in models.items() for field, said in found.get("properties", {}).items()
+    ]
+    assert len(fields) > 20
+    assert not [f"{model}.{field}" for model, field, said in fields if not said.get("description", "").endswith(".")]
