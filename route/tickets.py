@@ -24,13 +24,13 @@ _MAX_BRANDS = 10
 _BY_URGENCY: tuple[Priority, ...] = ("low", "low", "normal", "high", "urgent")
 
 
-def tickets_for(triage: Triage, table: RouteTable) -> tuple[list[Ticket], DropReason | None]:
-    """The tickets of one revision of a post, or none and the reason.
+def tickets_for(triage: Triage, table: RouteTable, is_later: bool = False) -> tuple[list[Ticket], DropReason | None]:
+    """The tickets of one revision of a post, or none and the reason. ``is_later``: an earlier one is known to have passed.
 
     A create gives one ticket at each destination of the rules that take it; where two rules send it to the same one, the
-    first of them says what stands in the ticket. An edit gives an update there and a withdraw everywhere else, since only
-    delivery knows where an earlier revision went. A delete gives a withdraw everywhere. A silenced post gives nothing: an
-    edit of it leaves what was delivered before as it is.
+    first of them says what stands in the ticket. An edit, and a create that is later, gives an update there and a withdraw
+    everywhere else, since only delivery knows where an earlier revision went. A delete gives a withdraw everywhere. A
+    silenced post gives nothing: an edit of it leaves what was delivered before as it is.
     """
     post = triage.post
     if post.event == "delete":
@@ -38,14 +38,15 @@ def tickets_for(triage: Triage, table: RouteTable) -> tuple[list[Ticket], DropRe
         return withdrawn, None if withdrawn else DropReason.NOTHING_TO_WITHDRAW
     if table.silences and table.silence(triage) is not None:
         return [], DropReason.SILENCED
-    op: Op = "create" if post.event == "create" else "update"
+    is_first = post.event == "create" and not is_later
+    op: Op = "create" if is_first else "update"
     matches = table.route(triage)
     if len(matches) > 1:
         tickets = _of_rules(triage, matches, op)
     else:
         (match,) = matches
         tickets = _of_rule(triage, match, op) if match.destinations else []
-    if post.event == "edit":
+    if not is_first:
         asked = {ticket.destination for ticket in tickets}
         tickets += [_withdraw(post, other) for other in table.destinations if other not in asked]
     return tickets, None if tickets else DropReason.UNROUTED

@@ -99,11 +99,12 @@ class RouteStage:
         if not isinstance(triage, Triage):
             return triage
         post = triage.post
-        drop = superseded(post, newest.get(post.id)) or self._seen[record.partition].drop(post)
+        known = newest.get(post.id, self._seen[record.partition].newest(post.id))
+        drop = superseded(post, known)
         # A replayed one stands on the partition once already: with a worker that has read it since it seems dealt with.
         if drop is not None and not (record.is_replay and drop.reason is DropReason.REPEATED):
             return drop
-        tickets, reason = tickets_for(triage, self._table)
+        tickets, reason = tickets_for(triage, self._table, is_later=known is not None and known < post.revision)
         newest[post.id] = post.revision
         self._batch.append((record.partition, post))
         if reason is DropReason.UNROUTED:

@@ -17,7 +17,11 @@ class Seen:
 
     def drop(self, post: Post) -> Dropped | None:
         """Why this post needs no work, if it doesn't."""
-        return superseded(post, self._revisions.get(post.id))
+        return superseded(post, self.newest(post.id))
+
+    def newest(self, id_: str) -> int | None:
+        """The highest revision of this post that was dealt with; None if none is remembered."""
+        return self._revisions.get(id_)
 
     def add(self, posts: Iterable[Post]) -> None:
         """Remember these."""

@@ -99,6 +99,30 @@ def test_an_edit_moves_the_ticket_and_an_older_revision_moves_nothing_back() -> 
     assert found[2] == Dropped(DropReason.STALE_REVISION)
 
 
+@pytest.mark.parametrize("are_in_one_batch", [True, False])
+def test_a_later_state_that_its_source_does_not_call_an_edit_moves_the_ticket_too(are_in_one_batch: bool) -> None:
+    router = stage()
+    first, later = triaged(0, "x:1", Intent.COMPLAINT, revision=1), triaged(1, "x:1", Intent.PRAISE, revision=2)
+    if are_in_one_batch:
+        found = router.process([first, later])[1:]
+    else:
+        router.process([first])
+        router.took([first])
+        found = router.process([later])
+    assert asked(found) == [
+        ("plaint.tickets.marketing", "update"),
+        ("plaint.tickets.helpdesk", "withdraw"),
+        ("plaint.tickets.service", "withdraw"),
+    ]
+
+
+def test_a_worker_that_takes_over_moves_a_ticket_as_the_one_before_it_would_have() -> None:
+    router = stage()
+    router.remember([triaged(0, "x:1", Intent.COMPLAINT, revision=1)])
+    found = router.process([triaged(1, "x:1", Intent.OTHER, revision=2)])
+    assert {op for _, op in asked(found)} == {"withdraw"}
+
+
 def test_a_worker_that_takes_over_reads_what_stands_before_its_first_record() -> None:
     router = stage(remember=100)
     assert router.unknown([triaged(250, "x:9", Intent.PRAISE), triaged(251, "x:8", Intent.PRAISE)]) == [
