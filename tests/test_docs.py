@@ -353,6 +353,12 @@ def test_every_rule_asks_for_metrics_that_plaint_tells_with_labels_that_they_hav
                 assert set(value.split("|")) <= set(allowed or ()), name
 
 
+@pytest.mark.parametrize("page", [*PAGES, *PROMETHEUS.glob("*.yml")], ids=lambda page: page.name)
+def test_every_metric_that_is_named_is_told_by_that_name(page: Path) -> None:
+    named = {name.removesuffix("_bucket") for name in re.findall(r"\bplaint_[a-z_]+", page.read_text())}
+    assert named <= {metric.sample for metric in METRICS}
+
+
 STARTED = 'process_start_time_seconds{job="plaint",stage="%s"}'
 LATE = 'plaint_post_to_ticket_seconds_bucket{destination="helpdesk",le="%s"}'
 ALARMS: list[tuple[str, dict[str, str], dict[str, str], int]] = [
