@@ -134,15 +134,6 @@ class SourceSettings(BaseModel):
             return False
 
 
-def parse_source(text: str, **options: Any) -> SourceSettings:
-    """The source that ``text`` names; ``options`` that are not None stand beside those in the text.
-
-    Raises ValueError; where several things are wrong it is a pydantic.ValidationError that holds them all.
-    """
-    given = {key: value for key, value in options.items() if value is not None}
-    return SourceSettings.model_validate({**_parse(text), **given})
-
-
 def _parse(text: str) -> dict[str, Any]:
     """``file:PATH,option=value,columns.id=COLUMN,loop`` as a map. Raises ValueError."""
     head, *options = text.split(",")

@@ -41,11 +41,6 @@ OBSERVED_STRIDE = 10
 """Of the training posts every so many-th shows what activations are."""
 
 
-def int8_graph(network: Network, examples: Sequence[Example], tokens: Tokens, seed: int) -> bytes:
-    """Quantised by what the activations are over these posts, which must not be test posts."""
-    return _graph(network, observe(network, examples, tokens, seed))
-
-
 def float32_graph(network: Network) -> bytes:
     return _graph(network)
 

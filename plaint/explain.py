@@ -24,8 +24,6 @@ from schemas.deadletter import DeadLetter
 from schemas.reasons import DropReason
 from schemas.ticket import ticket_key
 
-__all__ = ["Explanation", "explain"]
-
 MIN_TELLING_ID = 6
 """An id that is shorter stands in many a record by chance."""
 ADMIN_S = 5.0

@@ -5,7 +5,7 @@ the work of ``plaint reload``.
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Literal
@@ -113,12 +113,7 @@ def _for_model(settings: Settings, known: ModelInUse) -> Iterator[str]:
         yield f"classify.model: is {choice.text}, but process {known.pid} {named}; this needs a restart"
 
 
-def reload(
-    found: Sequence[Known],
-    *,
-    clock: Callable[[], float] = time.monotonic,
-    sleep: Callable[[float], None] = time.sleep,
-) -> Iterator[Reloaded]:
+def reload(found: Sequence[Known]) -> Iterator[Reloaded]:
     """Tell one process after the other, and wait for its answers.
 
     Raises Unavailable if one ends, or does not answer in time.
@@ -129,18 +124,18 @@ def reload(
         except (ProcessLookupError, PermissionError) as error:
             raise Unavailable(f"process {pid} can't be told: {error.strerror}") from None
         for known in of_process:
-            yield _answer(known, clock, sleep)
+            yield _answer(known)
 
 
-def _answer(known: Known, clock: Callable[[], float], sleep: Callable[[float], None]) -> Reloaded:
-    deadline = clock() + known.answers_within_s
-    while clock() < deadline:
+def _answer(known: Known) -> Reloaded:
+    deadline = time.monotonic() + known.answers_within_s
+    while time.monotonic() < deadline:
         now = type(known).of(known.pid)
         if now is None:
             raise Unavailable(f"process {known.pid} ended before it had read its {known.kind} again")
         if now.tries > known.tries:
             return _of_routes(known, now) if isinstance(now, RoutesInUse) else _of_model(now)
-        sleep(CHECK_S)
+        time.sleep(CHECK_S)
     what = f"process {known.pid} did not answer within {known.answers_within_s:g} s"
     raise Unavailable(f"{what}; its log may say why")
 

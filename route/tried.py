@@ -28,8 +28,7 @@ class Tried:
     """One rule that was tried on a post.
 
     ``parents`` are the names of the rules around it, the outermost first. ``took``: it gave the post its
-    ``destinations`` (none: nobody gets it); else ``unmet`` says why not. ``goes_on``: the rules behind it were tried
-    although it took the post.
+    ``destinations`` (none: nobody gets it); else ``unmet`` says why not.
     """
 
     rule: str
@@ -38,13 +37,12 @@ class Tried:
     took: bool
     unmet: Unmet | None
     destinations: tuple[str, ...]
-    goes_on: bool
 
     @classmethod
     def of(cls, rule: Rule, parents: tuple[str, ...], failed: Unmet | None) -> "Tried":
         """``rule`` inside ``parents``, with the condition that ``failed``, if one did."""
         match = rule.match
-        return cls(match.rule, match.why, parents, failed is None, failed, match.destinations, rule.goes_on)
+        return cls(match.rule, match.why, parents, failed is None, failed, match.destinations)
 
 
 def unmet(rule: Rule, triage: Triage) -> Unmet | None:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from models.evaluation.bootstrap import ROUNDS, Series, figure
+from models.evaluation.bootstrap import Series, figure
 from models.evaluation.labelled import LabelledPost
 from models.evaluation.measures import Answers, Truth, assess
 from models.evaluation.report import Figure, Measures
@@ -29,12 +29,10 @@ class Compared(BaseModel):
     """The mean over the heads."""
 
 
-def compare(
-    what: str, posts: Sequence[LabelledPost], before: Answers, after: Answers, unsure_below: float, rounds: int = ROUNDS
-) -> Compared:
+def compare(what: str, posts: Sequence[LabelledPost], before: Answers, after: Answers, unsure_below: float) -> Compared:
     """`posts` must not be empty."""
     truth = Truth.of(posts)
-    old, new = (assess(truth, answers, unsure_below, rounds) for answers in (before, after))
+    old, new = (assess(truth, answers, unsure_below) for answers in (before, after))
     series = {head: new.macro_f1s[head] - macro_f1s for head, macro_f1s in old.macro_f1s.items()}
     heads = zip(heads_of(old.measures), heads_of(new.measures), strict=True)
     accuracies = [_value(later.accuracy) - _value(earlier.accuracy) for (_, earlier), (_, later) in heads]

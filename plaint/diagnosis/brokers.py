@@ -67,9 +67,9 @@ def _reach(kafka: KafkaSettings, broker: str) -> Iterator[Finding]:
     try:
         with connected(host, int(port), addresses(host, int(port))) as line:
             if context is not None:
-                wrapped, agreed = secured(line, host, context)
+                wrapped, expires = secured(line, host, context)
                 wrapped.close()
-                yield from expiring(broker, agreed.expires, "ask whoever runs the broker to renew it")
+                yield from expiring(broker, expires, "ask whoever runs the broker to renew it")
     except Unreached as stopped:
         yield fail(broker, stopped.what, MENDS[stopped.step])
 

@@ -150,9 +150,9 @@ def _reach(target: _Target, dates: list[Date]) -> Iterator[Finding]:
     with _line(target) as plain:
         line = plain
         if target.is_tls:
-            line, agreed = secured(plain, target.host, _context(target))
+            line, expires = secured(plain, target.host, _context(target))
             mend = f"let the owner of {target.host} renew it"
-            yield from expiring(f"destinations.{target.name}.url", agreed.expires, mend)
+            yield from expiring(f"destinations.{target.name}.url", expires, mend)
         line.settimeout(ANSWER_S)
         connection = http.client.HTTPConnection(target.host, target.port)
         connection.sock = line

@@ -9,7 +9,6 @@ import socket
 import ssl
 import threading
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 DNS_S = 5.0
@@ -26,14 +25,6 @@ class Unreached(Exception):
         super().__init__(what)
         self.step = step
         self.what = what
-
-
-@dataclass(frozen=True)
-class Secured:
-    """A TLS session that was agreed on. ``expires`` is the end of the certificate's validity, None if it tells none."""
-
-    version: str
-    expires: datetime | None
 
 
 def addresses(host: str, port: int) -> list[str]:
@@ -90,8 +81,11 @@ def tunnelled(line: socket.socket, host: str, port: int, headers: Mapping[str, s
         raise Unreached("proxy", f"the proxy answered {answer.status}")
 
 
-def secured(line: socket.socket, host: str, context: ssl.SSLContext) -> tuple[ssl.SSLSocket, Secured]:
-    """The same connection after the handshake. Raises Unreached("tls" or "certificate")."""
+def secured(line: socket.socket, host: str, context: ssl.SSLContext) -> tuple[ssl.SSLSocket, datetime | None]:
+    """The same connection after the handshake, and when its certificate expires, None if it tells no end.
+
+    Raises Unreached("tls" or "certificate").
+    """
     line.settimeout(TLS_S)
     try:
         wrapped = context.wrap_socket(line, server_hostname=host)
@@ -102,7 +96,7 @@ def secured(line: socket.socket, host: str, context: ssl.SSLContext) -> tuple[ss
     except (ssl.SSLError, OSError) as error:
         reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or str(error)
         raise Unreached("tls", f"it speaks no TLS that this machine takes: {reason}") from error
-    return wrapped, Secured(wrapped.version() or "", _expires(wrapped))
+    return wrapped, _expires(wrapped)
 
 
 def _expires(line: ssl.SSLSocket) -> datetime | None:

@@ -279,7 +279,7 @@ def _error(state: StageState) -> LastError | None:
 
 def _processes(group: GroupState | None, child: ChildState | None, states: Sequence[StageState]) -> int | None:
     if group is not None and not (group.refused or group.trouble):
-        return len(group.members)
+        return group.members
     if child is not None:
         return int(child.pid is not None)
     return len(states) or None

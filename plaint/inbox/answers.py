@@ -19,9 +19,9 @@ SECURITY_HEADERS = {
 }
 
 
-def json_answer(value: object, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
+def json_answer(value: object, status: int = 200) -> web.Response:
     """``value`` as JSON; dataclasses are allowed in it."""
-    return web.Response(body=orjson.dumps(value), status=status, content_type="application/json", headers=headers)
+    return web.Response(body=orjson.dumps(value), status=status, content_type="application/json")
 
 
 def problem(status: int, detail: str, headers: dict[str, str] | None = None) -> web.Response:

@@ -3,7 +3,6 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable
 from enum import StrEnum
 
 from aiohttp import web
@@ -41,9 +40,7 @@ class Refused(Exception):
 class Hooks:
     """Handles ``POST /hooks/{queue}``. ``closing`` is set when the server ends; requests that hang end with it."""
 
-    def __init__(
-        self, key: bytes, store: Store, faults: Faults, closing: asyncio.Event, now: Callable[[], float] = time.time
-    ) -> None:
+    def __init__(self, key: bytes, store: Store, faults: Faults, closing: asyncio.Event) -> None:
         self.chance = Chance(faults)
         self.refused: Counter[Refusal] = Counter(dict.fromkeys(Refusal, 0))
         self.failed: Counter[str] = Counter({"answer": 0, "drop": 0, "hang": 0})
@@ -51,7 +48,6 @@ class Hooks:
         self._key = key
         self._store = store
         self._closing = closing
-        self._now = now
 
     async def post(self, request: web.Request) -> web.StreamResponse:
         """Take one webhook, or say why not."""
@@ -64,11 +60,11 @@ class Hooks:
         except Refused as refused:
             self.refused[refused.reason] += 1
             return problem(refused.status, refused.detail)
-        self._store.begin(queue, webhook_id, self._now())
+        self._store.begin(queue, webhook_id, time.time())
         failure = await self._wait(queue)
         if failure is not None and not failure.taken:
             return await self._fail(request, failure)
-        receipt = self._store.take(queue, webhook_id, ticket.key, ticket.op, ticket.revision, self._now(), body)
+        receipt = self._store.take(queue, webhook_id, ticket.key, ticket.op, ticket.revision, time.time(), body)
         if not _succeeds(failure) or _line_is_dead(request):
             self._store.not_answered(receipt)
         return self._answer(receipt) if failure is None else await self._fail(request, failure)
@@ -79,7 +75,7 @@ class Hooks:
         except web.HTTPRequestEntityTooLarge:
             raise Refused(Refusal.TOO_LARGE, 413, f"the body is over {MAX_BODY_BYTES} bytes") from None
         try:
-            return verify(self._key, request.headers, body, self._now()), body
+            return verify(self._key, request.headers, body, time.time()), body
         except SignatureInvalid as error:
             raise Refused(Refusal.SIGNATURE, 401, str(error)) from None
 

@@ -1,6 +1,5 @@
 """Consumer groups as their coordinators describe them."""
 
-import struct
 import time
 from collections.abc import Iterable
 from typing import Any
@@ -8,7 +7,6 @@ from typing import Any
 from kafka import errors
 from kafka.admin import KafkaAdminClient
 from kafka.protocol.admin import DescribeGroupsRequest
-from kafka.protocol.consumer.metadata import ConsumerProtocolAssignment
 from pydantic import BaseModel, ConfigDict
 
 TRIES, WAIT_S = 8, 0.25
@@ -23,17 +21,6 @@ _SIGN = 31
 """The bit that is set where a broker does not tell rights: the least number of 32 bits."""
 
 
-class Member(BaseModel):
-    """A process in a group. ``instance`` is its static name, if it has one."""
-
-    model_config = ConfigDict(frozen=True)
-
-    client: str
-    host: str
-    instance: str = ""
-    partitions: tuple[int, ...] = ()
-
-
 class GroupState(BaseModel):
     """One group. ``state`` is Kafka's: Stable, Empty, Dead, PreparingRebalance, CompletingRebalance.
 
@@ -46,16 +33,11 @@ class GroupState(BaseModel):
 
     name: str
     state: str = ""
-    members: tuple[Member, ...] = ()
+    members: int = 0
     committed: dict[str, dict[int, int]] = {}
     operations: frozenset[str] | None = None
     refused: str = ""
     trouble: str = ""
-
-    @property
-    def is_rebalancing(self) -> bool:
-        """Its members are being given their partitions anew."""
-        return self.state.endswith("Rebalance")
 
 
 def group_states(admin: KafkaAdminClient, names: Iterable[str]) -> dict[str, GroupState]:
@@ -111,7 +93,7 @@ def _group(admin: KafkaAdminClient, name: str) -> GroupState:
         return GroupState(
             name=name,
             state=described.group_state or "Dead",
-            members=tuple(map(_member, described.members)),
+            members=len(described.members),
             committed=committed_offsets(admin, name),
             operations=_operations(described.authorized_operations),
         )
@@ -131,17 +113,3 @@ def _operations(bits: set[int] | None) -> frozenset[str] | None:
     if not bits or _SIGN in bits:
         return None
     return frozenset(name for bit, name in _BITS.items() if bit in bits)
-
-
-def _member(found: Any) -> Member:
-    try:
-        assigned = ConsumerProtocolAssignment.decode(found.member_assignment).assigned_partitions
-    except (struct.error, ValueError, TypeError, AttributeError):
-        assigned = []
-    parts = sorted({number for topic in assigned for number in topic.partitions})
-    return Member(
-        client=found.client_id,
-        host=(found.client_host or "").lstrip("/"),
-        instance=found.group_instance_id or "",
-        partitions=tuple(parts),
-    )

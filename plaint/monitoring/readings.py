@@ -25,10 +25,6 @@ class Readings:
         self.common = {"stage": stage} | ({"destination": destination} if destination else {})
         self._values: dict[Metric, dict[Labels, Value]] = {m: _at_zero(m) for m in METRICS if stage in m.stages}
 
-    def tells(self, metric: Metric) -> bool:
-        """Whether this process has that metric."""
-        return metric in self._values
-
     def put(self, metric: Metric, value: Value, *labels: str) -> None:
         """Set a value; ``labels`` in the order of the declaration. Raises KeyError or ValueError for what is not declared."""
         values = self._values[metric]

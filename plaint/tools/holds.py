@@ -1,7 +1,7 @@
 """What keeps tickets back that could be sent else: destinations that are disabled or down, limits that are used up."""
 
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
@@ -144,14 +144,12 @@ async def destination_holds(kafka: KafkaSettings, names: Sequence[str], clues: C
     return holds.of_destinations(await switch_states(kafka, names))
 
 
-async def _limited(
-    reader: TopicReader, name: str, caps: Caps, waiting: Sequence[Waiting], now: Callable[[], float] = time.time
-) -> dict[str, Hold]:
+async def _limited(reader: TopicReader, name: str, caps: Caps, waiting: Sequence[Waiting]) -> dict[str, Hold]:
     there = await reader.partitions([topics.deliveries(name)])
     count = sum(map(len, there.values()))
     if not count:
         return {}
-    limits, at = Limits(caps.per_minute, caps.per_author, count), now()
+    limits, at = Limits(caps.per_minute, caps.per_author, count), time.time()
     since = datetime.fromtimestamp(at, UTC) - timedelta(seconds=HOUR_S if caps.per_author else MINUTE_S)
     async for record in reader.scan(there, Start(since=since)):
         _remember(limits, record, at)

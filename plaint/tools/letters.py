@@ -49,8 +49,6 @@ class LetterBook:
 
     def __init__(self, wanted: Callable[[DeadLetter, Stored], bool], keep_values: bool = False) -> None:
         self.letters: dict[str, HeldLetter] = {}
-        self.foreign = 0
-        """Records that are neither a letter nor a mark."""
         self._wanted = wanted
         self._keep_values = keep_values
 
@@ -74,7 +72,6 @@ class LetterBook:
         try:
             mark = Replayed.from_kafka(record.headers)
         except ValidationError:
-            self.foreign += 1
             return
         if held := self.letters.get(mark.letter):
             held.replays.append(Replay(at=mark.at, place=mark.place))

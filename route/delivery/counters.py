@@ -23,8 +23,6 @@ class Counters:
 
     read: int = 0
     """Records read from the tickets topic."""
-    accepted: int = 0
-    """Revisions of tickets taken on for delivery."""
     invalid: int = 0
     """Records of the tickets topic that are no ticket: each is a dead letter."""
     invalid_by: Counter[DeadReason] = field(default_factory=_dead)
@@ -33,8 +31,6 @@ class Counters:
     """Revisions that asked for nothing new, or were overtaken before the destination took them."""
     requests: int = 0
     """Requests begun, repeats included."""
-    retried: int = 0
-    """Requests that ended with "not now"."""
     probes: int = 0
     """Requests made while the breaker was open: they cost their ticket no try."""
     done: int = 0

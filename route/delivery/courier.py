@@ -209,7 +209,6 @@ class Courier:
         free: bool = False,
         status: int | None = None,
     ) -> Iterable[Step]:
-        self._counters.retried += 1
         now = self._clock.wall()
         wait = 0.0 if free else max(self._policy.schedule.wait_s(item.attempt), at_least_s)
         return lane.ledger.retry(item, now, now + wait, maybe_taken, free, status)

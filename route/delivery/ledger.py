@@ -99,7 +99,6 @@ class Ledger:
         item.rank = RANKS[ticket.priority]
         item.since = ticket.received_at.timestamp() if ticket.received_at else now
         self._fold.put(item)
-        self._counters.accepted += 1
         return Step(self._open_record(item, now), mark, item)
 
     def _close(self, ticket: Ticket, reason: DropReason, mark: Mark, now: float) -> Step:

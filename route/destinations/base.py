@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol, runtime_checkable
 
-from schemas.ticket import Op, Ticket, message_id
+from schemas.ticket import Op, message_id
 
 
 class Idempotency(StrEnum):
@@ -36,10 +36,6 @@ class Parcel:
     def message_id(self) -> str:
         """See schemas.ticket.message_id."""
         return message_id(self.key, self.revision, self.generation)
-
-    def ticket(self) -> Ticket:
-        """The body as a model. Raises RecordInvalid if the log holds one that this version can't read."""
-        return Ticket.from_bytes(self.body)
 
 
 @dataclass(frozen=True, slots=True)

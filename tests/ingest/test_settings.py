@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from ingest.settings import SourceSettings, parse_source
+from ingest.settings import SourceSettings
 
 
 def test_a_path_is_enough() -> None:
-    settings = parse_source("file:posts.jsonl")
+    settings = SourceSettings.model_validate("file:posts.jsonl")
     assert (settings.path, settings.is_csv, settings.rate, settings.loop) == ("posts.jsonl", False, None, False)
 
 
@@ -18,27 +18,29 @@ def test_a_path_is_enough() -> None:
     "text", ["stdin", "file:-", "file:/dev/stdin", "file:/dev/fd/0,format=csv", "file:/proc/self/fd/0"]
 )
 def test_standard_input_is_one_source_by_whatever_name(text: str) -> None:
-    assert parse_source(text).path == "-"
+    assert SourceSettings.model_validate(text).path == "-"
 
 
 def test_what_was_taken_from_a_pipe_or_standard_input_cannot_be_read_again(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     os.mkfifo(tmp_path / "pipe")
     paths = ("-", "/dev/null", tmp_path / "pipe", tmp_path / "file", tmp_path / "none")
-    assert [parse_source(f"file:{path}").is_stream for path in paths] == [True, True, True, False, False]
+    sources = [SourceSettings.model_validate({"path": str(path)}) for path in paths]
+    assert [source.is_stream for source in sources] == [True, True, True, False, False]
 
 
-def test_options_follow_after_commas_or_stand_beside() -> None:
-    text = "file:a:b=c.csv.gz,columns.id=tweet_id,columns.author.handle=user,constants.network=x,rate=2.5,loop"
-    settings = parse_source(text, name="tweets", format=None)
+def test_options_follow_after_commas() -> None:
+    text = "file:a:b=c.csv.gz,name=tweets,columns.id=id,columns.author.handle=user,constants.network=x,rate=2.5,loop"
+    settings = SourceSettings.model_validate(text)
     assert settings.path == "a:b=c.csv.gz"
-    assert settings.columns == {"id": "tweet_id", "author.handle": "user"}
+    assert settings.columns == {"id": "id", "author.handle": "user"}
     assert settings.constants == {"network": "x"}
     assert (settings.rate, settings.loop, settings.name, settings.format) == (2.5, True, "tweets", "auto")
 
 
 def test_columns_may_be_one_text_too() -> None:
-    settings = parse_source("file:a,format=csv", columns="id=tweet_id, text=body", constants="network=x")
+    given = {"path": "a", "format": "csv", "columns": "id=tweet_id, text=body", "constants": "network=x"}
+    settings = SourceSettings.model_validate(given)
     assert (settings.columns, settings.constants) == ({"id": "tweet_id", "text": "body"}, {"network": "x"})
 
 
@@ -84,5 +86,5 @@ def test_the_format_follows_from_name_and_columns(path: str, options: dict[str, 
 )
 def test_what_is_wrong_is_told_with_its_mend(text: str, told: str) -> None:
     with pytest.raises(ValueError) as error:
-        parse_source(text)
+        SourceSettings.model_validate(text)
     assert told in str(error.value)

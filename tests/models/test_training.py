@@ -12,7 +12,8 @@ torch = pytest.importorskip("torch", reason="needs the train extra")
 pytest.importorskip("onnx", reason="needs the train extra")
 pytest.importorskip("safetensors", reason="needs the train extra")
 
-from models.export import float32_graph, int8_graph  # noqa: E402
+from models.export import float32_graph, write_networks  # noqa: E402
+from models.manifest import NETWORK  # noqa: E402
 from models.session import Session  # noqa: E402
 from models.tokens import Tokens  # noqa: E402
 from models.training.batches import epoch_batches, hide_handles, in_turn, pad  # noqa: E402
@@ -51,8 +52,11 @@ def examples() -> list[Example]:
 )
 def test_the_graph_computes_what_the_network_does(tmp_path: Path, shape: Shape, int8: bool, tolerance: float) -> None:
     made = network(shape).eval()
-    path = tmp_path / "model.onnx"
-    path.write_bytes(int8_graph(made, examples(), Tokens(TOKENIZER, 16), seed=3) if int8 else float32_graph(made))
+    path = tmp_path / NETWORK
+    if int8:
+        write_networks(tmp_path, made, examples(), Tokens(TOKENIZER, 16), seed=3)
+    else:
+        path.write_bytes(float32_graph(made))
     ids, mask = pad(IDS)
     with torch.no_grad():
         expected = made(ids, mask).numpy()

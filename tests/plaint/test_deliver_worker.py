@@ -138,7 +138,7 @@ async def test_bodies_of_far_off_tickets_are_read_back_from_the_log(
     async with receiving(answer=lambda n: 503 if n <= 50 else 200) as receiver:
         changed = {"first_wait_s": 3.0, "max_wait_s": 3.0, "breaker_failures": 1000}
         async with delivering(kafka, name, receiver.url, **changed) as worker:
-            await until(lambda: worker.counters.retried == 50)
+            await until(lambda: worker.counters.requests == 50)
             await until(lambda: sum(lane.fold.held for lane in worker.lanes.values()) == 0)
             assert worker.counters.requests == 50  # none has been read back yet
             await until(lambda: len(receiver.taken) == 50)

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from ingest.settings import SourceSettings, parse_source
+from ingest.settings import SourceSettings
 from ingest.source import SourceFailed
 from plaint.broker.process import Broker
 from plaint.broker.settings import BrokerSettings
@@ -37,13 +37,13 @@ WORKER = """
 import json, sys
 from plaint.kafka.settings import KafkaSettings
 from plaint.workers import ingest as worker
-from ingest.settings import parse_source
+from ingest.settings import SourceSettings
 from pathlib import Path
 from ingest import publish
 worker.STOP_GRACE_S = 1.0
 publish.LONG_WAIT_S = 0.5
 kafka = KafkaSettings.model_validate_json(sys.argv[1])
-worker.ingest(kafka, [parse_source(text) for text in sys.argv[3:]], Path(sys.argv[2]))
+worker.ingest(kafka, [SourceSettings.model_validate(text) for text in sys.argv[3:]], Path(sys.argv[2]))
 """
 
 
@@ -143,7 +143,10 @@ def test_the_public_tweets_are_all_published(broker: Broker, kafka: KafkaSetting
     data = Path(os.environ.get("PLAINT_DATA") or "../shared/data") / "public/twcs_airlines_asapp/data.csv.gz"
     if not data.exists():
         pytest.skip(f"NOT TESTED ON REAL POSTS: there is no {data}; set PLAINT_DATA")
-    report = ingest(kafka, [parse_source(f"file:{data}", columns="id=first_tweet_id,text=text", constants="network=x")])
+    report = ingest(
+        kafka,
+        [SourceSettings.model_validate(f"file:{data},columns.id=first_tweet_id,columns.text=text,constants.network=x")],
+    )
     assert report == Report(read=43_072, published=43_072, dead={}, finished=True)
     read = posts(broker.bootstrap, 43_072)
     assert len(read) == 43_072

@@ -147,7 +147,7 @@ import json, logging, sys, threading
 from pathlib import Path
 from threading import Timer
 from ingest.http.settings import DoorSettings
-from ingest.settings import parse_source
+from ingest.settings import SourceSettings
 from plaint.kafka.settings import KafkaSettings
 from plaint.monitoring.monitor import Monitor
 from plaint.monitoring.settings import MonitoringSettings
@@ -167,7 +167,7 @@ settings = MonitoringSettings(port=0, address_file=folder / "address", stall_s=f
 with Monitor("ingest", settings).told() as monitor:
     tell()
     door = DoorSettings(port=port, ack_timeout_s=0.5)
-    ingest(KafkaSettings.model_validate_json(sys.argv[3]), [parse_source("stdin")], None, door, monitor)
+    ingest(KafkaSettings.model_validate_json(sys.argv[3]), [SourceSettings.model_validate("stdin")], None, door, monitor)
 """
 
 

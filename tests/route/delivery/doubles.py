@@ -41,6 +41,11 @@ def ticket(post: str = "post-1", revision: int = 0, op: str = "create", **fields
     return Ticket.model_validate({**known, **fields})
 
 
+def ticket_in(parcel: Parcel) -> Ticket:
+    """What a destination was asked to take."""
+    return Ticket.from_bytes(parcel.body)
+
+
 @dataclass
 class FakeTimer:
     at: float

@@ -8,7 +8,7 @@ from route.delivery.limits import HOUR_S
 from route.delivery.queue import LONGEST_EVERY
 from route.destinations.base import NotNow, Outcome, Parcel, Taken
 from schemas.ticket import Ticket
-from tests.route.delivery.doubles import Stage, ticket
+from tests.route.delivery.doubles import Stage, ticket, ticket_in
 
 
 def many(count: int, first: int = 0, **fields: Any) -> list[Ticket]:
@@ -17,7 +17,7 @@ def many(count: int, first: int = 0, **fields: Any) -> list[Ticket]:
 
 def went(stage: Stage) -> list[str]:
     """The posts in the order of their requests."""
-    return [parcel.ticket().post_id for _, parcel in stage.destination.asked]
+    return [ticket_in(parcel).post_id for _, parcel in stage.destination.asked]
 
 
 def times(stage: Stage) -> list[float]:
@@ -67,7 +67,7 @@ async def test_what_is_kept_for_urgent_tickets_goes_to_no_other() -> None:
     await stage.take(*many(60, first=2000, priority="urgent"))
     await stage.clock.advance(0.1)
     assert len(stage.destination.asked) == lows + 60
-    assert {parcel.ticket().priority for _, parcel in stage.destination.asked[lows:]} == {"urgent"}
+    assert {ticket_in(parcel).priority for _, parcel in stage.destination.asked[lows:]} == {"urgent"}
 
 
 async def test_a_low_ticket_does_not_wait_for_ever_behind_urgent_ones() -> None:
@@ -96,7 +96,7 @@ async def test_a_backlog_past_what_is_kept_leaves_its_bodies_in_the_log_and_arri
     await stage.take(*(ticket(f"help-{n}", priority="urgent") for n in range(5)))
     await stage.clock.advance(120)
     assert stage.counters.done == 405
-    assert {parcel.ticket().text for _, parcel in stage.destination.asked} == {
+    assert {ticket_in(parcel).text for _, parcel in stage.destination.asked} == {
         *(one.text for one in many(400)),
         *(ticket(f"help-{n}").text for n in range(5)),
     }

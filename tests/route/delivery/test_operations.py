@@ -10,7 +10,7 @@ from route.destinations.base import NeverAgain, NotNow, Outcome, Parcel, Taken
 from schemas.delivery import Delivery
 from schemas.reasons import DropReason
 from schemas.ticket import Ticket
-from tests.route.delivery.doubles import MemoryLog, ObedientDestination, Stage, settle, ticket
+from tests.route.delivery.doubles import MemoryLog, ObedientDestination, Stage, settle, ticket, ticket_in
 
 KEY = ticket().key
 
@@ -159,7 +159,7 @@ async def test_an_update_of_what_the_destination_never_got_is_a_create_also_in_t
     stage = Stage()
     await stage.take(ticket(revision=3, op="update"))
     assert stage.destination.ops == [("create", 3)]
-    assert stage.destination.asked[0][1].ticket().op == "create"
+    assert ticket_in(stage.destination.asked[0][1]).op == "create"
 
 
 async def test_a_create_of_what_the_destination_has_is_an_update() -> None:
@@ -229,7 +229,7 @@ async def test_an_edit_before_anything_was_sent_takes_the_place_of_the_create() 
     stage = Stage()
     await stage.take(ticket(), ticket(revision=1, op="update", text="It came, broken"))
     assert stage.destination.ops == [("create", 1)]
-    assert stage.destination.asked[0][1].ticket().text == "It came, broken"
+    assert ticket_in(stage.destination.asked[0][1]).text == "It came, broken"
     assert drops(stage) == {DropReason.COLLAPSED: 1}
 
 

@@ -8,7 +8,7 @@ import pytest
 from route.delivery.entry import LogRecord
 from route.destinations.base import NeverAgain, NotNow, Outcome, Parcel, Taken
 from schemas.reasons import DeadReason
-from tests.route.delivery.doubles import Stage, settle, ticket
+from tests.route.delivery.doubles import Stage, settle, ticket, ticket_in
 
 
 def many(count: int, first: int = 0) -> list:  # type: ignore[type-arg]
@@ -278,7 +278,7 @@ async def test_fresh_tickets_do_not_go_before_older_retries() -> None:
     await stage.take(ticket("new"))
     stage.is_leased = True
     await stage.clock.advance(1)
-    assert [parcel.ticket().post_id for _, parcel in stage.destination.asked] == ["old", "old", "new"]
+    assert [ticket_in(parcel).post_id for _, parcel in stage.destination.asked] == ["old", "old", "new"]
 
 
 async def test_a_fault_in_the_destinations_code_is_tried_again_then_a_dead_letter_of_ours() -> None:
@@ -302,7 +302,7 @@ async def test_far_off_tickets_leave_their_bodies_in_the_log_and_are_sent_whole_
     await stage.clock.advance(1000)
     assert stage.counters.done == 20
     assert stage.log.reads == 40
-    assert all(parcel.ticket().post_id.startswith("post-") for _, parcel in stage.destination.asked)
+    assert all(ticket_in(parcel).post_id.startswith("post-") for _, parcel in stage.destination.asked)
 
 
 @pytest.mark.parametrize("seconds", [10.0, 100_000.0])

@@ -9,7 +9,7 @@ from route.destinations.base import Idempotency, NotNow, Outcome, Parcel, Taken
 from schemas.delivery import Delivery
 from schemas.reasons import DeadReason
 from schemas.ticket import Ticket
-from tests.route.delivery.doubles import MemoryLog, Stage, settle, ticket
+from tests.route.delivery.doubles import MemoryLog, Stage, settle, ticket, ticket_in
 
 IDEMPOTENT, UPSERT, FIND, NONE = Idempotency
 
@@ -342,7 +342,7 @@ async def test_an_edit_that_was_to_be_a_create_for_want_of_knowledge_is_an_updat
     after = Stage(log=stage.log, position=1)
     await after.clock.advance(60)
     assert after.destination.ops == [("update", 1)]
-    assert after.destination.asked[0][1].ticket().op == "update"
+    assert ticket_in(after.destination.asked[0][1]).op == "update"
 
 
 async def test_a_deposed_owner_overrules_nobody() -> None:

@@ -9,7 +9,7 @@ from route.destinations.statuses import blames_settings, verdict
 from schemas.delivery import IN_USE_KEY, OWNER_KEY, SWITCH_KEY, Delivery
 from schemas.record import RecordInvalid
 from schemas.ticket import Ticket
-from tests.route.delivery.doubles import START, Stage, ticket
+from tests.route.delivery.doubles import START, Stage, ticket, ticket_in
 
 
 def many(count: int, first: int = 0) -> list[Ticket]:
@@ -164,7 +164,7 @@ async def test_many_refusals_for_good_in_a_row_turn_it_off_and_the_rest_waits() 
 
 async def test_a_ticket_taken_between_breaks_the_row() -> None:
     stage = Stage(
-        lambda parcel: Taken(200) if parcel.ticket().post_id.endswith("9") else NeverAgain("422", 422),
+        lambda parcel: Taken(200) if ticket_in(parcel).post_id.endswith("9") else NeverAgain("422", 422),
         disable_after=20,
         concurrency=1,
     )
