@@ -7,6 +7,7 @@ settings. Where tickets are still open after the second step they are given up o
 
 import logging
 import threading
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 
 from aiokafka.admin import AIOKafkaAdminClient
@@ -17,11 +18,13 @@ from pydantic import BaseModel, ConfigDict
 from plaint.failures import Unavailable
 from plaint.kafka.admin import BrokerAway, open_admin
 from plaint.kafka.reaching import start_client
-from plaint.kafka.reading import TopicReader
+from plaint.kafka.reading import Stored, TopicReader
 from plaint.kafka.settings import KafkaSettings
 from plaint.settings import Settings
+from plaint.tools.logbook import LogBook
+from route.delivery.fold import Fold
+from route.delivery.settled import Version
 from schemas import topics
-from schemas.delivery import IN_USE_KEY, OWNER_KEY, SWITCH_KEY, Delivery
 from schemas.faults import Fault, shown
 from schemas.record import RecordDropped, RecordInvalid
 from schemas.ticket import Ticket
@@ -29,10 +32,6 @@ from schemas.ticket import Ticket
 log = logging.getLogger(__name__)
 
 CONNECT_S = 3.0
-NO_TICKETS = frozenset(key.encode() for key in (OWNER_KEY, SWITCH_KEY, IN_USE_KEY))
-"""Keys of a delivery log that are those of no ticket."""
-_Revision = tuple[int, int]
-"""Revision and generation."""
 
 
 class Leftover(BaseModel):
@@ -84,18 +83,17 @@ async def _open(kafka: KafkaSettings, destination: str) -> int:
             if record.topic == topics.tickets(destination):
                 fold.add_ticket(record.value)
             else:
-                fold.add_step(record.key, record.value)
+                fold.add_step(record)
     return fold.open()
 
 
 class _Fold:
-    """What was asked of a destination and what its log says of it, by ticket key."""
+    """What was asked of a destination and what its log says of it."""
 
     def __init__(self) -> None:
-        self._asked: dict[str, _Revision] = {}
+        self._asked: dict[str, Version] = {}
         self._created: set[str] = set()
-        self._ended: dict[str, _Revision] = {}
-        self._under_way: set[str] = set()
+        self._books: defaultdict[int, LogBook] = defaultdict(LogBook)
 
     def add_ticket(self, value: bytes | None) -> None:
         """A record of plaint.tickets.<destination>."""
@@ -107,25 +105,21 @@ class _Fold:
         if ticket.op != "withdraw":
             self._created.add(ticket.key)
 
-    def add_step(self, key: bytes | None, value: bytes | None) -> None:
-        """A record of plaint.deliveries.<destination>; of one ticket in their order."""
-        if key is None or key in NO_TICKETS:
-            return
-        try:
-            step = Delivery.from_bytes(value)
-        except (RecordInvalid, RecordDropped):
-            return
-        name = key.decode(errors="replace")
-        if step.state in ("done", "dead"):
-            self._ended[name] = max((step.revision, step.generation), self._ended.get(name, (0, 0)))
-            self._under_way.discard(name)
-        else:  # its ticket may be gone from the other topic, by age
-            self._under_way.add(name)
+    def add_step(self, record: Stored) -> None:
+        """A record of plaint.deliveries.<destination>; of one partition in their order."""
+        self._books[record.partition].feed(record)
 
     def open(self) -> int:
         """Tickets whose newest revision has not come to its end. Withdrawing what never was a ticket is none."""
-        asked = {key for key in self._created if self._ended.get(key, (-1, 0)) < self._asked[key]}
-        return len(asked | self._under_way)
+        folds = [book.fold for book in self._books.values()]
+        under_way = {key for fold in folds for key in fold.open}  # its ticket may be gone from the other topic, by age
+        asked = {key for key in self._created if not any(_has_ended(fold, key, self._asked[key]) for fold in folds)}
+        return len(asked | under_way)
+
+
+def _has_ended(fold: Fold, key: str, version: Version) -> bool:
+    known = fold.settled.get(key)
+    return known is not None and known.version >= version
 
 
 def judge(found: Iterable[Leftover], settings: Settings) -> tuple[list[Fault], list[Fault]]:

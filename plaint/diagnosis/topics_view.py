@@ -6,18 +6,13 @@ from collections.abc import Iterable
 from contextlib import suppress
 from datetime import datetime
 
-import orjson
 from pydantic import BaseModel, ConfigDict
 
 from plaint.kafka.reading import Start, TopicReader
 from plaint.tools.letters import LetterBook, read_letters
-from route.delivery.entry import OWNER, is_key, read_entry
-from route.delivery.fold import Fold
+from plaint.tools.logbook import LogBook
 from schemas import topics
 from schemas.deadletter import DeadLetter
-from schemas.record import RecordInvalid
-
-FOR_EVER = float("inf")
 
 
 class OpenTickets(BaseModel):
@@ -44,40 +39,17 @@ async def open_tickets(
 ) -> dict[str, OpenTickets] | None:
     """Of each destination, out of its whole delivery log; None if the logs are too long to be read in ``limit_s``."""
     names = {topics.deliveries(name): name for name in destinations}
-    folds: dict[tuple[str, int], Fold] = {}
-    written: dict[str, float] = {}
+    books: dict[tuple[str, int], LogBook] = {}
     try:
         async with asyncio.timeout(limit_s):
             async for record in reader.scan(await reader.partitions(names)):
-                fold = folds.setdefault((names[record.topic], record.partition), Fold())
-                _take(fold, record.key or b"", record.value, record.offset)
-                written.setdefault((record.key or b"").decode("utf-8", "replace"), record.timestamp)
+                books.setdefault((names[record.topic], record.partition), LogBook()).feed(record)
     except TimeoutError:
         return None
     ages: dict[str, list[float]] = {name: [] for name in names.values()}
-    for (name, _), fold in folds.items():
-        ages[name] += [_received(item.body) or written[key] for key, item in fold.open.items()]
+    for (name, _), book in books.items():
+        ages[name] += [item.since for item in book.fold.open.values()]
     return {name: OpenTickets(count=len(found), oldest_at=min(found, default=None)) for name, found in ages.items()}
-
-
-def _take(fold: Fold, key: bytes, value: bytes | None, offset: int) -> None:
-    if key == OWNER:
-        fold.owned(offset)
-    elif value is None and is_key(key):
-        fold.forget(key.decode())
-    else:
-        try:
-            fold.apply(read_entry(key, value or b"", offset), FOR_EVER)
-        except RecordInvalid:
-            return
-
-
-def _received(body: bytes | None) -> float | None:
-    """When the post of a ticket was received, if it says so."""
-    try:
-        return datetime.fromisoformat(orjson.loads(body or b"{}")["received_at"]).timestamp()
-    except (ValueError, KeyError, TypeError):
-        return None
 
 
 async def dead_letters(

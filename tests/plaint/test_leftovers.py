@@ -29,14 +29,19 @@ class Destination:
         self.records: list[OutRecord] = []
 
     def ticket(self, post: str, op: Op = "create", revision: int = 0, generation: int = 0) -> None:
+        ticket = self._ticket(post, op, revision, generation)
+        self._add(topics.tickets(self.name), ticket.key, ticket.to_bytes())
+
+    def _ticket(self, post: str, op: Op = "create", revision: int = 0, generation: int = 0) -> Ticket:
         key = ticket_key(post, self.name)
-        ticket = Ticket(
+        return Ticket(
             key=key, op=op, revision=revision, generation=generation, destination=self.name, post_id=post, text="hello"
         )
-        self._add(topics.tickets(self.name), key, ticket.to_bytes())
 
-    def step(self, post: str, state: State, revision: int = 0, generation: int = 0) -> None:
-        step = Delivery(state=state, revision=revision, generation=generation, at=NOW)
+    def step(self, post: str, state: State) -> None:
+        step = Delivery(state=state, at=NOW)
+        if state not in ("done", "dead"):
+            step = step.model_copy(update={"due_at": NOW, "ticket": self._ticket(post)})
         self._add(topics.deliveries(self.name), ticket_key(post, self.name), step.to_bytes())
 
     def other(self, topic: str, key: str, value: bytes) -> None:
