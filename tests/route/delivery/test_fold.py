@@ -191,6 +191,12 @@ def test_a_request_for_an_older_revision_makes_the_one_that_is_open_an_update() 
         assert (item.version, item.op, item.created) == ((1, 0), "update", True)
 
 
+def test_a_late_edit_of_a_ticket_whose_request_has_begun_is_no_create() -> None:
+    log: list[Owner | Step] = [Owner(), Step(A, 0, "sending", created=False), Owner()]
+    item = feed(Fold(), entries([*log, Step(A, 1, "accepted", behind=1, created=False)])).open[A]
+    assert (item.version, item.op, item.created) == ((1, 0), "update", True)
+
+
 def test_reading_again_what_was_withdrawn_since_leaves_a_new_create_one() -> None:
     log = entries(
         [Owner(), Step(A, 0, "done"), Step(A, 1, "done", created=False), Step(A, 2, "accepted", created=False)]

@@ -7,6 +7,7 @@ import pytest
 
 from route.delivery.entry import LogRecord
 from route.destinations.base import NeverAgain, NotNow, Outcome, Parcel, Taken
+from schemas.delivery import Delivery
 from schemas.reasons import DeadReason
 from tests.route.delivery.doubles import Stage, settle, ticket, ticket_in
 
@@ -44,6 +45,9 @@ async def test_a_refusal_is_a_dead_letter_at_once() -> None:
     [dead] = stage.dead
     assert (dead.reason, dead.detail, dead.status) == (DeadReason.REFUSED, "422 no such queue", 422)
     assert len(stage.destination.asked) == 1
+    end = Delivery.from_bytes(stage.log.records[-1].value)
+    assert (end.state, end.reason, end.status, end.attempt) == ("dead", DeadReason.REFUSED, 422, 1)
+    assert +stage.counters.dead == {DeadReason.REFUSED: 1}
 
 
 async def test_the_schedule_goes_on_where_it_was_after_a_restart() -> None:
@@ -87,6 +91,7 @@ async def test_while_the_destination_is_down_one_request_a_second_and_no_try_is_
     await stage.clock.advance(600)
     assert 595 <= len(stage.destination.asked) - at_first <= 605
     assert not stage.dead
+    assert stage.counters.breaker_opened == 1
     assert sorted({item.attempt for item in stage.lane.fold.open.values()}) == [0, 1]
     down = False
     await stage.clock.advance(2)
