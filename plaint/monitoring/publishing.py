@@ -62,9 +62,12 @@ class PublishingWatchdog(Guard):
     async def look(self) -> None:
         """Look once, and do what follows."""
         passed = self.pass_time()
+        if self._watched.excuse():
+            self.is_excused(passed)
+            return
         records, threads = self._watched.unacknowledged(), self._watched.threads()
         waiting: dict[Key, int] = {key: number for part in (records, threads) for key, number in part.items()}
-        self.clock.see({} if self._watched.excuse() else waiting, passed)
+        self.clock.see(waiting, passed)
         standing = [(key, seconds) for key, _, seconds in self.clock.standing(passed) if seconds >= self.stall_s]
         if not standing:
             self.broker_away = ""

@@ -107,6 +107,11 @@ class Guard(ABC):
             log.warning("moves again")
         self.why = ""
 
+    def is_excused(self, passed: float) -> None:
+        """It may stand still: that is no fault of its own, and its time begins anew once the reason is gone."""
+        self.clock.see({}, passed)
+        self.why = ""
+
     def is_stalled(self, why: str) -> None:
         """It stands still."""
         if not self.why:

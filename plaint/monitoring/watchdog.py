@@ -129,14 +129,15 @@ class Watchdog(Guard):
                 found = await self._probe(self._kafka, self._watched.group, self._watched.topic, still or [0])
         except (KafkaError, OSError, TimeoutError) as error:
             self.broker_away = f"no answer: {type(error).__name__}"
-            self._judge({})
+            self.is_excused(self.pass_time())
             return
         self.broker_away = ""
         self.ends |= {number: end for number in still if (end := found[number].end) is not None}
+        if excuse:
+            self.is_excused(self.pass_time())
+            return
         waiting: dict[Key, int] = {number: found[number].committed for number in still if found[number].waits}
-        if not in_group:
-            waiting = {None: 0}
-        self._judge({} if excuse else waiting)
+        self._judge(waiting if in_group else {None: 0})
 
     def _judge(self, waiting: Mapping[Key, int]) -> None:
         passed = self.pass_time()

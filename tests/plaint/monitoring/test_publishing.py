@@ -134,6 +134,18 @@ async def test_it_only_reports_if_it_is_told_to_and_not_what_is_stopping() -> No
     assert not any(await worker.looks(1000, 1100, 1200))
 
 
+async def test_one_that_stops_while_no_broker_answers_does_not_say_that_it_moves_again(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    worker = Worker()
+    worker.records, worker.broker = {RECORDS: 1}, BrokerAway("no")
+    assert (await worker.looks(*range(0, 76, 15)))[-1]
+    worker.reason = "it is stopping"
+    assert await worker.looks(90) == [""]
+    assert worker.dog.broker_away == "no answer: BrokerAway"
+    assert "moves again" not in caplog.text
+
+
 async def test_one_that_was_stopped_for_long_is_not_stalled_when_it_wakes() -> None:
     worker = Worker()
     worker.records = {RECORDS: 1}
