@@ -192,13 +192,13 @@ def _inner(fields: Json, name: str) -> Json:
 def is_by(post: Json, who: str) -> bool:
     """Whether ``who`` is its author: by id, ``network:id`` or ``network:handle``, the handle with or without its @.
 
-    Of a post without a network by the handle alone.
+    Of a post without a network by the handle alone. A post that names no author is nobody's.
     """
     author = _inner(post, "author")
     network = str(post.get("network") or "").casefold()
     before = f"{network}:" if network else ""
     said = who.casefold()
-    if author.get("id") == who:
+    if who and author.get("id") == who:
         return True
     if not said.startswith(before):
         return False

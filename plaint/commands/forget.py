@@ -59,6 +59,8 @@ def forget(config: Path | None, who: str, kind: str | None, dry_run: bool, yes: 
     plaint forget mastodon:@jo@example.social
     plaint forget 170000001 --as post --yes --json
     """
+    if not who.strip():
+        raise click.UsageError("POST|AUTHOR is empty: name the id of a post, or an author")
     if as_json and not (yes or dry_run):
         raise click.UsageError("--json can't ask: give --yes or --dry-run with it")
     hush()

@@ -33,7 +33,7 @@ from schemas.ticket import Ticket, ticket_key
 from schemas.triage import Triage
 from tests.ingest.http_door import Door as OpenDoor
 from tests.ingest.http_door import Shelf, open_door
-from tests.support.command import unheard
+from tests.support.command import plaint, shown, unheard
 from tests.support.kafka_process import KafkaProcess
 from tests.support.topic_reading import records
 
@@ -137,6 +137,14 @@ async def test_an_author_is_found_by_id_or_network_and_handle(tansu: str, fresh:
 def test_of_a_post_without_a_network_the_handle_alone_tells_the_author(network: str, who: str, is_found: bool) -> None:
     post = {"id": "1", "network": network, "author": {"handle": "@jo"}}
     assert is_by(post, who) == is_found
+
+
+def test_a_post_that_names_no_author_is_nobodys(tmp_path: Path) -> None:
+    assert not is_by({"id": "1", "author": {"id": ""}}, "")
+    for empty in ("", " "):  # as of a variable in a script that is not set
+        done = plaint("forget", empty, "--yes", cwd=tmp_path, settings={"PLAINT_RUNTIME_DIR": str(tmp_path)})
+        assert done.returncode == 2
+        assert "POST|AUTHOR is empty" in shown(done)
 
 
 async def test_who_is_unknown_is_not_held_but_a_post_named_as_one_can_be_deleted(tansu: str, fresh: str) -> None:
