@@ -22,12 +22,11 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+from plaint.failures import EXIT_FAILED, EXIT_UNAVAILABLE
 from plaint.leash import leashed
 
 log = logging.getLogger(__name__)
 
-EX_UNAVAILABLE = 69
-EX_SOFTWARE = 70
 NEVER_AGAIN = frozenset({2, 78})
 """Exit codes that a restart can't mend: wrong usage, wrong configuration."""
 
@@ -201,13 +200,13 @@ class Supervisor:
         """A fault of the supervisor itself ends everything; it is never silent."""
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("the supervisor failed", exc_info=error)
-            self.stop(EX_SOFTWARE)
+            self.stop(EXIT_FAILED)
 
     async def _watch(self, guard: Awaitable[int]) -> None:
         code = await guard
         log.error("the broker ended with code %d, so everything ends", code)
         self._longest_grace_s = self._policy.orphan_grace_s
-        self.stop(_shell_code(code) or EX_UNAVAILABLE)
+        self.stop(_shell_code(code) or EXIT_UNAVAILABLE)
 
     async def _keep(self, kept: _Kept) -> None:
         """Run the child again and again until it is done, is told to stop, or is given up."""
@@ -227,7 +226,7 @@ class Supervisor:
             recent = self._count_exit(kept)
             if why := self._hopeless(kept.child, code, recent):
                 log.error("%s ended with code %d: %s, giving up", name, code, why)
-                self.stop(_shell_code(code) or EX_UNAVAILABLE)
+                self.stop(_shell_code(code) or EXIT_UNAVAILABLE)
                 return
             delay = self._policy.delay(recent, self._dice)
             log.warning("%s ended with code %d, starting it again in %.1f s", name, code, delay)

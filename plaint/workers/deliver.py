@@ -11,10 +11,9 @@ from plaint.kafka.settings import KafkaSettings
 from plaint.masking import hide_secret
 from plaint.monitoring.delivering import DeliverSight, DeliveryMeter, metered
 from plaint.monitoring.monitor import Monitor
-from plaint.workers.delivering.fatal import fatal
 from plaint.workers.delivering.lease import LOG_WRITE_S
 from plaint.workers.delivering.worker import DeliverWorker
-from plaint.workers.last_moment import STOP_S, end_within
+from plaint.workers.last_moment import STOP_S, end_within, fatal
 from route.delivery.clock import SystemClock
 from route.destinations.base import Destination
 from route.destinations.opening import open_destination

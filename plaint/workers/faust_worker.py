@@ -7,12 +7,9 @@ at once with a code of its own, and the records are read again.
 """
 
 import asyncio
-import logging
-import os
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from signal import Signals
 from time import perf_counter
 from typing import Any, NoReturn
@@ -28,15 +25,10 @@ from plaint.kafka.settings import KafkaSettings
 from plaint.monitoring.batches import BatchMeter, BatchSight, Place
 from plaint.monitoring.monitor import Monitor
 from plaint.workers.fetches import FetchTransport
-from plaint.workers.last_moment import STOP_S, end_within
+from plaint.workers.last_moment import STOP_S, end_within, fatal
 from plaint.workers.stage import Dropped, InRecord, Outcome, Result, Stage, StageBroken, outcomes
 from schemas import topics
 from schemas.deadletter import DeadLetter
-
-log = logging.getLogger(__name__)
-
-EXIT_BROKEN = 70
-"""Exit code (EX_SOFTWARE) of a worker that can't write its results or whose stage is broken."""
 
 
 class Tally:
@@ -224,9 +216,9 @@ def run_stage(
     monitor: Monitor | None = None,
     thread: ThreadPoolExecutor | None = None,
 ) -> NoReturn:
-    """Run ``stage`` in this process until SIGTERM or SIGINT, then end with code 0, or EXIT_BROKEN as told above.
+    """Run ``stage`` in this process until SIGTERM or SIGINT, then end with code 0, or 70 as told above.
 
-    It ends with EXIT_BROKEN as well if what it has in hand is not done STOP_S after the signal, as while Kafka is away.
+    It ends with 70 as well if what it has in hand is not done STOP_S after the signal, as while Kafka is away.
 
     A batch holds up to ``batch`` records and waits at most ``linger_s`` for them. ``instance`` is the name of a static
     member of the group, unique to this process. ``thread`` is one of `stage_thread`, for those who put more into it.
@@ -241,13 +233,13 @@ def run_stage(
     @app.agent(topic, name=stage.name)  # type: ignore[untyped-decorator]
     async def agent(stream: Any) -> None:
         await batches.publisher.start()
-        pump = Pump(app, batches, batch, linger_s, partial(_end, stage.name))
+        pump = Pump(app, batches, batch, linger_s, fatal)
         work = asyncio.create_task(pump.run(stream))
         try:
             async for event in stream.noack().events():
                 await pump.feed(event)
         except Exception as error:
-            _end(stage.name, error)
+            fatal(error)
         finally:
             await pump.end()
             await work
@@ -289,12 +281,6 @@ def _places(app: faust.App, topic: str) -> dict[int, Place]:
         for tp in consumer.assignment()
         if tp.topic == topic
     }
-
-
-def _end(name: str, error: BaseException) -> NoReturn:
-    log.critical("%s: ending, the records will be read again", name, exc_info=error)
-    logging.shutdown()
-    os._exit(EXIT_BROKEN)
 
 
 def in_record(record: Any) -> InRecord:

@@ -1,18 +1,33 @@
-"""When a stage that was told to end does so at the latest: while Kafka is away nothing in it comes to an end by itself."""
+"""How a stage ends that can't go on, or that was told to end and doesn't: at once, since waiting would hide it.
 
+Nothing is lost: the next process reads again what was not acknowledged.
+"""
+
+import logging
+import os
 import threading
+from typing import NoReturn
 
+from plaint.failures import EXIT_FAILED
 from plaint.monitoring.stall import end_process
+
+log = logging.getLogger(__name__)
 
 STOP_S = 28.0
 """What a batch under way, and what Kafka has to take and acknowledge then, get. Supervisors often wait for 30 s."""
 
 
-def end_within(seconds: float) -> None:
-    """End this process with code 70 so many seconds from now, should it still run then.
+def fatal(error: BaseException) -> NoReturn:
+    """Say why and end with code 70: going on would acknowledge what is not written."""
+    log.critical("ends at once: %s: %s", type(error).__name__, error, exc_info=error)
+    logging.shutdown()
+    os._exit(EXIT_FAILED)
 
-    A thread sees to it: what hangs may be the event loop's last task, or whoever waits for it. Nothing is lost, since the
-    next process reads again what was not acknowledged.
+
+def end_within(seconds: float) -> None:
+    """End this process with code 70 so many seconds from now, should it still run then, as while Kafka is away.
+
+    A thread sees to it: what hangs may be the event loop's last task, or whoever waits for it.
     """
     why = (
         f"it was told to end {seconds:.0f} s ago and is not done, is Kafka away? What is not acknowledged is read again"

@@ -13,7 +13,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from plaint.supervisor import EX_SOFTWARE, EX_UNAVAILABLE, Child, RestartPolicy, Supervisor, python_module
+from plaint.failures import EXIT_FAILED, EXIT_UNAVAILABLE
+from plaint.supervisor import Child, RestartPolicy, Supervisor, python_module
 
 REPOSITORY = Path(__file__).parents[2]
 QUICK = RestartPolicy(first_s=0.01, longest_s=0.05, exits=4, window_s=60)
@@ -254,11 +255,12 @@ async def test_the_end_of_the_broker_ends_everything(start: Start, lines: Lines)
     )
     await until(lambda: lines)
     gone.set_result(0)
-    assert await asyncio.wait_for(task, 10) == EX_UNAVAILABLE
+    assert await asyncio.wait_for(task, 10) == EXIT_UNAVAILABLE
 
 
 PROGRAM = '''
 import asyncio, logging, sys
+from plaint.failures import EXIT_FAILED, EXIT_UNAVAILABLE
 from plaint.supervisor import Child, Supervisor
 logging.basicConfig(level="INFO")
 code = """
@@ -358,4 +360,4 @@ async def test_a_fault_of_the_supervisor_itself_ends_everything(start: Start, li
         raise ValueError("no broker to watch")
 
     _, task = start([child("a", ENDS_WELL + READY + WAIT)], guard=broken())
-    assert await asyncio.wait_for(task, 10) == EX_SOFTWARE
+    assert await asyncio.wait_for(task, 10) == EXIT_FAILED
