@@ -102,7 +102,7 @@ def _for_routes(settings: Settings, known: RoutesInUse) -> Iterator[str]:
     if new:
         yield f"destinations.{', '.join(new)}: process {known.pid} does not know it; {RESTART}"
     named = settings.route.routes
-    if named is not None and named.resolve() != known.file:
+    if named is not None and named.resolve() != known.file.resolve():
         yield f"route.routes: is {named}, but process {known.pid} reads {known.file}; this needs a restart"
 
 

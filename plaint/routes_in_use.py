@@ -7,7 +7,10 @@ from plaint.in_use import InUse
 
 
 class RoutesInUse(InUse):
-    """The routes of one process; ``destinations`` are those that they may name."""
+    """The routes of one process; ``destinations`` are those that they may name.
+
+    ``file`` is the path that it reads, whole; where that is a link, what it leads to may change meanwhile.
+    """
 
     kind: ClassVar[str] = "routes"
     answers_within_s: ClassVar[float] = 120.0
@@ -21,4 +24,4 @@ class RoutesInUse(InUse):
         cls, role: Literal["up", "route"], file: Path, version: str, destinations: tuple[str, ...]
     ) -> "RoutesInUse":
         """Of this process, which has just read them."""
-        return cls(role=role, file=file.resolve(), version=version, destinations=destinations)
+        return cls(role=role, file=file.absolute(), version=version, destinations=destinations)

@@ -351,6 +351,26 @@ class TestReload:
         assert line.endswith("this needs a restart")
         assert list(restarts_needed(Settings.model_validate({"route": {"routes": str(file)}}), [known])) == []
 
+    def test_a_link_that_leads_to_another_file_by_now_is_followed_anew(self, tmp_path: Path) -> None:
+        before, after, link = (tmp_path / name for name in ("1.yaml", "2.yaml", "routes.yaml"))
+        before.write_text(RULES.format(destination="helpdesk"))
+        after.write_text(RULES.format(destination="service"))
+        link.symlink_to(before)
+        settings = Settings.model_validate({"route": {"routes": str(link)}})
+        worker = Worker(link)
+        try:
+            before.unlink()
+            link.unlink()
+            link.symlink_to(after)
+            (known,) = found = targets()
+            assert list(restarts_needed(settings, found)) == []
+            assert faults_before(found) == []
+            (done,) = reload(found)
+            assert (done.faults, done.changed) == ((), True)
+            assert done.version == RouteTable.load(after, known.destinations).version
+        finally:
+            worker.end()
+
     def test_a_folder_that_cannot_be_written_stops_nobody(
         self, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
     ) -> None:
