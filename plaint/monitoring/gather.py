@@ -60,7 +60,10 @@ class RunMonitor:
 
     @contextmanager
     def told(self) -> Iterator[str]:
-        """Answer until the block ends; the address, empty if nothing is to be told. Raises Unavailable."""
+        """Answer until the block ends; the address, empty if nothing is to be told.
+
+        Raises Unavailable if it can't listen, AddressFileInvalid.
+        """
         if not self._settings.enabled:
             yield ""
             return
@@ -70,6 +73,7 @@ class RunMonitor:
         logging.getLogger().addHandler(self._errors)
         listener.start()
         try:
+            self._settings.note(listener.address)
             yield listener.address
         finally:
             listener.stop()

@@ -90,10 +90,12 @@ class Monitor:
 
     @contextmanager
     def told(self) -> Iterator["Monitor"]:
-        """Tell of this process until the block ends. Raises Unavailable if it can't listen, OSError for its file."""
+        """Tell of this process until the block ends. Raises Unavailable if it can't listen, AddressFileInvalid."""
         logging.getLogger().addHandler(self.errors)
         listener = _listener(self._settings, self._pages(), self.families)
         try:
+            if listener is not None:
+                self._settings.note(listener.address)
             yield self
         finally:
             if self._watchdog is not None:
@@ -179,12 +181,6 @@ def _listener(settings: MonitoringSettings, pages: dict[str, Page], families: An
     if not settings.enabled:
         return None
     listener = Listener(open_socket(settings.host, settings.port or 0), pages, families)
-    where = logging.INFO
-    if settings.address_file is not None:
-        where = logging.DEBUG
-        draft = settings.address_file.with_name(f".{settings.address_file.name}.{os.getpid()}")
-        draft.write_text(listener.address)
-        draft.replace(settings.address_file)
     listener.start()
-    log.log(where, "monitoring: %s", listener.address)
+    log.log(logging.INFO if settings.address_file is None else logging.DEBUG, "monitoring: %s", listener.address)
     return listener

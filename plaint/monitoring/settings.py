@@ -1,11 +1,18 @@
 """What monitoring can be told."""
 
+import os
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from schemas.faults import Fault, FaultsFound
+
 DEFAULT_PORT = 8322
+
+
+class AddressFileInvalid(FaultsFound):
+    """The file for the address can't be written."""
 
 
 class MonitoringSettings(BaseModel):
@@ -40,3 +47,17 @@ class MonitoringSettings(BaseModel):
         "ingest, which may hold what a pipe gave it, goes on while no broker answers anybody; report: it only says so; "
         "ignore: nobody looks.",
     )
+
+    def note(self, address: str) -> None:
+        """Write the address to its file, if one is named, whole or not at all. Raises AddressFileInvalid."""
+        if self.address_file is None:
+            return
+        file = self.address_file.absolute()
+        draft = file.with_name(f".{file.name}.{os.getpid()}")
+        try:
+            draft.write_text(address)
+            draft.replace(file)
+        except OSError as error:
+            what = f"{file} can't be written: {error.strerror}"
+            mend = "name a file in a folder that this user can write to, or leave it out"
+            raise AddressFileInvalid([Fault("monitoring.address_file", what, mend)]) from None

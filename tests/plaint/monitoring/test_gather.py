@@ -17,7 +17,7 @@ from plaint.monitoring import gather
 from plaint.monitoring.gather import RunMonitor, child_settings
 from plaint.monitoring.monitor import Monitor
 from plaint.monitoring.needs import Needs
-from plaint.monitoring.settings import MonitoringSettings
+from plaint.monitoring.settings import AddressFileInvalid, MonitoringSettings
 from plaint.monitoring.state import RunState
 from plaint.supervisor import Child, Look, RestartPolicy, Supervisor
 from tests.plaint.delivering import until
@@ -138,6 +138,27 @@ def test_the_usual_port_is_taken_if_it_is_free_else_another(tmp_path: Path, monk
         assert address == f"http://127.0.0.1:{port}"
     with RunMonitor(MonitoringSettings(enabled=False), tmp_path, None).told() as address:
         assert address == ""
+
+
+def test_a_run_and_a_stage_alone_write_their_address_to_the_file_that_the_settings_name(tmp_path: Path) -> None:
+    wanted = MonitoringSettings(port=0, address_file=tmp_path / "address")
+    with RunMonitor(wanted, tmp_path, None).told() as address:
+        assert (tmp_path / "address").read_text() == address
+    with Monitor("route", wanted).told():
+        told_by_stage = (tmp_path / "address").read_text()
+        assert told_by_stage != address
+        assert ask(told_by_stage, "/healthz")[0] == 200
+
+
+def test_a_file_for_the_address_that_cannot_be_written_is_a_fault_of_the_settings(tmp_path: Path) -> None:
+    for file, why in ((tmp_path / "none" / "address", "No such file or directory"), (tmp_path, "Is a directory")):
+        wanted = MonitoringSettings(port=0, address_file=file)
+        for monitor in (RunMonitor(wanted, tmp_path, None), Monitor("route", wanted)):
+            with pytest.raises(AddressFileInvalid) as raised, monitor.told():
+                pass
+            [fault] = raised.value.faults
+            assert fault.place == "monitoring.address_file"
+            assert fault.what == f"{file} can't be written: {why}"
 
 
 async def test_the_supervisor_tells_how_each_child_is() -> None:
