@@ -14,6 +14,7 @@ import click
 from plaint.failures import EXIT_INTERRUPTED, tell
 from plaint.logs import escaped, setup_logging
 from plaint.masking import masked
+from plaint.tools.terminal import show_any_sign
 
 COMMANDS = {
     "up": ("plaint.commands.up:up", "Run the whole way on this machine, from a source to the helpdesk."),
@@ -90,6 +91,7 @@ def cli(ctx: click.Context, config: Path | None) -> None:
 
 def main() -> NoReturn:
     """Run the command line and end with its exit code; see the top of this file."""
+    show_any_sign()
     try:
         code = cli.main(prog_name="plaint", standalone_mode=False) or 0
     except click.ClickException as error:

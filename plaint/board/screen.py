@@ -136,12 +136,18 @@ class Board:
 
 @asynccontextmanager
 async def _beside(*work: Coroutine[None, None, None]) -> AsyncIterator[None]:
-    """Run these beside the block, and end them with it; what one of them raises ends the block."""
-    async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(one) for one in work]
-        yield
-        for task in tasks:
-            task.cancel()
+    """Run these beside the block, and end them with it; what one of them raises ends the block.
+
+    Raises what failed first as it is: whoever reads no more of the lines is no failure, and must be known as that.
+    """
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(one) for one in work]
+            yield
+            for task in tasks:
+                task.cancel()
+    except BaseExceptionGroup as failed:
+        raise failed.exceptions[0] from None
 
 
 def _pause(drawn: Live) -> None:

@@ -65,7 +65,9 @@ def lines(shown: Shown, width: int, height: int) -> list[Text]:
         top += [Text(), _title("Log"), *(Text(one_line(line, MAX_SHOWN_CHARS), style=SOFT) for line in log_lines)]
     for line in top:
         line.no_wrap = True
-        line.truncate(width, overflow="ellipsis")
+        if shown.ascii_only:
+            line.plain = _in_ascii(line.plain)
+        line.truncate(width, overflow="crop" if shown.ascii_only else "ellipsis")
     return top[:height]
 
 
@@ -82,7 +84,13 @@ def one_row(shown: Shown) -> str:
         f"{child.name} {_health(child)[0]}" + (f" lag {child.state.lag}" if child.state and child.state.lag else "")
         for child in shown.run.children
     )
-    return f"{_pulse(shown).plain.strip()} | {stages}"
+    row = f"{_pulse(shown).plain.strip()} | {stages}"
+    return _in_ascii(row) if shown.ascii_only else row
+
+
+def _in_ascii(text: str) -> str:
+    """``text`` as long as it is, with a question mark for each sign that ASCII lacks."""
+    return text.replace("–", "-").encode("ascii", "replace").decode()
 
 
 def _head(shown: Shown) -> Text:

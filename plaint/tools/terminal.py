@@ -1,5 +1,7 @@
 """Writing for people and for scripts: nothing that came with a post steers a terminal, and a reader may leave early."""
 
+import codecs
+import io
 import json
 import os
 import re
@@ -42,6 +44,21 @@ def shown_json(text: str) -> str:
     if text.replace("\n", "").isprintable():
         return text
     return "".join(char if char == "\n" or char.isprintable() else json.dumps(char)[1:-1] for char in text)
+
+
+def show_any_sign() -> None:
+    """Have stdout show a sign that its encoding lacks (that of an old locale) as JSON's escape: ``\\u201c``.
+
+    Without it the first such sign ends the command, and most posts have one.
+    """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        codecs.register_error("plaint.escape", _json_escape)
+        sys.stdout.reconfigure(errors="plaint.escape")
+
+
+def _json_escape(error: UnicodeError) -> tuple[str, int]:
+    assert isinstance(error, UnicodeEncodeError), "it is for writing only"
+    return json.dumps(error.object[error.start : error.end])[1:-1], error.end
 
 
 def clock(moment: datetime | None) -> str:

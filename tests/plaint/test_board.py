@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -191,6 +192,7 @@ def test_it_fits_whatever_the_size(width: int, height: int) -> None:
         log=["a line " * 50] * 100,
         inbox="http://i",
     )
+    assert all(line.isascii() for line in drawn(replace(shown, ascii_only=True), width, height))
     found = drawn(shown, width, height)
     assert len(found) <= height
     assert all(cell_len(line) <= width for line in found)

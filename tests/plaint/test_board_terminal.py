@@ -18,7 +18,7 @@ from tests.support.terminal import Terminal
 pytestmark = pytest.mark.timeout(240)
 
 TINY = next(iter(sorted((REPOSITORY / "tests" / "models").glob("tiny-*"))), None)
-HOSTILE = "heater burns \x1b[2J\x1b]0;t\x07 [b]x[/b] \u202eg\r\nfaked line, nobody answers, help me!"
+HOSTILE = "heater burns \x1b[2J\x1b]0;t\x07 [b]x[/b] \u202eg\r\nfaked line, nobody answers, help me! 🔥"
 
 
 def settings(folder: Path, **more: str) -> dict[str, str]:
@@ -150,6 +150,43 @@ def test_once_writes_a_line_for_a_script(folder: Path) -> None:
     assert len(done.stdout.splitlines()) == 1
     assert b"urgent" in done.stdout
     assert b"classify ok" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("encoding", "arguments"),
+    [
+        ("ascii", ["board", "--once"]),
+        ("latin-1", ["board", "--once"]),
+        ("latin-1", ["tail", "posts", "--since", "1h", "-n", "1"]),
+        ("latin-1", ["tail", "posts", "--since", "1h", "-n", "1", "--json"]),
+    ],
+    ids=lambda given: given if isinstance(given, str) else " ".join(given),
+)
+def test_a_locale_that_lacks_signs_ends_no_command_and_breaks_no_json(
+    folder: Path, encoding: str, arguments: list[str]
+) -> None:
+    env = settings(folder, PYTHONIOENCODING=encoding)
+    done = subprocess.run([PLAINT, *arguments], capture_output=True, cwd=folder, env=env, timeout=60)
+    assert (done.returncode, done.stderr) == (0, b"")
+    line = done.stdout.decode(encoding)
+    assert len(line.splitlines()) == 1
+    if "--json" in arguments:
+        assert "help me! 🔥" in json.loads(line)["text"]
+
+
+def test_whoever_reads_no_more_of_its_lines_makes_it_no_failure(folder: Path) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "wb") as closed:
+        done = subprocess.run(
+            [PLAINT, "board", "--once"],
+            stdout=closed,
+            stderr=subprocess.PIPE,
+            cwd=folder,
+            env=settings(folder),
+            timeout=60,
+        )
+    assert (done.returncode, done.stderr) == (0, b"")
 
 
 def test_without_a_run_it_says_how_to_start_one(tmp_path: Path) -> None:
