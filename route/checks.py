@@ -404,8 +404,9 @@ def _read_silence(file: _File, index: int, raw: Any) -> Silence | None:
     try:
         silence = Silence.of(SilenceSpec.model_validate(raw), conditions or (), file.line(path))
     except ValidationError as error:
-        for found in error.errors(include_url=False):
-            fault(found["loc"][:1], *_in_words(found, SilenceSpec))
+        by_key = {found["loc"][:1]: found for found in error.errors(include_url=False)}  # a time may be of two types
+        for key, found in by_key.items():
+            fault(key, *_in_words(found, SilenceSpec))
         return None
     if silence.since is not None and silence.since >= silence.until:
         fault(("until",), "is not after its from", "mend either")
@@ -422,7 +423,8 @@ def _expired(file: _File, silences: Sequence[Silence], now: datetime) -> Iterato
 
 
 def _unused(name: str, readings: Sequence[_Reading], destinations: Collection[str]) -> Iterator[Fault]:
-    used = {destination for reading in readings if reading.rule for destination in reading.rule.match.destinations}
+    named = [reading.raw.get("destinations") for reading in readings]  # also by a rule that has faults
+    used = {str(one) for given in named for one in (given if isinstance(given, list) else [given])}
     for destination in destinations:
         if destination not in used:
             what = f"no rule in {name} sends anything there"
@@ -447,7 +449,8 @@ def _in_words(error: ErrorDetails, model: type[BaseModel]) -> tuple[str, str]:
         case "string_type" if isinstance(error["input"], bool | int | float):
             return f"takes text, not {shown(error['input'])}", "put it in quotes"
         case "datetime_type" | "date_type":
-            return f"takes a time, not {shown(error['input'])}", "write it like 2026-06-01 or 2026-06-01T18:00:00+02:00"
+            mend = "write it like 2026-06-01 or 2026-06-01T18:00:00+02:00, without quotes"
+            return f"takes a time, not {shown(error['input'])}", mend
     return error["msg"][0].lower() + error["msg"][1:], _about(key, model) if key in fields else "mend it"
 
 

@@ -49,6 +49,13 @@ class _StrictLoader(yaml.SafeLoader):
         self._depth -= 1
         return node
 
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)
+        except (ValueError, OverflowError) as error:  # a date such as 2026-99-99, a number of thousands of digits
+            what = f"holds a value that is none: {str(error).partition(';')[0]}"
+            raise yaml.constructor.ConstructorError(None, None, what, node.start_mark) from None
+
     def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
         node = super().compose_mapping_node(anchor)
         keys: set[str] = set()
@@ -74,7 +81,8 @@ def read_bytes(path: Path) -> bytes:
             raw = file.read(MAX_BYTES + 1)
             size = len(raw) if len(raw) <= MAX_BYTES else max(len(raw), path.stat().st_size)
     except OSError as error:
-        raise _invalid(path.name, f"can't be read: {error.strerror}", "give the path of a readable file") from None
+        what = f"can't be read: {error.strerror}"
+        raise _invalid(str(path.absolute()), what, "give the path of a readable file") from None
     if size > MAX_BYTES:
         raise _invalid(path.name, f"has {size:,} bytes", f"keep it under {MAX_BYTES:,}")
     return raw
@@ -106,8 +114,6 @@ def parse_yaml(text: str, name: str) -> tuple[Any, Lines]:
         line = text.count("\n", 0, error.position) + 1
         what = f"the character U+{ord(text[error.position]):04X} is not allowed in YAML"
         raise _invalid(f"{name}:{line}", what, "remove it or write it as an escape") from None
-    except (ValueError, OverflowError) as error:  # a date such as 2026-99-99
-        raise _invalid(name, f"holds a value that is none: {error}", "put it in quotes") from None
 
 
 def _note_lines(node: yaml.Node, path: KeyPath, lines: dict[KeyPath, int]) -> None:

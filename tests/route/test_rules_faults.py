@@ -151,7 +151,10 @@ def test_loading_a_bad_file_raises_all_of_its_faults(tmp_path: Path) -> None:
         ("rules: !!python/object/apply:os.getcwd []\n", "bad.yaml:1:8: tags are not supported; mend the YAML there"),
         ("[" * 40 + "]" * 40, "bad.yaml:1:31: nested too deeply; mend the YAML there"),
         ("rules: []\n---\nrules: []\n", "bad.yaml:2:1: but found another document; mend the YAML there"),
-        ("rules: 2026-99-99\n", "bad.yaml: holds a value that is none: month must be in 1..12; put it in quotes"),
+        (
+            "rules: 2026-99-99\n",
+            "bad.yaml:1:8: holds a value that is none: month must be in 1..12; mend the YAML there",
+        ),
         (
             "rules: \x00\n",
             "bad.yaml:1: the character U+0000 is not allowed in YAML; remove it or write it as an escape",
@@ -171,7 +174,8 @@ def test_a_file_that_is_no_list_of_rules_in_yaml_is_refused_with_the_place(
 
 def test_a_missing_file_is_a_fault_and_no_traceback(tmp_path: Path) -> None:
     (fault,) = check_routes(tmp_path / "none.yaml", DESTINATIONS)
-    assert str(fault) == "none.yaml: can't be read: No such file or directory; give the path of a readable file"
+    where = tmp_path / "none.yaml"
+    assert str(fault) == f"{where}: can't be read: No such file or directory; give the path of a readable file"
 
 
 @pytest.mark.parametrize(

@@ -126,6 +126,20 @@ def test_a_silence_with_a_fault_is_refused_with_its_place(tmp_path: Path, silenc
     assert any(f"silence 1, {fault}" in str(one) or f"silence 1: {fault}" in str(one) for one in found), found
 
 
+@pytest.mark.parametrize("until", ["soon", "5", '"2026-05-01"', "12:30", "2026-05-01 18:00", ""])
+def test_a_time_that_is_none_is_one_fault(tmp_path: Path, until: str) -> None:
+    path = write(tmp_path, f"{RULES}silences:\n  - {{match: {{intent: praise}}, by: m, why: w, until: {until}}}\n")
+    ((fault,), _) = review(path, DESTINATIONS, datetime(2020, 1, 1, tzinfo=UTC), own=())
+    assert str(fault).startswith("routes.yaml:5, silence 1, until: takes a time, not ")
+    assert fault.mend == "write it like 2026-06-01 or 2026-06-01T18:00:00+02:00, without quotes"
+
+
+def test_a_destination_that_a_rule_with_a_fault_names_is_used(tmp_path: Path) -> None:
+    rules = "rules:\n  - {name: a, why: w, destinations: [helpdesk], priority: soon}\n"
+    (_, notes) = review(write(tmp_path, rules), DESTINATIONS, datetime(2020, 1, 1, tzinfo=UTC), own=["helpdesk"])
+    assert list(notes) == []
+
+
 def test_silences_are_a_list(tmp_path: Path) -> None:
     path = write(tmp_path, f"{RULES}silences: all\n")
     found, _ = review(path, DESTINATIONS, datetime(2020, 1, 1, tzinfo=UTC), own=())
