@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import asdict
+from secrets import token_hex
 
 import orjson
 from aiohttp import web
@@ -25,6 +26,7 @@ class Api:
         self._store = store
         self._hooks = hooks
         self._may_fail = may_fail
+        self._run = token_hex(8)
 
     def routes(self) -> Iterable[web.RouteDef]:
         """All addresses."""
@@ -67,7 +69,7 @@ class Api:
         return json_answer({**_summary(held), "receipts": [receipt_fields(receipt) for receipt in held.receipts]})
 
     async def stats(self, request: web.Request) -> web.Response:
-        """All counts: over everything, by queue, by reason of refusal, by kind of failure."""
+        """All counts: over everything, by queue, by reason of refusal, by kind of failure. ``run`` is new with each start."""
         queues = {name: asdict(queue.counts) for name, queue in self._store.queues.items()}
         totals: dict[str, int] = {}
         for counts in queues.values():
@@ -75,7 +77,8 @@ class Api:
                 totals[name] = totals.get(name, 0) + count
         refused = {reason.value: count for reason, count in self._hooks.refused.items()}
         totals["requests"] = totals.get("requests", 0) + sum(refused.values())
-        return json_answer({**totals, "refused": refused, "failed": dict(self._hooks.failed), "queues": queues})
+        found = {**totals, "refused": refused, "failed": dict(self._hooks.failed), "queues": queues, "run": self._run}
+        return json_answer(found)
 
     async def receipts(self, request: web.Request) -> web.StreamResponse:
         """Every webhook id that was taken, as JSON Lines, oldest first."""

@@ -1,6 +1,8 @@
 """The templates: everything that they show is escaped, and a field that is missing is an error."""
 
+from functools import partial
 from pathlib import Path
+from urllib.parse import quote
 
 from aiohttp import web
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -27,7 +29,8 @@ class Templates:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self._environment.filters.update(visible=visible, clock=clock, web_link=web_link)
+        in_path = partial(quote, safe="")
+        self._environment.filters.update(visible=visible, clock=clock, web_link=web_link, in_path=in_path)
         self._environment.globals.update(
             empty=EMPTY_CARD,
             empty_outcome=EMPTY_OUTCOME,

@@ -6,7 +6,7 @@ const SOON_MS = 100;
 const board = document.querySelector("main[data-live]");
 const state = document.getElementById("state");
 const news = document.getElementById("news");
-const emptyCard = document.getElementById("card")?.content.firstElementChild;
+const emptyCard = document.getElementById("empty_card")?.content.firstElementChild;
 const pause = (ms) => new Promise((done) => setTimeout(done, ms));
 
 async function load(address, options) {
@@ -118,10 +118,13 @@ async function poll() {
   const stats = await load("/api/stats");
   const sections = [...document.querySelectorAll("[data-queue]")];
   const isBoard = !board.classList.contains("single");
-  if (isBoard && Object.keys(stats.queues).length !== sections.length) return location.reload();
+  const queues = Object.keys(stats.queues);
+  const isGone = sections.some((section) => !queues.includes(section.dataset.queue));
+  if (isGone || (isBoard && queues.length !== sections.length)) return anew();
   for (const section of sections) {
     const queue = section.dataset.queue;
-    const seen = String(stats.queues[queue].requests);
+    // A request is counted as it comes, and may be taken later; an inbox that was started again counts from the beginning.
+    const seen = `${stats.run} ${stats.queues[queue].requests} ${stats.queues[queue].taken}`;
     if (section.dataset.seen === seen) continue;
     const page = await load(`/api/cards?queue=${queue}&limit=${board.dataset.live}`);
     update(section, page.cards, page.after);
@@ -129,6 +132,12 @@ async function poll() {
   }
   count(stats);
   announce(stats);
+}
+
+// Loads the page again; nothing goes on meanwhile, which might load it once more.
+function anew() {
+  location.reload();
+  return new Promise(() => {});
 }
 
 async function keepUp() {
@@ -203,7 +212,7 @@ function listen(form) {
 async function tell(section) {
   const loading = section.querySelector(".loading");
   try {
-    const story = await load(`/api/stories/${encodeURIComponent(section.dataset.story)}`);
+    const story = await load(section.dataset.story);
     fill(section, story);
     const emptyItem = document.getElementById("item").content.firstElementChild;
     for (const part of section.querySelectorAll("[data-part]")) {
@@ -225,6 +234,17 @@ async function tell(section) {
   }
 }
 
+function tellStories() {
+  for (const section of document.querySelectorAll("[data-story]")) tell(section);
+}
+
+// Follows the page's own typed post; its story, told while it was under way, is another one at the end.
+async function followToTheEnd(place) {
+  await follow(place, place.dataset.post);
+  await pause(1000); // the inbox has a ticket before Kafka knows that it was delivered
+  tellStories();
+}
+
 // A ticket that changes is loaded anew, unless somebody is at work on the page: then it is only said.
 async function watch(ticket) {
   for (;;) {
@@ -232,7 +252,7 @@ async function watch(ticket) {
     if (document.hidden) continue;
     const card = await load(`/api/cards/${ticket.dataset.ticket}`).catch(() => null);
     if (card === null || card.version === ticket.dataset.version) continue;
-    if (document.activeElement === document.body && String(getSelection()) === "") return location.reload();
+    if (document.activeElement === document.body && String(getSelection()) === "") return anew();
     document.getElementById("changed").hidden = false;
   }
 }
@@ -244,7 +264,7 @@ if (board !== null) {
   keepUp();
 }
 const waiting = document.querySelector("main > .outcome[data-state=waiting]");
-if (waiting !== null) follow(waiting, waiting.dataset.post);
-for (const section of document.querySelectorAll("[data-story]")) tell(section);
+if (waiting !== null) followToTheEnd(waiting);
+tellStories();
 const ticket = document.querySelector("main[data-ticket]");
 if (ticket !== null) watch(ticket);

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from plaint.inbox.cards import shortened, visible
+from plaint.inbox.faults import Faults
 from schemas.ticket import ticket_key
 from tests.plaint.inbox.peer import Peer, Start, a_ticket
 from tests.plaint.inbox.test_stories import an_explanation
@@ -93,6 +94,50 @@ async def test_a_queue_that_comes_to_an_inbox_of_one_shows_up_by_itself(browser:
     async with start(queues=("helpdesk",)) as inbox, seen(browser, inbox) as page:
         await inbox.send(a_ticket("b", key=ticket_key("b", "x")), queue="service")
         await page.locator("#service .card").wait_for()
+
+
+async def test_a_queue_may_have_any_name_that_a_destination_has(browser: Any, start: Start) -> None:
+    names = ("card", "item", "main", "news", "outcome", "state", "typed", "constructor")
+    async with a_way() as way, start(door=way.door(), queues=names) as inbox, seen(browser, inbox) as page:
+        await page.get_by_text("live", exact=True).wait_for()
+        assert await page.locator("form").is_visible()
+        for name in names:
+            await inbox.send(a_ticket(name, key=ticket_key(name, name)), queue=name)
+            await page.locator(f"[data-queue={name}] .card").wait_for()
+
+
+async def test_a_ticket_that_is_taken_some_time_after_its_request_began_shows_up(browser: Any, start: Start) -> None:
+    async with start(faults=Faults()) as inbox, seen(browser, inbox) as page:
+        await page.get_by_text("live", exact=True).wait_for()
+        await inbox.fail({"do": "wait", "seconds": 2})
+        sending = asyncio.create_task(inbox.send())
+        await page.locator("[data-count='helpdesk.requests']", has_text="1").wait_for()
+        assert await page.locator(".cards .card").count() == 0
+        await sending
+        await page.locator("#helpdesk .card").wait_for()
+
+
+async def test_pages_that_were_left_open_show_what_an_inbox_that_was_started_again_has(
+    browser: Any, start: Start
+) -> None:
+    async with start(queues=("helpdesk", "service")) as inbox:
+        home, port = inbox.url, int(inbox.url.rpartition(":")[2])
+        await inbox.send(a_ticket("first", key=ticket_key("first", "x"), text="from before"))
+        watched = [await Watched.open(browser, home) for _ in range(3)]
+        for one, path in zip(watched, ("/", "/queues/helpdesk", "/queues/service"), strict=True):
+            await (await one.go(path)).get_by_text("live", exact=True).wait_for()
+        board, kept, gone = [one.page for one in watched]
+    await board.get_by_text("The inbox does not answer; trying again.").wait_for()
+    async with start(port=port, queues=("helpdesk", "marketing")) as inbox:
+        await inbox.send(a_ticket("second", key=ticket_key("second", "x"), text="from now"))
+        for page in (board, kept):
+            await page.locator("#helpdesk .text", has_text="from now").wait_for()
+            assert await page.locator("#helpdesk .card").count() == 1
+        await board.locator("#marketing").wait_for()
+        await gone.get_by_text("There is no such queue.").wait_for()
+    for one in watched:  # that nobody answered stands in the console
+        one.faults = [fault for fault in one.faults if "Failed to load resource" not in fault]
+        await one.close()
 
 
 async def test_a_question_and_a_post_that_no_rule_takes_are_told_as_that(browser: Any, start: Start) -> None:
@@ -343,3 +388,28 @@ async def test_a_tickets_page_tells_its_posts_story_and_follows_the_ticket(brows
             await inbox.send(a_ticket(op="withdraw", revision=3, text=""))
             await page.get_by_text("This ticket has changed").wait_for()
             assert await page.evaluate("document.activeElement.tagName") == "A"
+
+
+async def test_the_story_of_any_post_is_told_whatever_its_id_holds(browser: Any, start: Start) -> None:
+    insight = Told()
+    async with start(insight=insight) as inbox:
+        for number, post in enumerate(("a\r\nb", "a\x00b", "a/b?c#d%25 é", "'\"<>&")):
+            insight.explanations[post] = an_explanation().model_copy(update={"summary": f"found number {number}"})
+            key = ticket_key(post, "x")
+            await inbox.send(a_ticket(post, key=key))
+            async with seen(browser, inbox, f"/tickets/{key}") as page:
+                await page.get_by_text(f"found number {number}").wait_for()
+
+
+async def test_the_story_of_a_typed_post_does_not_end_while_it_was_under_way(browser: Any, start: Start) -> None:
+    insight = Told()
+    async with a_way() as way, start(door=way.door(), insight=insight) as inbox, seen(browser, inbox, "/try") as page:
+        await page.fill("#typed", COMPLAINT)
+        await page.click("button")
+        await page.wait_for_url("**/posts/*")
+        await page.get_by_text("Nothing holds it.").wait_for()
+        post = way.posts[0]["id"]
+        insight.explanations[post] = an_explanation().model_copy(update={"summary": "helpdesk: done (201) as 1"})
+        await inbox.send(a_ticket(post, key=ticket_key(post, "helpdesk")))
+        await page.get_by_text("ticket #1 in the helpdesk queue").wait_for()
+        await page.get_by_text("helpdesk: done (201) as 1").wait_for()

@@ -174,7 +174,7 @@ async def test_a_tickets_page_leads_to_its_posts_story_where_there_is_one(start:
         await inbox.send(a_ticket("at://did/1"))
         page = await inbox.page(f"/tickets/{a_ticket('at://did/1')['key']}")
         assert 'href="/posts/at%3A%2F%2Fdid%2F1/story"' in page
-        assert 'data-story="at://did/1"' in page
+        assert 'data-story="/api/stories/at%3A%2F%2Fdid%2F1"' in page
     async with start() as inbox:
         await inbox.send(a_ticket("at://did/1"))
         assert "story" not in await inbox.page(f"/tickets/{a_ticket('at://did/1')['key']}")
