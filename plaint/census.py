@@ -14,11 +14,13 @@ of them alone, are left out of every count.
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import starmap
 
 from classify.meant import as_meant
 from classify.text import is_blank
 from route.rules import RouteTable
 from route.tickets import tickets_for
+from schemas import topics
 from schemas.deadletter import DeadLetter
 from schemas.delivery import OWNER_KEY, Delivery
 from schemas.post import Post
@@ -227,7 +229,7 @@ class Census:
                 for name, must in self.must_have.items()
                 for key, (revision, place) in must.items()
                 if self.tickets[name].asked.get(key, -1) < revision
-                and _shown(place) not in self.dead_places
+                and topics.place(*place) not in self.dead_places
                 and key not in others[name]
             ),
             *(f"{id_}: no tickets of any version of the routes" for (id_, _), _ in self.undecided()),
@@ -269,18 +271,13 @@ class Census:
             for (id_, revision), place in self.posts.items()
             if self.triaged.get(id_, -1) < revision
             and (id_, revision) not in self.dropped
-            and _shown(place) not in self.dead_places
+            and topics.place(*place) not in self.dead_places
         ]
 
     def _invalid_without_dead_letter(self) -> list[str]:
-        return [shown for shown in map(_shown, self.invalid) if shown not in self.dead_places]
+        return [shown for shown in starmap(topics.place, self.invalid) if shown not in self.dead_places]
 
 
 def _choice(triage: Triage, table: RouteTable) -> tuple[frozenset[tuple[str, str]], DropReason | None]:
     found, drop = tickets_for(triage, table)
     return frozenset((ticket.destination, ticket.key) for ticket in found), drop
-
-
-def _shown(place: Place) -> str:
-    topic, partition, offset = place
-    return f"{topic}[{partition}]@{offset}"

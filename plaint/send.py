@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
+from ingest.http.settings import POSTS_PATH
 from plaint.failures import Unavailable
 from plaint.running import find_running
 from schemas.faults import Fault, FaultsFound, shown
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 
 SOURCE = "send"
-POSTS_PATH = "/v1/posts"
 BATCH_POSTS = 500
 BATCH_BYTES = 512 * 1024
 """Of one request; a door takes more as shipped."""

@@ -8,7 +8,7 @@ import os
 import re
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Annotated, Any, Union, get_args, get_origin
+from typing import Any, Union, get_args, get_origin
 
 import orjson
 from pydantic import Field, SecretStr, ValidationError
@@ -27,6 +27,7 @@ from route.destinations.settings import DestinationSettings
 from route.settings import RouteSettings
 from route.yamlfile import FileInvalid, Lines, read_yaml
 from schemas.faults import Fault, FaultsFound, one_of
+from schemas.ticket import DestinationId
 
 PREFIX = "PLAINT_"
 OWN_VARIABLES = {
@@ -39,8 +40,6 @@ OWN_VARIABLES = {
     "PLAINT_LISTEN_FD",
 }
 """Variables that are no settings: where the file is, where data for training lies, and what differs a process."""
-
-DestinationId = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,62}$")]
 
 
 class Settings(BaseSettings):

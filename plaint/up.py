@@ -25,7 +25,7 @@ from plaint.census import Census
 from plaint.failures import EXIT_FAILED, EXIT_INTERRUPTED
 from plaint.hangup import Hangup
 from plaint.hot_routes import RunRoutes
-from plaint.inbox.settings import DEFAULT_PORT
+from plaint.inbox.settings import DEFAULT_PORT, QUEUES
 from plaint.kafka.topics import ensure_topics
 from plaint.monitoring.gather import RunMonitor, child_settings
 from plaint.run_model import RunModel
@@ -36,6 +36,7 @@ from plaint.supervisor import Child, Supervisor, python_module
 from plaint.uncleaned import keep_from_cleaning
 from route.destinations.settings import DestinationSettings
 from route.rules import RouteTable
+from schemas.topics import DELIVER
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +44,6 @@ REPORT_CHECK_S = 0.2
 PORT_TRIES = 3
 """A port that was free may be taken when it is asked for."""
 
-INBOX_QUEUES = ("helpdesk", "service", "marketing")
 """The destinations of the shipped routes; the inbox stands in for those that the settings don't have."""
 INBOX_CONCURRENCY = 128
 """Requests under way at once to the inbox, which is not a stranger's server: the more there are, the more tickets share a
@@ -139,7 +139,7 @@ def _port(wanted: int | None, usual: int) -> int:
 
 def stood_in(settings: Settings) -> tuple[str, ...]:
     """Destinations that the settings don't have, and for which the inbox of `plaint up` stands in."""
-    wanted = INBOX_QUEUES if settings.route.routes is None or not settings.destinations else ()
+    wanted = QUEUES if settings.route.routes is None or not settings.destinations else ()
     return tuple(name for name in wanted if name not in settings.destinations)
 
 
@@ -200,6 +200,7 @@ class Run:
                     monitor.told() as monitoring,
                     announced(
                         planned.settings.kafka if broker is not None else None,
+                        brokers=planned.settings.kafka.brokers,
                         inbox=planned.inbox,
                         door=planned.door,
                         monitoring=monitoring,
@@ -330,7 +331,7 @@ def children(planned: Plan) -> list[list[Child]]:
 
     groups = [
         [child("classify", "run", "classify"), child("route", "run", "route")],
-        [child(f"deliver-{name}", "run", "deliver", "--destination", name) for name in planned.destinations],
+        [child(DELIVER + name, "run", "deliver", "--destination", name) for name in planned.destinations],
     ]
     if planned.settings.sources or planned.door:
         once = not planned.door

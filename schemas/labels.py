@@ -33,4 +33,6 @@ class Unsure(StrEnum):
 INTENTS: tuple[Intent, ...] = tuple(Intent)
 SENTIMENTS: tuple[Sentiment, ...] = tuple(Sentiment)
 URGENCIES: tuple[int, ...] = (0, 1, 2, 3, 4)
-"""0 none, 1 low, 2 normal, 3 high, 4 critical: what happens if nobody answers for a day."""
+"""What happens if nobody answers for a day."""
+URGENCY_WORDS = ("no", "low", "normal", "high", "critical")
+"""The same for people: ``critical urgency``."""

@@ -1,7 +1,7 @@
 """What route sends to a destination."""
 
 from hashlib import blake2b
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -12,6 +12,9 @@ from schemas.triage import UrgencyPart
 
 Op = Literal["create", "update", "withdraw"]
 Priority = Literal["urgent", "high", "normal", "low"]
+DESTINATION_ID = "[a-z][a-z0-9-]{0,62}"
+DestinationId = Annotated[str, Field(pattern=f"^{DESTINATION_ID}$")]
+"""How a destination may be called: its name stands in the names of topics."""
 
 
 def ticket_key(post_id: str, destination: str) -> str:
@@ -45,7 +48,7 @@ class Ticket(Record):
     )
     revision: int = Field(ge=0, le=2**53, description="That of the post; the highest wins.")
     generation: int = Field(default=0, ge=0, le=2**31, description="How often a person had this revision sent anew.")
-    destination: str = Field(pattern=r"^[a-z][a-z0-9-]{0,62}$", description="Where it goes.")
+    destination: DestinationId = Field(description="Where it goes.")
     post_id: str = Field(min_length=1, max_length=512, description="The network's own id of the post.")
     rule: str = Field(default="", description="The rule that sends it.")
     why: str = Field(default="", description="That rule's reason, for people.")

@@ -1,5 +1,6 @@
 """The topics: names, who is the key, how long records stay."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -35,9 +36,22 @@ def destination_of(topic: str) -> str:
     return topic.removeprefix(prefix)
 
 
+DELIVER = "deliver-"
+"""Begins the name of a destination's stage: ``deliver-helpdesk``."""
+
+
 def group(stage: str) -> str:
     """Consumer group of a stage: ``plaint-classify``, ``plaint-deliver-helpdesk``."""
     return f"plaint-{stage}"
+
+
+PLACE = re.compile(r"(plaint\.[\w.-]+)\[(\d+)\]@(\d+)")
+"""What ``place`` gives: topic, partition and offset."""
+
+
+def place(topic: str, partition: int, offset: int) -> str:
+    """Where a person finds a record: ``plaint.posts[3]@1042``."""
+    return f"{topic}[{partition}]@{offset}"
 
 
 @dataclass(frozen=True)

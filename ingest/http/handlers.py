@@ -15,7 +15,7 @@ from ingest.http.keys import Keys, Unauthorized
 from ingest.http.openapi import description
 from ingest.http.outcomes import Meter, Refusal
 from ingest.http.page import STYLE, page
-from ingest.http.settings import DoorSettings
+from ingest.http.settings import POSTS_PATH, DoorSettings
 from ingest.publish import Busy, PostTooLarge, PublishFailed
 from schemas.post import Post
 
@@ -70,7 +70,7 @@ class Handlers:
 
     def routes(self) -> Iterable[web.RouteDef]:
         """All addresses."""
-        yield web.post("/v1/posts", self.posts, expect_handler=_expectation)
+        yield web.post(POSTS_PATH, self.posts, expect_handler=_expectation)
         yield web.get("/openapi.json", self.openapi)
         yield web.get("/", self.readable)
         yield web.get("/door.css", self.style)

@@ -8,7 +8,7 @@ from pydantic.json_schema import models_json_schema
 from ingest.decode import GivenPost
 from ingest.http.answers import MAX_FAULTS
 from ingest.http.body import JSON, JSON_LINES
-from ingest.http.settings import DoorSettings
+from ingest.http.settings import POSTS_PATH, DoorSettings
 from schemas.post import Author, Conversation, Engagement, Post
 from schemas.record import MAX_RECORD_BYTES
 
@@ -72,7 +72,7 @@ def description(settings: DoorSettings, version: str) -> Json:
             "description": ABOUT,
             "license": {"name": "Apache 2.0", "identifier": "Apache-2.0"},
         },
-        "paths": {"/v1/posts": {"post": _operation(settings)}},
+        "paths": {POSTS_PATH: {"post": _operation(settings)}},
         "components": {
             "schemas": {**_models(), "Accepted": _accepted(), "Problem": _problem()},
             "securitySchemes": {name: SECURITY[name] for name in _proofs(settings)},

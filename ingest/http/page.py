@@ -4,6 +4,8 @@ from typing import Any
 
 from jinja2 import Environment, StrictUndefined
 
+from ingest.http.settings import POSTS_PATH
+
 STYLE = """\
 body { font: 1rem/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color-scheme: light dark }
 pre { padding: .75rem; overflow-x: auto; border: 1px solid #8884 }
@@ -37,7 +39,7 @@ TEMPLATE = """\
 
 def page(description: dict[str, Any]) -> str:
     """The page for this description."""
-    operation = description["paths"]["/v1/posts"]["post"]
+    operation = description["paths"][POSTS_PATH]["post"]
     paragraphs = [
         part.replace("**", "").replace("`", "") for part in description["info"]["description"].strip().split("\n\n")
     ]

@@ -11,6 +11,7 @@ from schemas.faults import Fault
 from schemas.webhook_secret import SigningSecret, signing_key
 
 DEFAULT_PORT = 8320
+POSTS_PATH = "/v1/posts"
 MIN_TOKEN_CHARS = 16
 
 

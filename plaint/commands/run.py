@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from ingest.settings import SourceSettings
 from plaint.heap import settle_heap
-from plaint.kafka.rights import DELIVER, stage_topics
+from plaint.kafka.rights import stage_topics
 from plaint.kafka.topics import ensure_topics
 from plaint.monitoring.monitor import Monitor
 from plaint.monitoring.needs import Needs
@@ -18,6 +18,7 @@ from plaint.monitoring.state import StageName
 from plaint.settings import Settings, SettingsInvalid, load_settings
 from schemas.faults import Fault, one_of, shown
 from schemas.record import faults
+from schemas.topics import DELIVER
 
 INSTANCE = "PLAINT_INSTANCE"
 JOINING = "waits for its place in its group"

@@ -14,6 +14,8 @@ from psutil import (
     process_iter,
 )
 
+from schemas.topics import DELIVER
+
 Address = tuple[str, int]
 
 
@@ -46,7 +48,7 @@ def stage_of(command: Sequence[str]) -> str | None:
     stage = next((word for word in rest if not word.startswith("-")), None)
     if stage != "deliver":
         return stage
-    return f"deliver-{_option(rest, '--destination')}"
+    return DELIVER + _option(rest, "--destination")
 
 
 def _option(words: Sequence[str], name: str) -> str:

@@ -20,7 +20,6 @@ from plaint.kafka.admin import BrokerAway, open_admin
 from plaint.kafka.backlog import Backlog, backlogs
 from plaint.kafka.groups import GroupState, committed_offsets, group_states
 from plaint.kafka.reading import TopicReader
-from plaint.kafka.rights import DELIVER
 from plaint.kafka.settings import KafkaSettings
 from plaint.kafka.topic_states import TopicState, topic_states
 from plaint.monitoring.gather import STARTING
@@ -28,6 +27,7 @@ from plaint.monitoring.state import ChildState, LastError, StageState
 from plaint.switches import switch_states, why_disabled
 from schemas import topics
 from schemas.faults import FaultsFound
+from schemas.topics import DELIVER
 
 ADMIN_S = 8.0
 BACKLOG_S = 6.0

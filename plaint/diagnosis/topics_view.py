@@ -79,8 +79,5 @@ async def dead_letters(
 
 def _stage(letter: DeadLetter, known: set[str]) -> str:
     """The stage of a letter; that of a destination is in the topic where it stood."""
-    topic = letter.place.partition("[")[0]
-    for name in known:
-        if topic in (topics.tickets(name.removeprefix("deliver-")), topics.deliveries(name.removeprefix("deliver-"))):
-            return name
-    return letter.stage
+    name = topics.DELIVER + topics.destination_of(letter.place.partition("[")[0])
+    return name if name in known else letter.stage

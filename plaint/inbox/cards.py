@@ -10,12 +10,12 @@ from pydantic import ValidationError
 
 from plaint.inbox.message import Message
 from plaint.inbox.store import HeldTicket
+from schemas.labels import URGENCY_WORDS
 from schemas.post import Moment
 from schemas.record import faults
 from schemas.ticket import Ticket
 from schemas.triage import UrgencyPart
 
-URGENCY_WORDS = ("no", "low", "normal", "high", "critical")
 MAX_CARD_CHARS = 600
 
 _UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2028\u2029\ufff9-\ufffb\U000e0000-\U000e007f]")

@@ -6,6 +6,7 @@ import aiohttp
 import orjson
 from pydantic import SecretStr
 
+from ingest.http.settings import POSTS_PATH
 from plaint.inbox.cards import visible
 
 TIMEOUT_S = 10.0
@@ -25,7 +26,7 @@ class Door:
     """The door at ``address``, ``http://127.0.0.1:8320``; ``token`` is its bearer token if it wants one."""
 
     def __init__(self, address: str, token: SecretStr | None = None) -> None:
-        self._url = f"{address.rstrip('/')}/v1/posts"
+        self._url = address.rstrip("/") + POSTS_PATH
         self._headers = {"Content-Type": "application/json"}
         if token is not None and token.get_secret_value():
             self._headers["Authorization"] = f"Bearer {token.get_secret_value()}"

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from urllib.parse import quote
 
-from plaint.inbox.cards import URGENCY_WORDS, Card, card, parts_of, ticket_of, visible
+from plaint.inbox.cards import Card, card, parts_of, ticket_of, visible
 from plaint.inbox.store import HeldTicket, Store
 from route.rule import Match
+from schemas.labels import URGENCY_WORDS
 from schemas.ticket import Ticket, ticket_key
 from schemas.triage import Triage
 

@@ -10,6 +10,7 @@ from plaint.inbox.hooks import Hooks
 from plaint.inbox.paging import BadQuery, Wanted, page_of, wanted
 from plaint.inbox.store import QueueCounts, Store
 from plaint.inbox.templating import FOLDER, Templates
+from schemas.ticket import DESTINATION_ID
 
 CARDS_A_QUEUE = 30
 STATIC = {"inbox.css": "text/css", "inbox.js": "text/javascript", "icon.svg": "image/svg+xml"}
@@ -39,7 +40,7 @@ class Pages:
     def routes(self) -> Iterable[web.RouteDef]:
         """All addresses."""
         yield web.get("/", self.board)
-        yield web.get("/queues/{queue:[a-z][a-z0-9-]{0,62}}", self.queue)
+        yield web.get(f"/queues/{{queue:{DESTINATION_ID}}}", self.queue)
         yield web.get("/tickets/{key}", self.ticket)
         yield web.get("/static/{name}", self.static)
 

@@ -24,9 +24,10 @@ from plaint.inbox.store import Store
 from plaint.inbox.stories import Stories
 from plaint.inbox.templating import Templates
 from plaint.inbox.trial import Trial, form_token
+from schemas.ticket import DESTINATION_ID
 from schemas.webhook_secret import signing_key
 
-QUEUE_PATH = "/hooks/{queue:[a-z][a-z0-9-]{0,62}}"
+QUEUE_PATH = f"/hooks/{{queue:{DESTINATION_ID}}}"
 
 
 async def serve(

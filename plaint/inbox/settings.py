@@ -8,11 +8,13 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from plaint.inbox.faults import Faults
+from schemas.ticket import DestinationId
 from schemas.webhook_secret import SigningSecret
 
 DEFAULT_PORT = 8321
 
-Queue = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,62}$")]
+QUEUES = ("helpdesk", "service", "marketing")
+"""Where the shipped routes send."""
 
 
 def new_secret() -> SecretStr:
@@ -37,8 +39,8 @@ class InboxSettings(BaseModel):
         default=None,
         description=f"Port; 0 for any free one. Without it {DEFAULT_PORT} if that is free, else any free one.",
     )
-    queues: tuple[Queue, ...] = Field(
-        default=("helpdesk", "service", "marketing"),
+    queues: tuple[DestinationId, ...] = Field(
+        default=QUEUES,
         description="Queues that the page shows from the start; others appear with their first ticket.",
     )
     keep: Annotated[int, Field(ge=1, le=100_000)] = Field(

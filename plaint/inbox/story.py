@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from plaint.explanation import Explanation, Label, Letter, PostSeen, RuleTried, Step, TicketAsked, TicketLife
-from plaint.inbox.cards import URGENCY_WORDS, parts_of, visible
+from plaint.inbox.cards import parts_of, visible
+from schemas.labels import URGENCY_WORDS
 
 TOLD_CHARS = 400
 EVENTS = {"create": "Received", "edit": "Edited", "delete": "Deleted"}

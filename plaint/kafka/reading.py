@@ -24,6 +24,7 @@ from plaint.kafka.reaching import start_client
 from plaint.kafka.settings import KafkaSettings
 from schemas.deadletter import Header
 from schemas.faults import Fault, FaultsFound
+from schemas.topics import place
 
 WAIT_MS = 500
 """What a fetch waits at the broker at most: the embedded one can't be read with shorter waits."""
@@ -56,7 +57,7 @@ class Stored(NamedTuple):
     @property
     def place(self) -> str:
         """Where a person finds it: ``plaint.posts[3]@1042``."""
-        return f"{self.topic}[{self.partition}]@{self.offset}"
+        return place(self.topic, self.partition, self.offset)
 
     @property
     def at(self) -> datetime:

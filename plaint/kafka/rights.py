@@ -16,7 +16,6 @@ Kind = Literal["topic", "group", "cluster"]
 
 CLUSTER = "kafka-cluster"
 """The one name that a resource of the kind ``cluster`` has."""
-DELIVER = "deliver-"
 LOOK, ACT = "tools-look", "tools-act"
 """Who looks (status, doctor, tail, explain, dead list, tickets list …) and who acts (send, forget, dead replay …)."""
 
@@ -50,11 +49,11 @@ def roles(destinations: Sequence[str]) -> dict[str, list[Right]]:
         ],
     }
     for name in destinations:
-        stages[DELIVER + name] = [
+        stages[topics.DELIVER + name] = [
             *_reads(topics.tickets(name)),
             _topic(topics.deliveries(name), "Read", "Write"),
             *_writes(topics.DEAD_LETTERS),
-            _group(DELIVER + name),
+            _group(topics.DELIVER + name),
         ]
     groups = [
         Right(kind="group", name=topics.group(stage), operations=("Describe",)) for stage in stages if stage != "ingest"

@@ -152,7 +152,7 @@ class DeliverSight:
     def __init__(
         self, destination: str, worker: Worker, meter: DeliveryMeter, ends: Callable[[], Mapping[int, int]]
     ) -> None:
-        self.group = topics.group(f"deliver-{destination}")
+        self.group = topics.group(topics.DELIVER + destination)
         self.topic = topics.tickets(destination)
         self._worker = worker
         self._meter = meter

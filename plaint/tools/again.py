@@ -105,7 +105,7 @@ async def _written(publisher: Publisher, plans: Iterable[Plan]) -> dict[str, str
     for (topic, number), found in by_partition.items():
         offsets = await publisher.append(topic, number, [plan.record for plan in found if plan.record is not None])
         for plan, offset in zip(found, offsets, strict=True):
-            places[plan.name] = f"{topic}[{number}]@{offset}"
+            places[plan.name] = topics.place(topic, number, offset)
     return places
 
 

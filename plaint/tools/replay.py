@@ -1,6 +1,5 @@
 """``plaint dead replay``: the original record of a dead letter goes to the topic of the stage that refused it again."""
 
-import re
 from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,7 +21,6 @@ from schemas.record import MAX_RECORD_BYTES, RecordDropped, RecordInvalid
 from schemas.ticket import Ticket, ticket_partition
 from schemas.triage import Triage
 
-PLACE = re.compile(r"(plaint\.[\w.-]+)\[(\d+)\]@(\d+)")
 MAX_KEY_BYTES = 1024
 """A dead letter keeps so much of its record's key."""
 CHUNK, CHUNK_BYTES = 200, 8 << 20
@@ -47,7 +45,7 @@ def plan_replay(held: HeldLetter, stand: Stand) -> Plan:
     why = _not_whole(letter) or _before(held, stand.force)
     if why:
         return Plan(held.id, None, why, held)
-    found = PLACE.fullmatch(letter.place)
+    found = topics.PLACE.fullmatch(letter.place)
     if found is None:
         return _line(held, stand)
     topic, number = found[1], int(found[2])
@@ -170,7 +168,7 @@ async def stand_of(
     there = await reader.partitions(names)
     logs: dict[str, set[str]] = {}
     for held in letters:
-        found, key = PLACE.fullmatch(held.letter.place), held.letter.key
+        found, key = topics.PLACE.fullmatch(held.letter.place), held.letter.key
         if found and found[1].startswith(topics.deliveries("")) and is_key(key):
             logs.setdefault(found[1], set()).add(key.decode())
     where = {

@@ -15,6 +15,7 @@ from plaint.kafka.publisher import OutRecord
 from schemas.deadletter import DeadLetter
 from schemas.reasons import DeadReason, DropReason
 from schemas.record import MAX_RECORD_BYTES, Record, RecordDropped, RecordInvalid
+from schemas.topics import place
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +40,7 @@ class InRecord:
     @property
     def place(self) -> str:
         """Where a person finds it: ``plaint.posts[3]@1042``."""
-        return f"{self.topic}[{self.partition}]@{self.offset}"
+        return place(self.topic, self.partition, self.offset)
 
 
 class Result(NamedTuple):

@@ -76,5 +76,5 @@ class Intake:
         return ticket
 
     def _letter(self, partition: int, record: InRecord, fault: RecordInvalid) -> DeadLetter:
-        place = f"{self._topic}[{partition}]@{record.offset}"
+        place = topics.place(self._topic, partition, record.offset)
         return DeadLetter.of(fault.reason, STAGE, place, fault.detail, record.value, record.key)

@@ -38,9 +38,9 @@ from typing import Any
 import psutil
 
 from plaint.census import Census
+from plaint.inbox.settings import QUEUES
 from plaint.kafka.settings import KafkaSettings
 from plaint.settle import Follower, receipts, settle
-from plaint.up import INBOX_QUEUES
 from route.rules import RouteTable
 from schemas.ticket import ticket_key
 
@@ -177,7 +177,7 @@ def latencies(found: Sequence[Mapping[str, str]], per_second: float, folder: Pat
             ingest.stdin.flush()
         last_ticket(inbox, time.perf_counter(), 0)
         taken = {receipt["key"]: receipt["taken_at"] for receipt in asyncio.run(receipts(inbox, 10.0))}
-    keys = {ticket_key(id_, queue): at for id_, at in handed.items() for queue in INBOX_QUEUES}
+    keys = {ticket_key(id_, queue): at for id_, at in handed.items() for queue in QUEUES}
     return sorted(taken[key] - at for key, at in keys.items() if key in taken)
 
 
@@ -229,9 +229,9 @@ def _taken(inbox: str) -> int:
 
 
 async def _missing(kafka: KafkaSettings, read: int) -> list[str]:
-    census = Census(RouteTable.load(None, INBOX_QUEUES), INBOX_QUEUES)
+    census = Census(RouteTable.load(None, QUEUES), QUEUES)
     census.read = read
-    follower = Follower(kafka, census, list(INBOX_QUEUES), fresh=True, remember=0)
+    follower = Follower(kafka, census, list(QUEUES), fresh=True, remember=0)
     await follower.begin()
     try:
         return await settle(follower, census, patience_s=20)

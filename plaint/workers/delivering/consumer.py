@@ -15,7 +15,7 @@ def tickets_consumer(kafka: KafkaSettings, name: str, instance: str | None) -> A
     return AIOKafkaConsumer(
         **kafka.connection(),
         client_id=f"plaint-deliver-{name}",
-        group_id=topics.group(f"deliver-{name}"),
+        group_id=topics.group(topics.DELIVER + name),
         group_instance_id=instance,
         enable_auto_commit=False,
         auto_offset_reset="earliest",

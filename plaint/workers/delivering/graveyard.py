@@ -19,7 +19,7 @@ class Graveyard:
 
     async def bury_ticket(self, dead: Dead) -> None:
         """A ticket that will never be delivered; its place is that of its record in the delivery log."""
-        place = f"{self._log}[{dead.partition}]@{dead.item.offset}"
+        place = topics.place(self._log, dead.partition, dead.item.offset)
         letter = DeadLetter.of(dead.reason, STAGE, place, dead.detail, dead.body, dead.item.key.encode())
         await self.bury_records([letter], dead.partition)
 

@@ -6,6 +6,7 @@ from collections import defaultdict
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from plaint.kafka.settings import KafkaSettings
+from schemas import topics
 
 PATIENCE_S = 120.0
 """As long as a write may take: a broker that is being restarted is no reason to end."""
@@ -67,7 +68,7 @@ class LogBodies:
             while not found:
                 found = (await consumer.getmany(tp, timeout_ms=500)).get(tp)
             if found[0].offset != offset:
-                raise BodyMissing(f"{self._topic}[{partition}]@{offset} is gone")
+                raise BodyMissing(f"{topics.place(self._topic, partition, offset)} is gone")
             for record in found:
                 future = wanted.get(record.offset)
                 if future is not None and not future.done():
