@@ -12,12 +12,11 @@ from plaint.board.numbers import History, Numbers
 from plaint.board.urgent import UrgentPost
 from plaint.monitoring.state import ChildState, RunState, StageState
 from plaint.tools.terminal import one_line, span
-from schemas.labels import INTENTS
+from schemas.labels import INTENTS, URGENCY_WORDS
 
 BOLD, SOFT = Style(bold=True), Style(dim=True)
 GOOD, WAIT, BAD = Style(color="green"), Style(color="yellow"), Style(color="red", bold=True)
 COLOURS = {"complaint": "red", "question": "cyan", "praise": "green", "marketing": "magenta", "other": "white"}
-URGENCY_WORDS = ("no", "low", "normal", "high", "critical")
 SPARKS = "▁▂▃▄▅▆▇█"
 LEFT = 30
 """Columns of the intents; the stages have the rest."""
