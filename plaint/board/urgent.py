@@ -1,10 +1,9 @@
 """The newest urgent posts, read from ``plaint.triaged`` as they come."""
 
 import asyncio
-from collections import deque
 from contextlib import aclosing
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 from aiokafka.errors import KafkaError
 
@@ -32,38 +31,55 @@ class UrgentPost:
     intent: str
     urgency: int
     text: str
+    revision: int = 0
 
 
 class UrgentPosts:
-    """``newest`` first. ``trouble`` says why they can't be read, and is empty while they can."""
+    """Each post as its newest revision is, while that is urgent. ``trouble`` says why they can't be read, if they can't."""
 
     def __init__(self, kafka: KafkaSettings) -> None:
-        self.newest: deque[UrgentPost] = deque(maxlen=KEPT)
         self.trouble = ""
         self._kafka = kafka
+        self._posts: dict[bytes | None, UrgentPost] = {}
+        self._start = Start(newest=LOOK_BACK)
+
+    @property
+    def newest(self) -> list[UrgentPost]:
+        """Newest first."""
+        return list(reversed(self._posts.values()))
 
     async def follow(self) -> None:
         """Read on and on, from a little back; until cancelled."""
-        start = Start(newest=LOOK_BACK)
         while True:
             try:
                 async with TopicReader(self._kafka) as reader:
                     where = await reader.partitions([TRIAGED])
                     self.trouble = ""
-                    async with aclosing(reader.follow(where, start)) as records:
+                    async with aclosing(reader.follow(where, self._start)) as records:
                         async for record in records:
                             self._add(record)
+                            self._start = Start(since=record.at)
             except (Unavailable, FaultsFound, KafkaError) as error:
                 self.trouble = str(error)
-                start = Start(since=datetime.now(UTC))
             await asyncio.sleep(RETRY_S)
 
     def _add(self, record: Stored) -> None:
-        if record.value is None or _URGENT not in record.value:  # most are not, and needn't be parsed
+        known = self._posts.get(record.key)
+        if record.value is None:
+            self._posts.pop(record.key, None)
+            return
+        if known is None and _URGENT not in record.value:  # most are not, and needn't be parsed
             return
         try:
             triage = Triage.from_bytes(record.value)
         except (RecordInvalid, RecordDropped):
             return
+        post = triage.post
+        if known is not None and post.revision < known.revision:
+            return
+        self._posts.pop(record.key, None)  # once it was edited or deleted, what it said before is nobody's business
         if triage.urgent and triage.intent is not None:
-            self.newest.appendleft(UrgentPost(triage.triaged_at, triage.intent, triage.urgency, triage.post.text))
+            said = UrgentPost(triage.triaged_at, triage.intent, triage.urgency, post.text, post.revision)
+            self._posts[record.key] = said
+        if len(self._posts) > KEPT:
+            del self._posts[next(iter(self._posts))]

@@ -1,7 +1,7 @@
 """What the inbox reads from Kafka for whoever types: verdicts while the form is shown, nothing before; on each broker."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,7 +13,7 @@ from plaint.inbox import insight as module
 from plaint.inbox.insight import KafkaInsight
 from plaint.inbox.outcome import TYPED, Verdict
 from plaint.kafka.publisher import OutRecord
-from plaint.kafka.reading import partition_of
+from plaint.kafka.reading import Stored, TopicReader, partition_of
 from plaint.tools.routes import FreshTable
 from schemas.post import Post
 from schemas.topics import POSTS, TRIAGED
@@ -37,10 +37,12 @@ def reading(insight: KafkaInsight) -> "asyncio.Task[None] | None":
     return insight._reading
 
 
-async def triage(broker: str, post_id: str, **fields: Any) -> None:
+async def triage(broker: str, post_id: str, post: dict[str, Any] | None = None, **fields: Any) -> None:
     """Have classify say this of a post."""
     whole = {"intent": "complaint", "confidence": 0.9, "triaged_at": datetime.now(UTC), **fields}
-    said = Triage.model_validate({"post": Post(id=post_id, text=f"text of {post_id}"), **whole})
+    said = Triage.model_validate(
+        {"post": Post(**{"id": post_id, "text": f"text of {post_id}", **(post or {})}), **whole}
+    )
     key = post_id.encode()
     await write(broker, [OutRecord(TRIAGED, partition_of(key, PARTITIONS), key, said.to_bytes())])
 
@@ -145,5 +147,66 @@ async def test_the_board_follows_what_is_urgent_and_nothing_else(broker: str, fr
     assert urgent.newest[0].text == f"text of after-{fresh}"
     assert not any("calm" in post.text for post in urgent.newest)
     assert urgent.trouble == ""
+    following.cancel()
+    await asyncio.wait([following])
+
+
+async def test_the_board_shows_a_post_once_as_it_is_now_and_a_deleted_one_no_more(broker: str, fresh: str) -> None:
+    await make_topics(broker, fresh)
+    urgent = UrgentPosts(kafka_settings(broker))
+    following = asyncio.create_task(urgent.follow())
+    for name in ("edited", "calmed", "deleted", "late"):
+        await triage(broker, f"{name}-{fresh}", {"revision": 2 if name == "late" else 0}, urgent=True, urgency=4)
+    edit = {"event": "edit", "revision": 1, "text": f"now it smokes {fresh}"}
+    await triage(broker, f"edited-{fresh}", edit, urgent=True, urgency=4)
+    await triage(broker, f"calmed-{fresh}", {**edit, "text": f"all is well {fresh}"}, urgent=False)
+    await triage(broker, f"deleted-{fresh}", {"event": "delete", "revision": 1, "text": ""}, intent=None, urgent=False)
+    await triage(broker, f"late-{fresh}", {"revision": 1}, urgent=False)
+
+    async def is_as_it_is_now() -> bool:
+        found = [post.text for post in urgent.newest if fresh in post.text]
+        return sorted(found) == [f"now it smokes {fresh}", f"text of late-{fresh}"]
+
+    await until(is_as_it_is_now, timeout=40)
+    following.cancel()
+    await asyncio.wait([following])
+
+
+async def test_what_came_while_the_board_could_not_read_is_shown_afterwards(
+    broker: str, fresh: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await make_topics(broker, fresh)
+    monkeypatch.setattr("plaint.board.urgent.RETRY_S", 0.05)
+    urgent = UrgentPosts(kafka_settings(broker))
+    following = asyncio.create_task(urgent.follow())
+    await triage(broker, f"before-{fresh}", urgent=True, urgency=4)
+
+    def shows(name: str) -> Callable[[], Awaitable[bool]]:
+        async def look() -> bool:
+            return any(post.text == f"text of {name}-{fresh}" for post in urgent.newest)
+
+        return look
+
+    failed: list[int] = []
+
+    async def no_answer(*_: object, **__: object) -> list[Stored]:
+        failed.append(1)
+        raise Unavailable("no answer")
+
+    def failed_times(count: int) -> Callable[[], Awaitable[bool]]:
+        async def look() -> bool:
+            return len(failed) >= count
+
+        return look
+
+    await until(shows("before"), timeout=40)
+    with monkeypatch.context() as away:
+        away.setattr(TopicReader, "_look", no_answer)
+        await until(failed_times(1), timeout=40)
+        await triage(broker, f"meanwhile-{fresh}", urgent=True, urgency=4)
+        await until(failed_times(len(failed) + 2), timeout=40)
+        assert urgent.trouble == "no answer"
+    await until(shows("meanwhile"), timeout=40)
+    assert sum(post.text == f"text of before-{fresh}" for post in urgent.newest) == 1
     following.cancel()
     await asyncio.wait([following])
