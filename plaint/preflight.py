@@ -7,7 +7,7 @@ from pathlib import Path
 from ingest.file import FileSource
 from ingest.http.settings import DoorSettings
 from ingest.settings import SourceSettings
-from plaint.kafka.settings import KafkaSettings
+from plaint.kafka.settings import AuthoritiesUnusable, KafkaSettings
 from plaint.settings import Settings
 from plaint.workers.delivering.lease import LOG_WRITE_S
 from route.destinations.settings import DestinationSettings
@@ -15,8 +15,9 @@ from schemas.faults import Fault
 
 
 def check_setup(settings: Settings, sources: Sequence[SourceSettings]) -> list[Fault]:
-    """Every fault of the sources, the door and the destinations."""
+    """Every fault of what Kafka is reached with, the sources, the door and the destinations."""
     return [
+        *check_kafka(settings.kafka),
         *check_sources(sources),
         *(check_door(settings.door) if settings.door.open is not False else ()),
         *(
@@ -25,6 +26,15 @@ def check_setup(settings: Settings, sources: Sequence[SourceSettings]) -> list[F
             for fault in check_destination(name, destination, settings.kafka)
         ),
     ]
+
+
+def check_kafka(kafka: KafkaSettings) -> Sequence[Fault]:
+    """Whether what it is reached with can be read."""
+    try:
+        kafka.connection()
+    except AuthoritiesUnusable as wrong:
+        return wrong.faults
+    return ()
 
 
 def check_door(settings: DoorSettings) -> list[Fault]:

@@ -46,7 +46,9 @@ def _ready(
     settings: Settings, stage: str, wrong: Sequence[Fault], monitor: Monitor, needs_destinations: bool = True
 ) -> None:
     """Return once the topics are there. Raises SettingsInvalid with ``wrong`` and what else is, TopicsWrong, BrokerAway."""
-    found = list(wrong)
+    from plaint.preflight import check_kafka
+
+    found = [*check_kafka(settings.kafka), *wrong]
     if not settings.kafka.brokers:
         mend = "name your brokers, such as PLAINT_KAFKA__BROKERS='[\"kafka:9092\"]'; only `plaint up` brings one along"
         found.append(Fault("kafka.brokers", "is empty", mend))

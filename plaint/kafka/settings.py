@@ -7,8 +7,13 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from plaint.masking import hide_secret
+from schemas.faults import Fault, FaultsFound
 
 Seconds = Annotated[float, Field(gt=0, le=3600)]
+
+
+class AuthoritiesUnusable(FaultsFound):
+    """The file of the authorities that vouch for the brokers."""
 
 
 class KafkaSettings(BaseModel):
@@ -91,14 +96,25 @@ class KafkaSettings(BaseModel):
         hide_secret(password)
         return password
 
+    def ssl_context(self) -> ssl.SSLContext:
+        """What the brokers' certificates are checked with. Raises AuthoritiesUnusable."""
+        try:
+            return ssl.create_default_context(cafile=self.ssl_cafile or None)
+        except OSError as error:
+            why = "holds none" if isinstance(error, ssl.SSLError) else f"can't be read: {error.strerror}"
+            mend = "give a file that this user can read, with certificates in PEM (-----BEGIN CERTIFICATE-----)"
+            raise AuthoritiesUnusable(
+                [Fault("kafka.ssl_cafile", f"{Path(self.ssl_cafile).absolute()} {why}", mend)]
+            ) from None
+
     def connection(self) -> dict[str, Any]:
-        """Keyword arguments to connect; aiokafka's and kafka-python's clients name them alike."""
+        """Keyword arguments to connect; aiokafka's and kafka-python's clients name them alike. Raises AuthoritiesUnusable."""
         options: dict[str, Any] = {
             "bootstrap_servers": list(self.brokers),
             "security_protocol": self.security_protocol,
         }
         if self.security_protocol.endswith("SSL"):
-            options["ssl_context"] = ssl.create_default_context(cafile=self.ssl_cafile or None)
+            options["ssl_context"] = self.ssl_context()
         if self.security_protocol.startswith("SASL"):
             options["sasl_mechanism"] = self.sasl_mechanism
             options["sasl_plain_username"] = self.sasl_username

@@ -14,6 +14,7 @@ from plaint.failures import Unavailable
 from plaint.kafka.publisher import OutRecord, Publisher
 from plaint.kafka.settings import KafkaSettings
 from plaint.kafka.topics import ensure_topics
+from plaint.settings import SettingsInvalid
 from schemas import topics
 from schemas.delivery import Delivery
 from schemas.ticket import Ticket, ticket_key
@@ -47,6 +48,24 @@ def check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Check:
 def test_sound_routes_can_be_used(check: Check) -> None:
     found = check()
     assert (found.exit_code, found.stdout, found.stderr) == (0, "settings and routes can be used\n", "")
+
+
+def test_authorities_of_the_brokers_that_cannot_be_used_are_a_fault_beside_the_others(check: Check) -> None:
+    Path("words.pem").write_text("no certificate at all")
+    desk = {"desk": {"url": HOOK["url"], "secret_file": "gone"}}
+    for name, why in (
+        ("gone.pem", "can't be read: No such file"),
+        (".", "can't be read: Is a dir"),
+        ("words.pem", "holds none"),
+    ):
+        kafka = {"brokers": ["127.0.0.1:1"], "security_protocol": "SSL", "ssl_cafile": name}
+        found = check(kafka=kafka, destinations=desk)
+        assert f"kafka.ssl_cafile: {Path(name).absolute()} {why}" in found.stderr
+        assert "destinations.desk.secret_file" in found.stderr
+        assert (found.exit_code, "2 faults" in found.stderr) == (2, True)
+        stage = CliRunner().invoke(cli, ["run", "classify"]).exception
+        assert isinstance(stage, SettingsInvalid)
+        assert [fault.place for fault in stage.faults] == ["kafka.ssl_cafile"]
 
 
 def test_what_is_stale_is_noted_and_a_fault_only_if_one_is_strict(check: Check) -> None:
