@@ -1,6 +1,6 @@
 """Whether the brokers can be reached, and if not, how far one gets: name, port, TLS, password, their own addresses."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
@@ -15,6 +15,7 @@ from plaint.diagnosis.finding import Finding, fail, warn
 from plaint.diagnosis.sockets import Unreached, addresses, connected, secured
 from plaint.kafka.admin import BrokerAway, open_admin
 from plaint.kafka.settings import KafkaSettings
+from plaint.preflight import check_kafka
 
 NAME = "brokers"
 KAFKA_S = 12.0
@@ -24,14 +25,17 @@ MENDS = {
     "tcp": "look whether the broker runs: its log says why it ended, a full disk ends it too; if it runs, look at its port, "
     "listeners and the firewall between",
     "tls": "set kafka.security_protocol to what this listener speaks (PLAINTEXT, SASL_PLAINTEXT?)",
-    "certificate": "set kafka.ssl_cafile to the authority that signed it; the name in kafka.brokers must be in it",
+    "certificate": "set kafka.ssl_cafile to the authority that signed it; the name in kafka.brokers must be in it; one that "
+    "has expired is for whoever runs the broker to renew",
 }
 
 
 def check(kafka: KafkaSettings) -> Check:
     """Every broker of the settings, then the addresses that they tell clients to use."""
-    found = [finding for broker in kafka.brokers for finding in _reach(kafka, broker)]
     looked = f"{', '.join(kafka.brokers)} ({kafka.security_protocol})"
+    if faults := check_kafka(kafka):
+        return checked(NAME, looked, [fail(fault.place, fault.what, fault.mend) for fault in faults])
+    found = [finding for broker in kafka.brokers for finding in _reach(kafka, broker)]
     reached = [
         broker for broker in kafka.brokers if broker not in {one.place for one in found if one.severity == "fail"}
     ]
@@ -42,8 +46,15 @@ def check(kafka: KafkaSettings) -> Check:
             told = admin.describe_cluster()
     except (BrokerAway, KafkaError) as error:
         return checked(NAME, looked, [*found, _speechless(kafka, str(error))])
-    found += _advertised(told, kafka)
+    found = [*_spared(found, told), *_advertised(told, kafka)]
     return checked(NAME, f"{looked}; cluster of {len(told['brokers'])}", found)
+
+
+def _spared(found: Sequence[Finding], told: Any) -> Iterator[Finding]:
+    """What is wrong with a broker that the others have noticed to be gone is only a warning: they do its work."""
+    alive = {f"{broker['host']}:{broker['port']}" for broker in told["brokers"]}
+    for one in found:
+        yield one if one.place in alive else one.model_copy(update={"severity": "warn"})
 
 
 def check_embedded(settings: BrokerSettings) -> Check:

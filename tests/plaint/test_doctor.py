@@ -90,6 +90,22 @@ def test_a_port_that_nobody_listens_on_is_told() -> None:
     assert "look whether the broker runs" in said
 
 
+def test_a_broker_that_is_gone_while_others_do_its_work_is_a_warning_and_the_rest_is_looked_at(tansu: str) -> None:
+    found = brokers.check(KafkaSettings(brokers=("127.0.0.1:1", tansu)))
+    assert (found.state, [one.place for one in found.findings]) == ("warn", ["127.0.0.1:1"])
+    settings = Settings.model_validate({"kafka": {"brokers": ["127.0.0.1:1", tansu]}})
+    seen = {check.name: check.state for check in examine(Patient(settings, settings.kafka, [], only=("topics",)))}
+    assert seen["topics"] != "skipped"
+
+
+def test_authorities_that_cannot_be_read_are_told_by_the_setting(tmp_path: Path) -> None:
+    [finding] = brokers.check(kafka("127.0.0.1:1", security_protocol="SSL", ssl_cafile=str(tmp_path / "gone"))).findings
+    assert (finding.place, finding.what) == (
+        "kafka.ssl_cafile",
+        f"{tmp_path}/gone can't be read: No such file or directory",
+    )
+
+
 def test_what_speaks_no_kafka_is_told(silent: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(brokers, "KAFKA_S", 0.5)
     said = told(brokers.check(kafka(silent)))
