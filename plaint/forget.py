@@ -257,12 +257,8 @@ async def erase(kafka: KafkaSettings, target: Target, held: Held) -> Erased:
         else:
             taken += events
     if strays := list(_strays(held, taken, kafka.partitions)):
-        publisher = Publisher(kafka)
-        await publisher.start()
-        try:
+        async with Publisher(kafka) as publisher:
             await publisher.publish(strays)
-        finally:
-            await publisher.stop()
     return Erased(len(taken), tuple(refused))
 
 

@@ -100,12 +100,10 @@ async def turn(kafka: KafkaSettings, destination: str, off: str | None) -> None:
         if topic not in await reader.partitions([topic]):  # writing to it might make it, with settings of the broker's
             mend = "start plaint, or run `plaint topics --create`"
             raise NoLog([Fault(destination, f"has no topic {topic} yet", mend)])
-    publisher = Publisher(kafka)
-    await publisher.start()
-    now = time.time()
-    try:
-        await write_switch(publisher, destination, Enabled() if off is None else Disabled(off, now), now)
-    except (PublishFailed, KafkaConnectionError) as error:
-        raise Unavailable(f"{topic} could not be written, so nothing is certain: {error}; run this again") from error
-    finally:
-        await publisher.stop()
+    async with Publisher(kafka) as publisher:
+        now = time.time()
+        try:
+            await write_switch(publisher, destination, Enabled() if off is None else Disabled(off, now), now)
+        except (PublishFailed, KafkaConnectionError) as error:
+            why = f"{topic} could not be written, so nothing is certain: {error}; run this again"
+            raise Unavailable(why) from error

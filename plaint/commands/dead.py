@@ -189,10 +189,9 @@ async def _replay(
     if not found:
         return []
     done = []
-    reading = Reading("reading the delivery logs")
     async with TopicReader(kafka) as reader:
-        stand = await stand_of(reader, found, destinations, force, reading)
-        reading.end()
+        with Reading("reading the delivery logs") as reading:
+            stand = await stand_of(reader, found, destinations, force, reading)
         async for one in send_again(kafka, reader, found, stand, dry_run):
             done.append(one)
             tell(one)
@@ -205,13 +204,9 @@ def _told(done: Sequence[Done], dry_run: bool) -> str:
 
 
 def _find(kafka: KafkaSettings, wanted: WantedLetters, keep_values: bool = False) -> list[HeldLetter]:
-    reading = Reading("reading plaint.deadletters")
-
     async def find() -> list[HeldLetter]:
-        async with TopicReader(kafka) as reader:
-            return await find_letters(reader, wanted, reading, keep_values)
+        with Reading("reading plaint.deadletters") as reading:
+            async with TopicReader(kafka) as reader:
+                return await find_letters(reader, wanted, reading, keep_values)
 
-    try:
-        return asyncio.run(find())
-    finally:
-        reading.end()
+    return asyncio.run(find())

@@ -42,8 +42,7 @@ def explain(config: Path | None, post: str, as_json: bool, everywhere: bool, add
     settings = load_settings(config)
     kafka, destinations = kafka_at_hand(settings), destinations_at_hand(settings)
     removed = asyncio.run(find_strangers(kafka, {*destinations, *stood_in(settings)}))
-    reading = Reading("reading")
-    try:
+    with Reading("reading") as reading:
         told = asyncio.run(
             look(
                 kafka,
@@ -56,8 +55,6 @@ def explain(config: Path | None, post: str, as_json: bool, everywhere: bool, add
                 clues=clues_at_hand(settings, kafka, addresses),
             )
         )
-    finally:
-        reading.end()
     with leaving_early():
         if as_json:
             click.echo(json_line(told.model_dump(mode="json")))

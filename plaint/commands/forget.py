@@ -22,7 +22,7 @@ from plaint.logs import escaped
 from plaint.running import destinations_at_hand, kafka_at_hand
 from plaint.send import find_target
 from plaint.settings import load_settings
-from plaint.tools.terminal import echo_to_who_listens, shown_json
+from plaint.tools.terminal import Reading, echo_to_who_listens, shown_json
 from plaint.up import stood_in
 from schemas.topics import all_topics
 
@@ -69,7 +69,8 @@ def forget(config: Path | None, who: str, kind: str | None, dry_run: bool, yes: 
     known = tuple(dict.fromkeys([*destinations_at_hand(settings), *stood_in(settings)]))
     removed = asyncio.run(find_strangers(kafka, known))
     destinations = (*known, *removed)
-    held = asyncio.run(_find(kafka, destinations, who, cast("Kind | None", kind)))
+    with Reading("looking through the topics") as reading:
+        held = asyncio.run(find(kafka, destinations, who, cast("Kind | None", kind), reading))
     if held is None:
         mend = "if it is a post's id, `--as post` has tickets of it withdrawn all the same"
         click.echo(escaped(f"nothing is held of {who}; {mend}"), err=True)
@@ -92,18 +93,6 @@ def forget(config: Path | None, who: str, kind: str | None, dry_run: bool, yes: 
 def _erase(config: Path | None, kafka: KafkaSettings, held: Held) -> Erased:
     with closing(find_target(config).target) as target:
         return asyncio.run(erase(kafka, target, held))
-
-
-async def _find(kafka: KafkaSettings, destinations: tuple[str, ...], who: str, kind: Kind | None) -> Held | None:
-    if not sys.stderr.isatty():
-        return await find(kafka, destinations, who, kind)
-    with click.progressbar(length=1, label="looking through the topics", file=sys.stderr) as bar:
-
-        def moved(read: int, total: int) -> None:
-            bar.length = max(1, total)
-            bar.update(read - bar.pos)
-
-        return await find(kafka, destinations, who, kind, moved)
 
 
 def _states(kafka: KafkaSettings, destinations: tuple[str, ...]) -> list[TopicState]:

@@ -95,11 +95,8 @@ def _list(
     most: int,
     clues: Clues = NO_CLUES,
 ) -> Listed:
-    reading = Reading("reading the delivery logs")
-    try:
+    with Reading("reading the delivery logs") as reading:
         return asyncio.run(list_tickets(kafka, destinations, wanted, most, reading, clues))
-    finally:
-        reading.end()
 
 
 def _row(row: TicketRow) -> str:
@@ -136,11 +133,8 @@ def show(config: Path | None, ticket: str, addresses: tuple[str, ...], as_json: 
     settings = load_settings(config)
     kafka, known = kafka_at_hand(settings), destinations_at_hand(settings)
     clues = clues_at_hand(settings, kafka, addresses)
-    reading = Reading("reading")
-    try:
+    with Reading("reading") as reading:
         found = asyncio.run(show_tickets(kafka, known, ticket, reading, clues))
-    finally:
-        reading.end()
     if not found:
         raise SettingsInvalid([_unknown(ticket)])
     with leaving_early():
@@ -202,7 +196,7 @@ def retry_(
     plans = _planned(kafka, chosen, keys)
     topics = [plan.record.topic for plan in plans if plan.record is not None]
     holds = holds_at(kafka, topics, clues_at_hand(settings, kafka))
-    done = [_would(plan) for plan in plans] if dry_run or not topics else asyncio.run(send_again(kafka, plans))
+    done = [plan.would() for plan in plans] if dry_run or not topics else asyncio.run(send_again(kafka, plans))
     for one in done:
         echo_to_who_listens(_told(one, holds.get(destination_at(one.place)), dry_run, as_json))
     if not as_json:
@@ -225,16 +219,8 @@ def _keys(kafka: KafkaSettings, destinations: Sequence[str], names: Sequence[str
 
 
 def _planned(kafka: KafkaSettings, destinations: Sequence[str], keys: Mapping[str, str]) -> list[Plan]:
-    reading = Reading("reading")
-    try:
+    with Reading("reading") as reading:
         return asyncio.run(plan_retries(kafka, destinations, keys, reading)) if keys else []
-    finally:
-        reading.end()
-
-
-def _would(plan: Plan) -> Done:
-    place = f"{plan.record.topic}[{plan.record.partition}]" if plan.record else ""
-    return Done(plan.name, place, plan.why)
 
 
 def _told(one: Done, hold: Hold | None, dry_run: bool, as_json: bool) -> str:

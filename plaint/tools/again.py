@@ -31,6 +31,11 @@ class Plan:
     why: str = ""
     letter: HeldLetter | None = None
 
+    def would(self) -> "Done":
+        """What is told of it if nothing is written: its place lacks the offset."""
+        place = f"{self.record.topic}[{self.record.partition}]" if self.record else ""
+        return Done(self.name, place, self.why)
+
 
 @dataclass(frozen=True)
 class Done:

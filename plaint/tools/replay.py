@@ -1,6 +1,7 @@
 """``plaint dead replay``: the original record of a dead letter goes to the topic of the stage that refused it again."""
 
 from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -189,16 +190,10 @@ async def replay(
 
     Their bytes are read now: there may be more of them than memory.
     """
-    publisher = publisher_for(kafka)
-    if not dry_run:
-        await publisher.start()
-    try:
+    async with nullcontext() if dry_run else publisher_for(kafka) as publisher:
         async for plans in _planned(reader, letters, stand):
-            for done in _would(plans) if dry_run else await send(publisher, plans):
+            for done in await send(publisher, plans) if publisher else [plan.would() for plan in plans]:
                 yield done
-    finally:
-        if not dry_run:
-            await publisher.stop()
 
 
 async def _planned(
@@ -222,10 +217,3 @@ async def _planned(
             plans, size = [], 0
     if plans:
         yield plans
-
-
-def _would(plans: Sequence[Plan]) -> list[Done]:
-    return [
-        Done(plan.name, f"{plan.record.topic}[{plan.record.partition}]" if plan.record else "", plan.why)
-        for plan in plans
-    ]

@@ -81,9 +81,5 @@ def _plan(key: str, name: str, row: TicketRow | None, bodies: _Bodies, counts: M
 
 async def retry(kafka: KafkaSettings, plans: Sequence[Plan]) -> list[Done]:
     """Do what is planned. Raises as ``send`` does, or KafkaConnectionError if no broker answers."""
-    publisher = publisher_for(kafka)
-    await publisher.start()
-    try:
+    async with publisher_for(kafka) as publisher:
         return await send(publisher, plans)
-    finally:
-        await publisher.stop()

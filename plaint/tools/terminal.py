@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Self
 
 import click
 
@@ -165,11 +165,13 @@ class Reading:
         share = read / total if total else 1.0
         click.echo(f"\r\x1b[K{self._what}: {share:.0%} of {total:,} records", err=True, nl=False)
 
-    def end(self) -> None:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         """Take the line away again."""
         if self._shown:
             click.echo("\r\x1b[K", err=True, nl=False)
-            self._shown = False
 
 
 def confirmed(question: str, yes: bool) -> None:
