@@ -10,7 +10,7 @@ import os
 import stat
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -35,6 +35,7 @@ class Running(BaseModel):
     """One ``plaint up``. Addresses are such as ``http://127.0.0.1:8321``, empty where it has none.
 
     ``kafka`` holds the settings of the embedded broker; with brokers of your own it is None, and your settings tell.
+    ``brokers`` are the addresses that it runs on, whosever they are.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -43,6 +44,7 @@ class Running(BaseModel):
     process_started: str
     since: datetime = Field(default_factory=lambda: datetime.now(UTC))
     kafka: KafkaSettings | None = None
+    brokers: tuple[str, ...] = ()
     inbox: str = ""
     door: str = ""
     monitoring: str = ""
@@ -86,6 +88,7 @@ def write_note(name: str, content: BaseModel) -> Path:
 def announced(
     kafka: KafkaSettings | None,
     *,
+    brokers: tuple[str, ...] = (),
     inbox: str = "",
     door: str = "",
     monitoring: str = "",
@@ -97,6 +100,7 @@ def announced(
         pid=pid,
         process_started=started_at(pid) or "",
         kafka=kafka,
+        brokers=brokers,
         inbox=inbox,
         door=door,
         monitoring=monitoring,
@@ -115,7 +119,23 @@ def announced(
 
 
 def find_running() -> Running | None:
-    """The youngest ``plaint up`` of this user that still runs. Files of those that were killed are removed."""
+    """The youngest ``plaint up`` of this user that still runs."""
+    return max(_all_running(), key=lambda running: running.since, default=None)
+
+
+def running_on(brokers: Iterable[str]) -> Running | None:
+    """The youngest ``plaint up`` of this user that runs on any of these brokers."""
+    found = [running for running in _all_running() if not set(brokers).isdisjoint(running.brokers)]
+    return max(found, key=lambda running: running.since, default=None)
+
+
+def running_at_hand(settings: "Settings") -> Running | None:
+    """The ``plaint up`` that these settings are about: one on their brokers, or any where they name none."""
+    return running_on(settings.kafka.brokers) if settings.kafka.brokers else find_running()
+
+
+def _all_running() -> list[Running]:
+    """Files of those that were killed are removed."""
     found: list[Running] = []
     folder = runtime_folder()
     for file in folder.glob("up-*.json") if folder.is_dir() and _is_ours(folder) else ():
@@ -129,7 +149,7 @@ def find_running() -> Running | None:
             found.append(running)
         else:
             file.unlink(missing_ok=True)
-    return max(found, key=lambda running: running.since, default=None)
+    return found
 
 
 def kafka_at_hand(settings: "Settings") -> KafkaSettings:
@@ -146,8 +166,8 @@ def kafka_at_hand(settings: "Settings") -> KafkaSettings:
 
 
 def destinations_at_hand(settings: "Settings") -> tuple[str, ...]:
-    """Ids of the destinations: those of the settings and of the ``plaint up`` that runs here."""
-    running = find_running()
+    """Ids of the destinations: those of the settings and of the ``plaint up`` that runs here on their brokers."""
+    running = running_at_hand(settings)
     return tuple(dict.fromkeys([*settings.destinations, *(running.destinations if running else ())]))
 
 

@@ -12,7 +12,7 @@ from rich.console import Console
 from plaint.board.screen import Board, can_draw
 from plaint.diagnosis.quiet import hush
 from plaint.failures import EXIT_INTERRUPTED, Unavailable
-from plaint.running import find_running, kafka_at_hand
+from plaint.running import kafka_at_hand, running_at_hand
 from plaint.settings import load_settings
 from plaint.tools.terminal import leaving_early
 
@@ -35,14 +35,12 @@ def board(config: Path | None, address: str | None, once: bool) -> None:
     plaint board --at http://127.0.0.1:8322
     """
     settings = load_settings(config)
-    running = find_running()
+    running = running_at_hand(settings)
     monitoring = address or (running.monitoring if running is not None else "")
     if not monitoring:
-        what = (
-            "the `plaint up` that runs here tells nothing (monitoring.enabled)"
-            if running
-            else "no `plaint up` runs here"
-        )
+        where = "here on kafka.brokers" if settings.kafka.brokers else "here"
+        tells_nothing = f"the `plaint up` that runs {where} tells nothing (monitoring.enabled)"
+        what = tells_nothing if running else f"no `plaint up` runs {where}"
         raise Unavailable(f"{what}; start one in another terminal, or give --at")
     shown = Board(monitoring, kafka_at_hand(settings), running.inbox if running is not None else "")
     console = Console()

@@ -13,7 +13,7 @@ from plaint.diagnosis.judgement import judged
 from plaint.diagnosis.quiet import hush
 from plaint.diagnosis.status import StageStatus, Status, look
 from plaint.logs import escaped
-from plaint.running import destinations_at_hand, find_running, kafka_at_hand
+from plaint.running import destinations_at_hand, kafka_at_hand, running_at_hand
 from plaint.settings import Settings, load_settings
 
 
@@ -57,7 +57,7 @@ def status(config: Path | None, addresses: tuple[str, ...], as_json: bool, watch
 
 
 def _now(settings: Settings, addresses: Sequence[str]) -> Status:
-    running = find_running()
+    running = running_at_hand(settings)
     asked = [*addresses, running.monitoring if running else ""]
     return judged(asyncio.run(look(kafka_at_hand(settings), destinations_at_hand(settings), asked)))
 

@@ -12,7 +12,7 @@ from plaint.explanation import Hold
 from plaint.kafka.reading import Start, Stored, TopicReader
 from plaint.kafka.settings import KafkaSettings
 from plaint.monitoring.state import StageState
-from plaint.running import find_running
+from plaint.running import running_on
 from plaint.switches import SwitchState, switch_states, why_disabled
 from route.delivery.entry import RANKS, is_key, read_entry
 from route.delivery.limits import HOUR_S, MINUTE_S, Limits, author_of
@@ -46,9 +46,8 @@ NO_CLUES = Clues()
 
 def clues_at_hand(settings: "Settings", kafka: KafkaSettings, addresses: Iterable[str] = ()) -> Clues:
     """The limits of the settings, and the addresses with that of the ``plaint up`` that runs here on these brokers."""
-    running = find_running()
-    is_ours = running is not None and (running.kafka is None or running.kafka.brokers == kafka.brokers)
-    up = running.monitoring if running is not None and is_ours else ""
+    running = running_on(kafka.brokers)
+    up = running.monitoring if running is not None else ""
     caps = {name: Caps(one.max_per_minute, one.max_per_author_per_hour) for name, one in settings.destinations.items()}
     return Clues(tuple(filter(None, (*addresses, up))), caps)
 

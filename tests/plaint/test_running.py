@@ -20,11 +20,13 @@ from plaint.running import (
     destinations_at_hand,
     find_running,
     kafka_at_hand,
+    running_at_hand,
     runtime_folder,
     started_at,
     write_note,
 )
 from plaint.settings import Settings, SettingsInvalid
+from plaint.tools.holds import clues_at_hand
 
 EMBEDDED = KafkaSettings(brokers=("127.0.0.1:4711",), idempotent_producer=False)
 OWN = Settings.model_validate({"kafka": {"brokers": ["kafka:9092"]}})
@@ -46,6 +48,20 @@ def test_what_is_announced_is_found_until_it_ends(folder: Path) -> None:
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert find_running() is None
     assert list(folder.iterdir()) == []
+
+
+def test_a_trial_beside_a_plaint_on_your_own_brokers_tells_nothing_of_it(tmp_path: Path) -> None:
+    with announced(
+        EMBEDDED, brokers=EMBEDDED.brokers, monitoring="http://127.0.0.1:1", destinations=("helpdesk",)
+    ) as trial:
+        assert running_at_hand(Settings()) == trial
+        assert running_at_hand(OWN) is None
+        assert destinations_at_hand(OWN) == ()
+        assert clues_at_hand(OWN, OWN.kafka).addresses == ()
+        assert clues_at_hand(Settings(), EMBEDDED).addresses == ("http://127.0.0.1:1",)
+    with announced(None, brokers=("other:9092", *OWN.kafka.brokers), destinations=("service",)) as own:
+        assert running_at_hand(OWN) == own
+        assert destinations_at_hand(OWN) == ("service",)
 
 
 def test_without_one_and_without_brokers_it_says_what_to_do() -> None:
