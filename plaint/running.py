@@ -62,12 +62,20 @@ def runtime_folder() -> Path:
         return Path(named)
     if shared := os.environ.get("XDG_RUNTIME_DIR"):
         return Path(shared) / "plaint"
-    return Path(tempfile.gettempdir()) / f"plaint-{os.getuid()}"
+    return _shared_by_all() / f"plaint-{os.getuid()}"
+
+
+def _shared_by_all() -> Path:
+    """The folder for temporary files. Where none can be written, as in a container that is read-only, it is none at all."""
+    try:
+        return Path(tempfile.gettempdir())
+    except FileNotFoundError:
+        return Path(os.devnull)
 
 
 def _is_ours(folder: Path) -> bool:
     """Whether it is this user's. In /tmp anybody can lay a link to one that is under a name that is known beforehand."""
-    found = folder.lstat() if folder.parent == Path(tempfile.gettempdir()) else folder.stat()
+    found = folder.lstat() if folder.parent == _shared_by_all() else folder.stat()
     return found.st_uid == os.getuid() and stat.S_ISDIR(found.st_mode)
 
 

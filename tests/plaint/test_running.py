@@ -133,6 +133,22 @@ def test_a_link_that_somebody_laid_in_the_folder_for_all_is_not_followed(
     assert find_running() is None
 
 
+def test_where_no_temporary_file_can_be_written_nothing_is_found_and_another_folder_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse() -> str:
+        raise FileNotFoundError(2, "No usable temporary directory found")
+
+    monkeypatch.setattr("plaint.running.tempfile.gettempdir", refuse)
+    with announced(None) as running:
+        assert find_running() == running
+    monkeypatch.delenv("PLAINT_RUNTIME_DIR")
+    monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
+    assert find_running() is None
+    with pytest.raises(FolderInvalid, match="set PLAINT_RUNTIME_DIR"), announced(None):
+        pass
+
+
 def test_a_note_that_goes_while_it_is_looked_at_is_passed_over(folder: Path) -> None:
     with announced(None) as running:
         (folder / "up-3.json").symlink_to(folder / "gone")
