@@ -1,11 +1,12 @@
 """A post's whole story as people read it: what plaint's topics tell, in the order in which it happened."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from plaint.explanation import Explanation, Label, Letter, PostSeen, RuleTried, Step, TicketAsked, TicketLife
 from plaint.inbox.cards import parts_of, visible
+from plaint.tools.words import UNSENT
 from schemas.labels import URGENCY_WORDS
 
 TOLD_CHARS = 400
@@ -14,7 +15,10 @@ EVENTS = {"create": "Received", "edit": "Edited", "delete": "Deleted"}
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One thing that happened. ``tone`` is ``good``, ``bad`` or ``wait`` where that can be said."""
+    """One thing that happened. ``tone`` is ``good``, ``bad`` or ``wait`` where that can be said.
+
+    ``clock`` has the day too unless the whole story is of the day on which it is told.
+    """
 
     title: str
     text: str = ""
@@ -41,6 +45,8 @@ class Story:
 def story(told: Explanation) -> Story:
     """``told`` in words; every string is ready to be shown."""
     steps = sorted(_steps(told), key=lambda step: step[0])
+    if any(at.date() != told.at.date() for at, _ in steps):
+        steps = [(at, replace(item, clock=f"{at:%-d %b} {item.clock}")) for at, item in steps]
     notes = [
         *(Item(visible(drop.reason), visible(drop.why), tone="bad") for drop in told.drops),
         *(Item("Not known", visible(what)) for what in told.unknown),
@@ -99,19 +105,26 @@ def _asked(destination: str, asked: TicketAsked) -> Item:
 
 def _step(destination: str, step: Step) -> Item:
     status = f"status {step.status}" if step.status is not None else ""
-    due = f"next try at {step.due_at:%H:%M:%S} UTC" if step.due_at is not None and step.attempt else ""
+    due = f"next try at {_due(step.due_at, step.at)}" if step.due_at is not None and step.attempt else ""
     text = ", ".join(filter(None, (status, step.reason, due)))
     match step.state:
         case "accepted":
             title, tone = ("taken on", "") if not step.attempt else (f"attempt {step.attempt} failed", "wait")
         case "sending":
             title, tone, text = f"attempt {step.attempt} sent", "", status
+        case "done" if step.reason in UNSENT:
+            title, tone, text = UNSENT[step.reason], "", ""
         case "done":
-            title, tone = ("delivered" + (f" as {step.remote_id}" if step.remote_id else ""), "good")
+            done = "withdrawn" if step.op == "withdraw" else "delivered"
+            title, tone = f"{done} as {step.remote_id}" if step.remote_id else done, "good"
         case _:
             title, tone = "given up", "bad"
     overruled = "" if step.counts else " (overruled)"
     return _item(step.at, f"{destination}: {title}{overruled}", text, tone)
+
+
+def _due(at: datetime, since: datetime) -> str:
+    return f"{at:%H:%M:%S} UTC" if at.date() == since.date() else f"{at:%-d %b %H:%M:%S} UTC"
 
 
 def _letter(letter: Letter) -> Item:

@@ -11,10 +11,11 @@ from schemas.reasons import DropReason
 from schemas.topics import DAY_MS, POSTS_RETENTION_MS, TICKETS_RETENTION_MS
 
 _DAY = timedelta(milliseconds=DAY_MS)
-_UNSENT: dict[str, str] = {
+UNSENT: dict[str, str] = {
     DropReason.COLLAPSED: "withdrawn before anything was sent",
     DropReason.NOTHING_TO_WITHDRAW: "it had nothing to withdraw",
 }
+"""What became of a ticket that ended without a request."""
 URGENCIES = ("none", "low", "normal", "high", "critical")
 
 
@@ -68,8 +69,8 @@ def _stand(life: TicketLife) -> str:
     ends = [step for step in life.steps if step.counts and step.state == "done"]
     if life.reason == DropReason.NOTHING_TO_WITHDRAW and any(step.reason != life.reason for step in ends):
         return f"{life.destination}: withdrawn before"
-    if life.reason in _UNSENT:
-        return f"{life.destination}: {_UNSENT[life.reason]}"
+    if life.reason in UNSENT:
+        return f"{life.destination}: {UNSENT[life.reason]}"
     if life.state == "done":
         done = "withdrawn" if ends and ends[-1].op == "withdraw" else "done"
         return f"{life.destination}: {done}{status}{reason}{f' as {life.remote_id}' if life.remote_id else ''}"

@@ -145,6 +145,31 @@ def test_what_ended_badly_is_told_as_that() -> None:
     ]
 
 
+def test_a_ticket_that_was_withdrawn_or_never_sent_is_not_told_as_delivered() -> None:
+    (life,) = an_explanation().tickets
+    steps = (
+        a_step(1.0, "done", 1, status=201, remote_id="12"),
+        a_step(2.0, "done", 1, op="withdraw", status=200, remote_id="12"),
+        a_step(3.0, "done", 0, op="withdraw", reason="nothing_to_withdraw"),
+        a_step(4.0, "done", 0, op="withdraw", reason="collapsed"),
+    )
+    told = story(an_explanation(tickets=(life.model_copy(update={"asked": (), "steps": steps}),)))
+    assert [(item.title, item.text, item.tone) for item in told.steps[-4:]] == [
+        ("helpdesk: delivered as 12", "status 201", "good"),
+        ("helpdesk: withdrawn as 12", "status 200", "good"),
+        ("helpdesk: it had nothing to withdraw", "", ""),
+        ("helpdesk: withdrawn before anything was sent", "", ""),
+    ]
+
+
+def test_a_story_of_several_days_tells_the_day_of_each_step() -> None:
+    (life,) = an_explanation().tickets
+    steps = (*life.steps[:2], a_step(0.4, "accepted", 1, status=503, due_at=at(90_000)), *life.steps[3:])
+    told = story(an_explanation(at=at(200_000), tickets=(life.model_copy(update={"steps": steps}),)))
+    assert told.steps[0].clock == "20 Nov 10:00:00.000"
+    assert "status 503, next try at 21 Nov 11:00:00 UTC" in [item.text for item in told.steps]
+
+
 async def test_the_story_has_a_page_and_an_answer_for_the_script(start: Start) -> None:
     insight = Told()
     insight.explanations["at://did/1"] = an_explanation(why="<script>alert(1)</script>\x1b[31m\u202e")
