@@ -60,7 +60,7 @@ def card(held: HeldTicket) -> Card:
         "number": f"#{held.number}",
         "page": f"/tickets/{held.key}",
         "at": datetime.fromtimestamp(held.arrived_at, UTC).isoformat(timespec="milliseconds"),
-        "arrived": f"{datetime.fromtimestamp(held.arrived_at, UTC):%-d %b %H:%M:%S}",
+        "arrived": f"{datetime.fromtimestamp(held.arrived_at, UTC):%-d %b %H:%M:%S} UTC",
         "withdrawn": "withdrawn" if held.withdrawn else "",
         "repeats": f"{repeats} repeated request{'s' * (repeats > 1)}" if repeats else "",
     }

@@ -1,5 +1,6 @@
 """What a person sees: the tickets by queue and a ticket's life, whatever its author wrote into it."""
 
+import re
 from datetime import UTC, datetime
 from html.parser import HTMLParser
 from typing import Any
@@ -132,7 +133,8 @@ async def test_the_board_shows_every_queue_with_its_counts_and_newest_tickets(st
             attrs["href"] for _, attrs in Markup(html).elements if attrs.get("class") == "older" and attrs["href"]
         ]
         assert older == "/queues/helpdesk?after=3"
-        assert "complaint 1." in await inbox.page(older)
+        assert "complaint 1." in (page := await inbox.page(older))
+        assert re.search(r"\d\d:\d\d:\d\d UTC</time>", page)
 
 
 async def test_an_inbox_of_one_queue_has_the_board_with_its_form_and_not_a_queues_page(start: Start) -> None:
