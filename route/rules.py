@@ -5,7 +5,7 @@ adds its destinations and lets the rules behind it have the post too, as though 
 """
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -86,19 +86,6 @@ class RouteTable:
             if silence.silences(triage):
                 return silence
         return None
-
-    def in_short(self, triage: Triage) -> Match:
-        """What becomes of a post in one word, for people: the first rule that takes it, and all destinations.
-
-        Of a silenced post: nothing, and the silence's reason.
-        """
-        first, *others = self.route(triage)
-        silence = self.silence(triage)
-        if silence is not None:
-            why = f"silenced by {silence.by} until {silence.until:%Y-%m-%d %H:%M %Z}: {silence.why}"
-            return replace(first, why=why, destinations=())
-        every = dict.fromkeys(destination for match in (first, *others) for destination in match.destinations)
-        return replace(first, destinations=tuple(every))
 
     def trace(self, triage: Triage) -> list[Tried]:
         """Each rule that was tried on this post, in order, up to the one that ended the search.

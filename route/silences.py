@@ -59,6 +59,10 @@ class Silence:
         in_force = at < self.until and (self.since is None or at >= self.since)
         return in_force and all(condition.holds(triage) for condition in self.conditions)
 
+    def words(self) -> str:
+        """Who silences, until when, and why."""
+        return f"by {self.by} until {self.until:%Y-%m-%d %H:%M %Z}: {self.why}"
+
 
 def moment(given: datetime | date) -> datetime:
     """A time as it stands in the file, in UTC if it names no zone; a date is its beginning."""

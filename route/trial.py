@@ -1,4 +1,4 @@
-"""What a table of routes makes of a post, for those who try their routes before they use them."""
+"""What a table of routes makes of a post, for people: those who try their routes, or a post."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,12 +16,14 @@ from schemas.triage import Triage
 class Routed:
     """Where a post goes. ``rules`` are those that take it, in order; ``destinations`` of all of them.
 
-    Priority, team, labels and reason are those of the ticket: of the first rule that sends it anywhere, else of the first.
+    ``rule``, priority, team, labels and reason are those of the ticket: of the first rule that sends it anywhere, else of the
+    first.
     ``silenced`` says by whom, until when and why, if it is; then nobody gets it, whatever the rules say.
     """
 
     rules: tuple[str, ...]
     destinations: tuple[str, ...]
+    rule: str
     priority: str
     team: str
     labels: tuple[str, ...]
@@ -39,7 +41,7 @@ class Routed:
 def routed(table: RouteTable, triage: Triage) -> Routed:
     """What becomes of this revision of a post; one that was deleted is withdrawn everywhere, by no rule."""
     if triage.post.event == "delete":
-        return Routed((), table.destinations, "", "", (), "deleted: withdrawn everywhere")
+        return Routed((), table.destinations, "", "", "", (), "deleted: withdrawn everywhere")
     matches = table.route(triage)
     first: Match = next((match for match in matches if match.destinations), matches[0])
     silence = table.silence(triage)
@@ -47,11 +49,12 @@ def routed(table: RouteTable, triage: Triage) -> Routed:
     return Routed(
         tuple(match.rule for match in matches),
         () if silence else tuple(every),
+        first.rule,
         first.priority or priority_of(triage),
         first.team,
         first.labels,
         first.why,
-        f"by {silence.by} until {silence.until:%Y-%m-%d %H:%M %Z}: {silence.why}" if silence else "",
+        silence.words() if silence else "",
     )
 
 

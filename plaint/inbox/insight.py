@@ -19,6 +19,7 @@ from plaint.kafka.reading import ReadRefused, Start, Stored, TopicReader
 from plaint.kafka.settings import KafkaSettings
 from plaint.tools.holds import NO_CLUES, Clues
 from route.rules import RouteTable
+from route.trial import routed
 from schemas.record import RecordDropped, RecordInvalid
 from schemas.topics import TRIAGED
 from schemas.triage import Triage
@@ -126,6 +127,6 @@ class KafkaInsight:
             return
         if triage.intent is None:
             return
-        self._verdicts[triage.post.id] = Verdict(triage, self._table().in_short(triage))
+        self._verdicts[triage.post.id] = Verdict(triage, routed(self._table(), triage))
         if len(self._verdicts) > MAX_TYPED:
             self._verdicts.popitem(last=False)

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from plaint.inbox.cards import Card, card, parts_of, ticket_of, visible
 from plaint.inbox.store import HeldTicket, Store
-from route.rule import Match
+from route.trial import Routed
 from schemas.labels import URGENCY_WORDS
 from schemas.ticket import Ticket, ticket_key
 from schemas.triage import Triage
@@ -34,7 +34,7 @@ class Verdict:
     """What classify said of a post, and what the routes make of it."""
 
     triage: Triage
-    match: Match
+    routed: Routed
 
 
 class TypedPosts:
@@ -96,23 +96,23 @@ def outcome(typed: Typed, held: Sequence[HeldTicket], verdict: Verdict | None, h
     if verdict is None:
         note = _late(typed)
         return Outcome(typed.id, page, "waiting", "Under way: nothing has come of it yet", note=note)
-    elsewhere = [name for name in verdict.match.destinations if name not in set(here)]
-    if not verdict.match.destinations:
+    elsewhere = [name for name in verdict.routed.destinations if name not in set(here)]
+    if not verdict.routed.destinations:
         state, headline, note = "settled", f"{_kind(verdict.triage)}: no ticket", ""
-    elif len(elsewhere) == len(verdict.match.destinations):
+    elif len(elsewhere) == len(verdict.routed.destinations):
         state, headline, note = (
             "settled",
             f"{_kind(verdict.triage)}: goes to {_names(elsewhere)}, not to this inbox",
             "",
         )
     else:
-        state, headline = "waiting", f"{_kind(verdict.triage)}: under way to {_names(verdict.match.destinations)}"
+        state, headline = "waiting", f"{_kind(verdict.triage)}: under way to {_names(verdict.routed.destinations)}"
         note = _late(typed)
-    return _explained(Outcome(typed.id, page, state, headline, note=note), verdict.triage, verdict.match)
+    return _explained(Outcome(typed.id, page, state, headline, note=note), verdict.triage, verdict.routed)
 
 
 def _delivered(typed: Typed, held: Sequence[HeldTicket], verdict: Verdict | None, here: set[str]) -> Outcome:
-    missing = set(verdict.match.destinations) & here - {ticket.queue for ticket in held} if verdict else set()
+    missing = set(verdict.routed.destinations) & here - {ticket.queue for ticket in held} if verdict else set()
     tickets = " and ".join(f"ticket #{ticket.number} in the {ticket.queue} queue" for ticket in held)
     newest = ticket_of(held[0])
     kind = f"{_kind(newest)}: " if isinstance(newest, Ticket) else ""
@@ -128,16 +128,17 @@ def _delivered(typed: Typed, held: Sequence[HeldTicket], verdict: Verdict | None
     return _explained(found, newest, newest) if isinstance(newest, Ticket) else found
 
 
-def _explained(found: Outcome, said: Triage | Ticket, match: Match | Ticket) -> Outcome:
+def _explained(found: Outcome, said: Triage | Ticket, why: Routed | Ticket) -> Outcome:
     """With a ticket, its card tells the urgency."""
     parts = parts_of(said.urgency_parts)
     urgency = f"{URGENCY_WORDS[said.urgency]} urgency{f' = {parts}' if parts else ''}"
-    rule = ": ".join(filter(None, (match.rule, match.why)))
+    rule = ": ".join(filter(None, (f"rule {why.rule}" if why.rule else "", why.why)))
+    silenced = f"silenced {why.silenced}" if isinstance(why, Routed) and why.silenced else ""
     return replace(
         found,
         label=f"{said.intent}, confidence {said.confidence:.2f}" if said.intent else "",
         urgency="" if found.tickets else urgency,
-        rule=visible(f"rule {rule}") if rule else "",
+        rule=visible(silenced or rule),
     )
 
 

@@ -152,8 +152,7 @@ def routing_of(
         return Routing(revision=revision, tried=(), destinations=table.destinations, settled=settled), []
     silence = table.silence(triage)
     if silence is not None:
-        until = silence.until.isoformat()
-        words = f"by {silence.by} until {until}: {silence.why}"
+        words = silence.words()
         drop = Drop(reason=DropReason.SILENCED, place=record.place, why=f"silenced {words}")
         routing = Routing(
             revision=revision, tried=(), destinations=(), settled=settled, silenced=words, drop=drop.reason

@@ -7,6 +7,7 @@ import pytest
 
 from route.rules import RouteTable, review
 from route.tickets import tickets_for
+from route.trial import routed
 from schemas.reasons import DropReason
 from schemas.ticket import Ticket
 from schemas.triage import Triage
@@ -72,14 +73,11 @@ def test_a_silenced_edit_leaves_the_ticket_as_it_is_and_a_delete_is_withdrawn_al
     assert drop is None
 
 
-def test_what_becomes_of_a_silenced_post_is_said_in_short(table: RouteTable) -> None:
-    match = table.in_short(complaint("2026-05-01T12:00:00Z"))
-    assert match.destinations == ()
-    assert match.why == "silenced by mara until 2026-05-01 18:00 UTC+02:00: The outage is known."
-    assert table.in_short(complaint("2026-06-01T12:00:00Z")).destinations == ("helpdesk",)
-    silence = table.silence(complaint("2026-05-01T12:00:00Z"))
-    assert silence is not None
-    assert (silence.by, silence.why) == ("mara", "The outage is known.")
+def test_of_a_silenced_post_it_is_said_who_silences_it_until_when_and_why(table: RouteTable) -> None:
+    found = routed(table, complaint("2026-05-01T12:00:00Z"))
+    assert (found.kind, found.destinations) == ("silenced", ())
+    assert found.silenced == "by mara until 2026-05-01 18:00 UTC+02:00: The outage is known."
+    assert routed(table, complaint("2026-06-01T12:00:00Z")).destinations == ("helpdesk",)
 
 
 def test_a_ticket_knows_nothing_of_silences() -> None:

@@ -67,13 +67,13 @@ async def test_a_verdict_is_told_of_what_is_typed_while_the_form_is_looked_at(
     await triage(broker, f"{TYPED}{fresh}-1", intent="other")
     await triage(broker, f"{TYPED}{fresh}-2", urgent=True, urgency=4)
     found = await verdict_of(kafka_insight, f"{TYPED}{fresh}-2")
-    assert (found.triage.urgent, found.match.rule, found.match.destinations) == (
+    assert (found.triage.urgent, found.routed.rule, found.routed.destinations) == (
         True,
         "urgent-complaints",
         ("helpdesk",),
     )
     found = await verdict_of(kafka_insight, f"{TYPED}{fresh}-1")
-    assert (found.match.rule, found.match.destinations) == ("rest", ())
+    assert (found.routed.rule, found.routed.destinations) == ("rest", ())
     assert kafka_insight.verdict(f"other:{fresh}") is None
 
 

@@ -3,6 +3,7 @@
 import re
 from collections.abc import AsyncIterator
 from html import unescape
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +15,14 @@ from tests.plaint.inbox.peer import Peer, Start, a_ticket, until
 from tests.plaint.inbox.way import Told, Way, a_way
 
 COMPLAINT = "my router is dead for the third time and nobody answers"
+ROUTES = """\
+rules:
+  - {name: watched, why: Only counted., match: {intent: complaint}, destinations: [], continue: true}
+  - {name: complaints, why: A complaint., match: {intent: complaint}, destinations: [helpdesk]}
+  - {name: rest, why: The rest., destinations: []}
+silences:
+  - {match: {post.text: {contains: outage}}, until: 2099-01-01, by: mara, why: Known.}
+"""
 
 
 @pytest.fixture
@@ -92,6 +101,26 @@ async def test_a_post_without_a_ticket_here_says_why(
         found = await outcome(inbox, page)
         assert (found["state"], found["headline"], found["tickets"]) == (state, headline, [])
         assert found["label"] == f"{labels['intent']}, confidence 0.90"
+
+
+@pytest.mark.parametrize(
+    ("text", "rule", "headline"),
+    [
+        ("It broke", "rule complaints: A complaint.", "Complaint: under way to helpdesk"),
+        ("An outage", "silenced by mara until 2099-01-01 00:00 UTC: Known.", "Complaint: no ticket"),
+    ],
+)
+async def test_the_page_names_the_rule_that_makes_the_ticket_or_who_silences_it(
+    start: Start, way: Way, tmp_path: Path, text: str, rule: str, headline: str
+) -> None:
+    routes = tmp_path / "routes.yaml"
+    routes.write_text(ROUTES)
+    insight = Told(routes)
+    async with start(door=way.door(), insight=insight) as inbox:
+        page = await page_of(inbox, text)
+        await insight.tell(way.posts[0], intent="complaint")
+        found = await outcome(inbox, page)
+        assert (found["rule"], found["headline"]) == (rule, headline)
 
 
 async def test_being_shown_and_being_sent_readies_whoever_tells_verdicts(start: Start, way: Way) -> None:

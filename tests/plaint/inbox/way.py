@@ -5,6 +5,7 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from aiohttp import web
@@ -14,6 +15,7 @@ from plaint.failures import Unavailable
 from plaint.inbox.door import Door
 from plaint.inbox.outcome import Verdict
 from route.rules import RouteTable
+from route.trial import routed
 from schemas.post import Post
 from schemas.triage import Triage
 
@@ -68,14 +70,14 @@ async def a_way() -> AsyncIterator[Way]:
 
 
 class Told:
-    """An insight that is told what to say: the triage of a post, routed by the shipped routes."""
+    """An insight that is told what to say: the triage of a post, routed by ``routes``, or the shipped ones."""
 
-    def __init__(self) -> None:
+    def __init__(self, routes: Path | None = None) -> None:
         self.expected = 0
         self.explanations: dict[str, Explanation] = {}
         self.away = ""
         self._verdicts: dict[str, Verdict] = {}
-        self._table = RouteTable.load(None, QUEUES)
+        self._table = RouteTable.load(routes, QUEUES)
 
     def expect(self) -> None:
         """Count it."""
@@ -96,4 +98,4 @@ class Told:
         """This triage was read."""
         fields = {"intent": "other", "confidence": 0.9, "triaged_at": datetime.now(UTC), **labels}
         triage = Triage.model_validate({"post": Post.model_validate(post), **fields})
-        self._verdicts[triage.post.id] = Verdict(triage, self._table.in_short(triage))
+        self._verdicts[triage.post.id] = Verdict(triage, routed(self._table, triage))
