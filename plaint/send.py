@@ -38,6 +38,7 @@ FIRST_WAIT_S = 0.1
 REQUEST_S = 60.0
 MAX_ANSWER_BYTES = 256 * 1024
 TICKET_CHECK_S = 0.05
+"""For each post: the inbox that is asked has tickets to take."""
 TICKETS_APART_S = 0.5
 """After so long without another ticket a post has all of its: each destination is delivered to by a process of its own."""
 
@@ -332,7 +333,7 @@ def tickets_of(posts: Sequence[Json], sent_at: float, inbox: str, patience_s: fl
         is_whole = all(found.values()) and time.monotonic() - changed >= TICKETS_APART_S
         if is_whole or time.monotonic() > deadline:
             return [ticket for tickets in found.values() for ticket in tickets]
-        time.sleep(TICKET_CHECK_S)
+        time.sleep(TICKET_CHECK_S * len(posts))
 
 
 def _ask(line: http.client.HTTPConnection, path: str) -> Json | None:
