@@ -2,14 +2,15 @@
 
 import logging
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 
 from kafka.admin import KafkaAdminClient
-from kafka.errors import KafkaError, RetriableError
+from kafka.errors import KafkaError, RetriableError, SaslAuthenticationFailedError
 from kafka.net.compat import KafkaNetClient
 
-from plaint.kafka.reaching import no_answer, why_away
+from plaint.kafka.reaching import no_answer, none_accepts, try_brokers
 from plaint.kafka.settings import KafkaSettings
 
 USE_S = 60.0
@@ -19,16 +20,22 @@ class BrokerAway(Exception):
     """No broker answered in time: not now, try again later."""
 
 
-class _LastReason(logging.Handler):
-    """The client tries until its time is up and then says only that: keep why the last try failed, which it logs."""
+class _Reason(logging.Handler):
+    """The client tries until its time is up and then says only that: keep why the last try failed, which it logs.
+
+    A login that was refused outweighs what comes after it: with TLS the client often misses the broker's word for it, and
+    the last try may find no time to hear it.
+    """
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
-        self.text = ""
+        self.error: object = None
 
     def emit(self, record: logging.LogRecord) -> None:
+        if isinstance(self.error, SaslAuthenticationFailedError):
+            return
         if isinstance(record.args, tuple) and str(record.msg).startswith("Bootstrap connection"):
-            self.text = str(record.args[1])
+            self.error = record.args[1]
 
 
 class _Connections:
@@ -67,10 +74,11 @@ def open_admin(kafka: KafkaSettings, timeout_s: float) -> Iterator[KafkaAdminCli
 
     Raises BrokerAway if none of the brokers answers within ``timeout_s``, or if they stop answering inside.
     """
-    if why := why_away(kafka.brokers, timeout_s):  # the client would tell, but it leaks a socket for each refusal
-        raise BrokerAway(why)
-    connections = _Connections()
-    client = _connect(kafka, timeout_s, connections)
+    tried = dict(try_brokers(kafka.brokers, timeout_s))  # the client would tell, but it leaks a socket for each refusal
+    there = [broker for broker, why in tried.items() if not why]
+    if not there:
+        raise BrokerAway(none_accepts(tried))
+    client, connections = _connect(kafka, there, timeout_s)
     try:
         with connections.within(USE_S):
             yield client
@@ -84,22 +92,40 @@ def open_admin(kafka: KafkaSettings, timeout_s: float) -> Iterator[KafkaAdminCli
             client.close()
 
 
-def _connect(kafka: KafkaSettings, timeout_s: float, connections: _Connections) -> KafkaAdminClient:
-    reason = _LastReason()
+def _connect(kafka: KafkaSettings, brokers: Sequence[str], timeout_s: float) -> tuple[KafkaAdminClient, _Connections]:
+    """By one of ``brokers`` after the other, each with its share of the time: the client itself picks one and gives it all of
+    its time, also where it hangs.
+    """
+    deadline = time.monotonic() + timeout_s
+    reason = _Reason()
     logger = logging.getLogger("kafka.net.manager")
     logger.addHandler(reason)
     try:
-        with connections.within(timeout_s + 0.5):
-            return KafkaAdminClient(
-                **kafka.connection(),
+        for number, broker in enumerate(brokers[:-1]):
+            with suppress(KafkaError, RuntimeError):
+                return _connected(kafka, broker, (deadline - time.monotonic()) / (len(brokers) - number), timeout_s)
+        return _connected(kafka, brokers[-1], deadline - time.monotonic(), timeout_s)
+    except (KafkaError, RuntimeError) as error:
+        raise BrokerAway(no_answer(kafka, str(reason.error or error))) from error
+    finally:
+        logger.removeHandler(reason)
+
+
+def _connected(
+    kafka: KafkaSettings, broker: str, limit_s: float, timeout_s: float
+) -> tuple[KafkaAdminClient, _Connections]:
+    connections = _Connections()
+    try:
+        with connections.within(limit_s + 0.5):
+            client = KafkaAdminClient(
+                **kafka.model_copy(update={"brokers": (broker,)}).connection(),
                 client_id="plaint-admin",
-                bootstrap_timeout_ms=int(timeout_s * 1000),
+                bootstrap_timeout_ms=int(limit_s * 1000),
                 request_timeout_ms=int(timeout_s * 1000),
                 reconnect_backoff_max_ms=1000,
                 kafka_client=connections.make,
             )
-    except (KafkaError, RuntimeError) as error:
+    except BaseException:
         connections.drop()
-        raise BrokerAway(no_answer(kafka, reason.text or str(error))) from error
-    finally:
-        logger.removeHandler(reason)
+        raise
+    return client, connections

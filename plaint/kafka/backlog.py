@@ -10,6 +10,7 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from pydantic import BaseModel, ConfigDict
 
+from plaint.kafka.answering import give_up_the_silent
 from plaint.kafka.header_names import read_any_header_name
 from plaint.kafka.settings import KafkaSettings
 
@@ -40,6 +41,7 @@ async def backlogs(kafka: KafkaSettings, places: Places, limit_s: float) -> dict
     if not places:
         return {}
     read_any_header_name()
+    give_up_the_silent()
     # Small fetches: one record a partition is enough, and the embedded broker can't be read with shorter waits.
     consumer = AIOKafkaConsumer(
         **kafka.connection(),

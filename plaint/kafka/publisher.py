@@ -8,6 +8,7 @@ from typing import NamedTuple, Self
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
+from plaint.kafka.answering import give_up_the_silent
 from plaint.kafka.resting import rest_while_away
 from plaint.kafka.settings import KafkaSettings
 from schemas.deadletter import Header
@@ -38,6 +39,7 @@ class Publisher:
 
     def __init__(self, kafka: KafkaSettings) -> None:
         rest_while_away()
+        give_up_the_silent()
         self._kafka = kafka
         self._producer: AIOKafkaProducer
 

@@ -2,12 +2,13 @@
 
 import asyncio
 import socket
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
 from aiokafka.errors import KafkaConnectionError
 
 from plaint.failures import Unavailable
+from plaint.kafka.answering import give_up_the_silent
 from plaint.kafka.settings import KafkaSettings
 
 REACH_S = 10.0
@@ -22,6 +23,7 @@ class Startable(Protocol):
 
 async def start_client(client: Startable, kafka: KafkaSettings) -> None:
     """Connect a client that a person waits for. Raises Unavailable if no broker answers, and else as the client does."""
+    give_up_the_silent()
     if why := await asyncio.to_thread(why_away, kafka.brokers, REACH_S):
         raise Unavailable(why)
     try:
@@ -32,16 +34,30 @@ async def start_client(client: Startable, kafka: KafkaSettings) -> None:
 
 def why_away(brokers: Sequence[str], timeout_s: float) -> str:
     """Why none of the brokers accepts a connection; empty if one does."""
-    reasons = []
+    tried = {}
+    for broker, why in try_brokers(brokers, timeout_s):
+        if not why:
+            return ""
+        tried[broker] = why
+    return none_accepts(tried)
+
+
+def try_brokers(brokers: Sequence[str], timeout_s: float) -> Iterator[tuple[str, str]]:
+    """Each broker with why it accepts no connection; empty if it does."""
     for broker in brokers:
         host, _, port = broker.rpartition(":")
         try:
             socket.create_connection((host, int(port)), timeout=timeout_s / len(brokers)).close()
         except OSError as error:
-            reasons.append(f"{broker}: {error.strerror or error}")
+            yield broker, error.strerror or str(error)
         else:
-            return ""
-    return f"no broker answers: {'; '.join(reasons) or 'kafka.brokers is empty'}"
+            yield broker, ""
+
+
+def none_accepts(tried: Mapping[str, str]) -> str:
+    """Of brokers that accept no connection, each with why."""
+    reasons = "; ".join(f"{broker}: {why}" for broker, why in tried.items())
+    return f"no broker answers: {reasons or 'kafka.brokers is empty'}"
 
 
 def no_answer(kafka: KafkaSettings, why: str) -> str:
