@@ -333,7 +333,7 @@ def tickets_of(posts: Sequence[Json], sent_at: float, inbox: str, patience_s: fl
         is_whole = all(found.values()) and time.monotonic() - changed >= TICKETS_APART_S
         if is_whole or time.monotonic() > deadline:
             return [ticket for tickets in found.values() for ticket in tickets]
-        time.sleep(TICKET_CHECK_S * len(posts))
+        time.sleep(TICKET_CHECK_S * max(1, len(posts)))
 
 
 def _ask(line: http.client.HTTPConnection, path: str) -> Json | None:
