@@ -1,6 +1,6 @@
 """Where the ``plaint up`` of this user listens, so that ``plaint send``, ``tail`` or ``explain`` find it without being told.
 
-One file a running ``up`` in a folder that only this user can read: ``PLAINT_RUNTIME_DIR``, else ``plaint`` in
+One file a process in a folder that only this user can read: ``PLAINT_RUNTIME_DIR``, else ``plaint`` in
 ``XDG_RUNTIME_DIR``, else ``plaint-<uid>`` in the folder for temporary files.
 """
 
@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar, Self
 
 from psutil import NoSuchProcess, Process
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -31,29 +31,78 @@ class FolderInvalid(FaultsFound):
     """The folder of these files can't be used."""
 
 
-class Running(BaseModel):
+class Note(BaseModel):
+    """What one process tells of itself: a file of its own, which counts while that process runs."""
+
+    model_config = ConfigDict(frozen=True)
+
+    kind: ClassVar[str]
+    """What its files are called by."""
+
+    pid: int = Field(default_factory=os.getpid)
+    process_started: str = Field(default_factory=lambda: started_at(os.getpid()) or "")
+    since: datetime = Field(default_factory=lambda: datetime.now(UTC))
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether that very process still runs."""
+        return self.process_started == started_at(self.pid)
+
+    def announce(self) -> None:
+        """Let others read it. Raises OSError if the folder can't be used."""
+        write_note(self._name(self.pid), self)
+
+    def retract(self) -> None:
+        """Take the file away."""
+        (runtime_folder() / self._name(self.pid)).unlink(missing_ok=True)
+
+    @classmethod
+    def of(cls, pid: int) -> Self | None:
+        """That of one process; None if it says nothing, or is not the one that said it."""
+        found = cls._read(runtime_folder() / cls._name(pid))
+        return found if found is not None and found.is_alive else None
+
+    @classmethod
+    def all(cls) -> list[Self]:
+        """Those of every living process of this user, the oldest first. Files of those that were killed are removed."""
+        found, folder = [], runtime_folder()
+        for file in folder.glob(f"{cls.kind}-*.json") if folder.is_dir() and _is_ours(folder) else ():
+            note = cls._read(file)
+            if note is None:
+                continue
+            if note.is_alive:
+                found.append(note)
+            else:
+                file.unlink(missing_ok=True)
+        return sorted(found, key=lambda note: note.since)
+
+    @classmethod
+    def _read(cls, file: Path) -> Self | None:
+        try:
+            return cls.model_validate_json(file.read_bytes()) if file.stat().st_uid == os.getuid() else None
+        except (OSError, ValidationError):
+            return None
+
+    @classmethod
+    def _name(cls, pid: int) -> str:
+        return f"{cls.kind}-{pid}.json"
+
+
+class Running(Note):
     """One ``plaint up``. Addresses are such as ``http://127.0.0.1:8321``, empty where it has none.
 
     ``kafka`` holds the settings of the embedded broker; with brokers of your own it is None, and your settings tell.
     ``brokers`` are the addresses that it runs on, whosever they are.
     """
 
-    model_config = ConfigDict(frozen=True)
+    kind: ClassVar[str] = "up"
 
-    pid: int
-    process_started: str
-    since: datetime = Field(default_factory=lambda: datetime.now(UTC))
     kafka: KafkaSettings | None = None
     brokers: tuple[str, ...] = ()
     inbox: str = ""
     door: str = ""
     monitoring: str = ""
     destinations: tuple[str, ...] = ()
-
-    @property
-    def is_alive(self) -> bool:
-        """Whether that very process still runs."""
-        return self.process_started == started_at(self.pid)
 
 
 def runtime_folder() -> Path:
@@ -79,7 +128,7 @@ def _is_ours(folder: Path) -> bool:
     return found.st_uid == os.getuid() and stat.S_ISDIR(found.st_mode)
 
 
-def write_note(name: str, content: BaseModel) -> Path:
+def write_note(name: str, content: BaseModel) -> None:
     """Put a file there, whole or not at all; it stays while this process runs. Raises OSError if the folder can't be used."""
     folder = runtime_folder()
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -89,7 +138,7 @@ def write_note(name: str, content: BaseModel) -> Path:
     file, draft = folder / name, folder / f".{name}"
     draft.touch(mode=0o600)
     draft.write_text(content.model_dump_json())
-    return draft.replace(file)
+    draft.replace(file)
 
 
 @contextlib.contextmanager
@@ -103,19 +152,11 @@ def announced(
     destinations: tuple[str, ...] = (),
 ) -> Iterator[Running]:
     """Let others find this process while the context lasts. Raises FolderInvalid."""
-    pid = os.getpid()
     running = Running(
-        pid=pid,
-        process_started=started_at(pid) or "",
-        kafka=kafka,
-        brokers=brokers,
-        inbox=inbox,
-        door=door,
-        monitoring=monitoring,
-        destinations=destinations,
+        kafka=kafka, brokers=brokers, inbox=inbox, door=door, monitoring=monitoring, destinations=destinations
     )
     try:
-        file = write_note(f"up-{pid}.json", running)
+        running.announce()
     except OSError as error:
         what = f"can't be used as the folder of what runs: {error.strerror}"
         mend = "set PLAINT_RUNTIME_DIR to a folder of this user"
@@ -123,41 +164,23 @@ def announced(
     try:
         yield running
     finally:
-        file.unlink(missing_ok=True)
+        running.retract()
 
 
 def find_running() -> Running | None:
     """The youngest ``plaint up`` of this user that still runs."""
-    return max(_all_running(), key=lambda running: running.since, default=None)
+    return next(reversed(Running.all()), None)
 
 
 def running_on(brokers: Iterable[str]) -> Running | None:
     """The youngest ``plaint up`` of this user that runs on any of these brokers."""
-    found = [running for running in _all_running() if not set(brokers).isdisjoint(running.brokers)]
-    return max(found, key=lambda running: running.since, default=None)
+    found = (running for running in reversed(Running.all()) if not set(brokers).isdisjoint(running.brokers))
+    return next(found, None)
 
 
 def running_at_hand(settings: "Settings") -> Running | None:
     """The ``plaint up`` that these settings are about: one on their brokers, or any where they name none."""
     return running_on(settings.kafka.brokers) if settings.kafka.brokers else find_running()
-
-
-def _all_running() -> list[Running]:
-    """Files of those that were killed are removed."""
-    found: list[Running] = []
-    folder = runtime_folder()
-    for file in folder.glob("up-*.json") if folder.is_dir() and _is_ours(folder) else ():
-        try:
-            if file.stat().st_uid != os.getuid():
-                continue
-            running = Running.model_validate_json(file.read_bytes())
-        except (OSError, ValidationError):
-            continue
-        if running.is_alive:
-            found.append(running)
-        else:
-            file.unlink(missing_ok=True)
-    return found
 
 
 def kafka_at_hand(settings: "Settings") -> KafkaSettings:
