@@ -13,7 +13,8 @@ import orjson
 from plaint.cli import COMMANDS, cli
 from plaint.failures import CODES
 from plaint.monitoring.metrics import METRICS, PROCESS_HELP, Metric
-from plaint.settings import OWN_VARIABLES, PREFIX, Settings
+from plaint.settings import Settings
+from plaint.settings_given import OWN_VARIABLES, PREFIX
 from schemas import reasons
 
 FOLDER = Path(__file__).parents[1] / "docs"
@@ -24,7 +25,8 @@ HEAD = f"""# Configuration
 
 {WRITTEN}Settings come from one YAML file (`plaint --config FILE`, `PLAINT_CONFIG`, or `plaint.yaml` in the working
 directory) and from the environment, which wins key by key. A variable is `{PREFIX}` and the path of the key in capitals,
-its steps joined by two underscores: `kafka.brokers` is `{PREFIX}KAFKA__BROKERS`. Lists and maps in variables are JSON.
+its steps joined by two underscores: `kafka.brokers` is `{PREFIX}KAFKA__BROKERS`. Lists and maps in variables are JSON. An
+empty variable is as good as none, and so is a section of the file without keys.
 Unknown keys and variables are refused; `plaint check-config` lists every fault at once. A relative path counts from the
 working directory of the process, wherever the file lies that it stands in.
 

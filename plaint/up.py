@@ -30,7 +30,8 @@ from plaint.kafka.topics import ensure_topics
 from plaint.monitoring.gather import RunMonitor, child_settings
 from plaint.run_model import RunModel
 from plaint.running import Running, announced
-from plaint.settings import OWN_VARIABLES, PREFIX, Settings
+from plaint.settings import Settings
+from plaint.settings_given import OWN_VARIABLES, PREFIX
 from plaint.settle import Follower, Summary, receipts, settle, sum_up
 from plaint.supervisor import Child, Supervisor, python_module
 from plaint.uncleaned import keep_from_cleaning

@@ -50,6 +50,9 @@ class _StrictLoader(yaml.SafeLoader):
         return node
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        if isinstance(node, yaml.ScalarNode) and any("\ud800" <= char <= "\udfff" for char in node.value):
+            what = "holds half a character (U+D800 to U+DFFF)"
+            raise yaml.constructor.ConstructorError(None, None, what, node.start_mark)
         try:
             return super().construct_object(node, deep)
         except (ValueError, OverflowError) as error:  # a date such as 2026-99-99, a number of thousands of digits

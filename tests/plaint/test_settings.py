@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -79,15 +80,15 @@ def test_every_fault_of_file_and_environment_is_listed_at_once_with_its_line() -
     text = "kafka:\n  brokers: kafka:9092\n  partitons: 4\nclasify: {}\nbroker:\n  heap: much\n"
     assert faults(text, PLAINT_INBX="{}", PLAINT_CLASSIFY__BATCH="0", PLAINT_ROUTE__ROTES="x") == [
         'PLAINT_INBX: is no setting; did you mean "PLAINT_INBOX"?',
-        "classify.batch: should be greater than or equal to 1; it takes: Most posts in one batch: more is faster a post, "
-        "but each waits longer.",
-        'route.rotes: is no setting; did you mean "routes"?',
-        "own.yaml:2: kafka.brokers: should be a valid tuple; it takes: Bootstrap servers, host:port. Empty: "
-        "`plaint up` starts an embedded broker, the tools look for a running `plaint up`, and `plaint run` refuses to start.",
+        "PLAINT_CLASSIFY__BATCH: should be greater than or equal to 1; it takes: Most posts in one batch: more is faster a "
+        "post, but each waits longer.",
+        'PLAINT_ROUTE__ROTES: is no setting; did you mean "PLAINT_ROUTE__ROUTES"?',
+        "own.yaml:2: kafka.brokers: is no list; write it in brackets, [one, another]; it takes: Bootstrap servers, host:port. "
+        "Empty: `plaint up` starts an embedded broker, the tools look for a running `plaint up`, and `plaint run` refuses to "
+        "start.",
         'own.yaml:3: kafka.partitons: is no setting; did you mean "partitions"?',
         'own.yaml:4: clasify: is no setting; did you mean "classify"?',
-        "own.yaml:6: broker.heap: String should match pattern '^[1-9]\\d{0,5}[mg]$'; it takes: Java heap of the local "
-        "Kafka: 512m, 2g.",
+        "own.yaml:6: broker.heap: is not written as it must be; it takes: Java heap of the local Kafka: 512m, 2g.",
     ]
 
 
@@ -96,7 +97,35 @@ def test_every_fault_of_file_and_environment_is_listed_at_once_with_its_line() -
     [
         ("- kafka", "own.yaml: is no map of settings"),
         ("kafka: [", "own.yaml:1:9: "),
-        ("1: 2", "own.yaml: is no map of settings"),
+        ("1: 2", "own.yaml:1: 1: the key is 1 to YAML, and no text; put the key in quotes"),
+        ("destinations: {no: {url: 5}}", "own.yaml:1: destinations.no: the key is false to YAML, and no text"),
+        ("kafka: {partitions: yes}", "own.yaml:1: kafka.partitions: is true, and no number; write a number"),
+        ("door: {port: no}", "own.yaml:1: door.port: is false, and no number"),
+        ("kafka: {session_timeout_s: yes}", "own.yaml:1: kafka.session_timeout_s: is true, and no number"),
+        ("classify: {threads: off}", "own.yaml:1: classify.threads: is false, and no number"),
+        ('kafka: {sasl_username: "\\ud800"}', "own.yaml:1:24: holds half a character"),
+        ("kafka: {sasl_username: no}", "is no text; put it in quotes: YAML reads no, yes, on and off as true or false"),
+        ("kafka: {sasl_password: 12345}", "kafka.sasl_password: is no text; put it in quotes"),
+        ("kafka: {session_timeout_s: 30s}", "kafka.session_timeout_s: is no number; it takes: A worker silent"),
+        ("kafka: {idempotent_producer: maybe}", "kafka.idempotent_producer: is neither true nor false"),
+        (
+            "kafka: {brokers: {kafka: 9092}}",
+            "kafka.brokers: is no list; write it in brackets, [one, another]; it takes:",
+        ),
+        (
+            "kafka: {brokers: [kafka]}",
+            "kafka.brokers.0: is not written as it must be; it takes: Bootstrap servers, host:port",
+        ),
+        ("kafka: 9092", "own.yaml:1: kafka: is no map; give it keys, each with a value: brokers, partitions, "),
+        (
+            f"destinations: {{a: {{url: 'https://a.example', secret: {SECRET}, allow_private: 10.0.0.0/8}}}}",
+            "own.yaml:1: destinations.a.allow_private: is neither true nor false and is no list; write it in brackets",
+        ),
+        (
+            f"destinations: {{a: {{url: 'https://a.example', secret: {SECRET}, allow_private: [5]}}}}",
+            "own.yaml:1: destinations.a.allow_private.0: is no text; put it in quotes",
+        ),
+        ("inbox: {faults: {rules: [{do: hang, x: 1}]}}", "own.yaml:1: inbox.faults.rules.0.x: is no setting"),
         ("kafka: {partitions: 1, partitions: 2}", 'the key "partitions" stands twice'),
         ("destinations: {Help Desk: {url: 'https://a.example', secret_file: x}}", "destinations.Help Desk: "),
         ("destinations: {a: {url: 'https://a.example'}}", "one of secret and secret_file is needed"),
@@ -108,6 +137,75 @@ def test_every_fault_of_file_and_environment_is_listed_at_once_with_its_line() -
 def test_a_fault_is_named(text: str, told: str) -> None:
     [fault] = faults(text)
     assert told in fault
+
+
+def test_a_section_without_keys_is_as_good_as_none() -> None:
+    assert load("kafka:\nroute:\n", PLAINT_ROUTE__REMEMBER="7").route.remember == 7
+
+
+def test_what_a_variable_says_is_told_by_its_name_and_all_of_it_beside_what_the_file_says() -> None:
+    text = "classify: {batch: 7}\nkafka: {partitons: 3}\ndestinations: {a: {}}"
+    found = faults(
+        text,
+        PLAINT_CLASSIFY__BATCH="0",
+        PLAINT_KAFKA__BROKERS="kafka:9092",
+        PLAINT_ROUTE="routes.yaml",
+        PLAINT_INBOX='{"keep": 0, "queues": ["helpdesk", "Help"]}',
+        PLAINT_DOOR='{"port": 1',
+        PLAINT_BROKER='{"heap": "1g", "heap": "2g"}',
+        PLAINT_DESTINATIONS__B__SECRET=SECRET,
+        plaint_monitoring__port="1",
+    )
+    assert sorted(fault.partition(";")[0] for fault in found) == [
+        'PLAINT_BROKER: the key "heap" stands twice',
+        "PLAINT_CLASSIFY__BATCH: should be greater than or equal to 1",
+        "PLAINT_DESTINATIONS__B__URL: is missing",
+        "PLAINT_DOOR: is no JSON at character 11",
+        "PLAINT_INBOX: keep: should be greater than or equal to 1",
+        "PLAINT_INBOX: queues.1: is not written as it must be",
+        "PLAINT_KAFKA__BROKERS: is no list",
+        "PLAINT_ROUTE: is no map",
+        "own.yaml:2: kafka.partitons: is no setting",
+        "own.yaml:3: destinations.a.url: is missing",
+        "plaint_monitoring__port: is no setting",
+    ]
+
+
+def test_what_is_no_map_is_not_silently_replaced_by_a_variable_that_sets_a_key_in_it() -> None:
+    [fault] = faults("kafka: kafka:9092", PLAINT_KAFKA__PARTITIONS="3")
+    assert fault.startswith("own.yaml:1: kafka: is no map, and PLAINT_KAFKA__PARTITIONS sets a key in it; write a map")
+    [fault] = faults(PLAINT_CLASSIFY__MODEL="multi-1", PLAINT_CLASSIFY__MODEL__REVISION="x")
+    assert fault.startswith("PLAINT_CLASSIFY__MODEL__REVISION: sets a key in what PLAINT_CLASSIFY__MODEL gives")
+
+
+def test_of_two_variables_the_nearer_one_wins_and_what_holds_text_or_a_list_is_read_as_it_looks() -> None:
+    settings = load(
+        PLAINT_KAFKA='{"partitions": 3, "brokers": ["a:1"]}',
+        PLAINT_KAFKA__PARTITIONS="5",
+        PLAINT_KAFKA__SASL_USERNAME='["u"]',
+        PLAINT_CLASSIFY__MODEL="2",
+        PLAINT_DESTINATIONS='{"a": {"url": "https://a.example", "allow_private": true}}',
+        PLAINT_DESTINATIONS__A__SECRET=SECRET,
+        PLAINT_DESTINATIONS__A__ALLOW_PRIVATE='["10.0.0.0/8"]',
+    )
+    assert (settings.kafka.partitions, settings.kafka.brokers, settings.kafka.sasl_username) == (5, ("a:1",), '["u"]')
+    assert settings.classify.model is not None
+    assert settings.classify.model.name == "2"
+    assert settings.destinations["a"].allow_private == ("10.0.0.0/8",)
+
+
+def test_a_variable_that_is_no_text_is_a_fault() -> None:
+    [fault] = faults(PLAINT_SOURCES='["\\ud800"]')
+    assert fault.startswith("PLAINT_SOURCES: holds half a character ")
+    [fault] = faults(PLAINT_ROUTE__ROUTES="\udcff.yaml")
+    assert fault.startswith("PLAINT_ROUTE__ROUTES: is no UTF-8; ")
+
+
+@pytest.mark.parametrize("make", [lambda file: file.symlink_to("gone.yaml"), Path.mkdir])
+def test_what_stands_in_place_of_the_usual_file_is_not_passed_over(folder: Path, make: Callable[[Path], None]) -> None:
+    make(folder / "plaint.yaml")
+    [fault] = faults()
+    assert fault.startswith(f"{folder}/plaint.yaml: can't be read: ")
 
 
 def test_a_file_that_is_not_there_is_a_fault() -> None:

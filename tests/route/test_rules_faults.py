@@ -159,6 +159,7 @@ def test_loading_a_bad_file_raises_all_of_its_faults(tmp_path: Path) -> None:
             "rules: \x00\n",
             "bad.yaml:1: the character U+0000 is not allowed in YAML; remove it or write it as an escape",
         ),
+        ('rules: "\\ud800"\n', "bad.yaml:1:8: holds half a character (U+D800 to U+DFFF); mend the YAML there"),
         (b"rules: \xff\n", "bad.yaml: is not UTF-8 at byte 7; save it as UTF-8"),
         (b"#" * 1_048_577, "bad.yaml: has 1,048,577 bytes; keep it under 1,048,576"),
         ("", "bad.yaml: holds no list of rules; begin it with rules: and a list of them"),

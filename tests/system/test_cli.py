@@ -177,7 +177,7 @@ class TestCheckConfig:
             'PLAINT_KAFCA__BROKERS: is no setting; did you mean "PLAINT_KAFKA"?',
             'wrong.yaml:3: kafka.brokres: is no setting; did you mean "brokers"?',
             "wrong.yaml:6: kafka.partitions: ",
-            'classify.treads: is no setting; did you mean "threads"?',
+            'PLAINT_CLASSIFY__TREADS: is no setting; did you mean "PLAINT_CLASSIFY__THREADS"?',
             "destinations.helpdesk.url: must hold neither user, password nor fragment",
             "destinations.Service",
             "destinations.other.secrt: is no setting",
