@@ -21,7 +21,7 @@ from route.delivery.retry import RetrySchedule
 from route.delivery.switch import Disabled, Switch
 from route.destinations.base import Idempotency, MaySend, NotNow, Outcome, Parcel, Taken, Withheld
 from schemas.deadletter import DeadLetter
-from schemas.ticket import Ticket, ticket_key
+from schemas.ticket import Op, Ticket, ticket_key
 
 START = 1_800_000_000.0
 DESTINATION = "helpdesk"
@@ -168,13 +168,13 @@ class ObedientDestination:
         return False
 
     async def create(self, parcel: Parcel, may_send: MaySend) -> Outcome:
-        return await self._request(parcel, may_send)
+        return await self._request("create", parcel, may_send)
 
     async def update(self, parcel: Parcel, may_send: MaySend) -> Outcome:
-        return await self._request(parcel, may_send)
+        return await self._request("update", parcel, may_send)
 
     async def withdraw(self, parcel: Parcel, may_send: MaySend) -> Outcome:
-        return await self._request(parcel, may_send)
+        return await self._request("withdraw", parcel, may_send)
 
     async def find(self, key: str) -> Taken | NotNow | None:
         self.looked_for.append(key)
@@ -182,7 +182,8 @@ class ObedientDestination:
 
     async def close(self) -> None: ...
 
-    async def _request(self, parcel: Parcel, may_send: MaySend) -> Outcome:
+    async def _request(self, op: Op, parcel: Parcel, may_send: MaySend) -> Outcome:
+        assert parcel.op == op
         if not may_send():
             raise Withheld
         self.asked.append((self.clock.now if self.clock else 0.0, parcel))

@@ -1,11 +1,14 @@
 """Every record of the tickets topic ends as a ticket, a counted drop or a dead letter, and the next one passes."""
 
+import asyncio
+from collections.abc import Sequence
+
 import orjson
 import pytest
 
 from schemas.deadletter import DeadLetter
 from schemas.reasons import DeadReason
-from tests.route.delivery.doubles import Stage, ticket
+from tests.route.delivery.doubles import Stage, settle, ticket
 
 SOUND = orjson.loads(ticket().to_bytes())
 
@@ -98,3 +101,19 @@ async def test_counts_add_up() -> None:
     await stage.take_values(b"poison", ticket().to_bytes(), ticket().to_bytes(), ticket("b", 1, "withdraw").to_bytes())
     counters = stage.counters
     assert counters.read == 4 == counters.done + counters.dropped.total() + counters.invalid
+
+
+async def test_a_record_is_acknowledged_only_once_its_dead_letter_is_written() -> None:
+    written = asyncio.Event()
+
+    class SlowGraveyard(Stage):
+        async def _bury_records(self, letters: Sequence[DeadLetter], partition: int) -> None:
+            await written.wait()
+
+    stage = SlowGraveyard()
+    taking = asyncio.create_task(stage.take_values(b"poison", ticket().to_bytes()))
+    await settle()
+    assert stage.lane.offsets.acknowledged == 0
+    written.set()
+    await taking
+    assert stage.lane.offsets.acknowledged == 2

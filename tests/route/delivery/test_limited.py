@@ -36,6 +36,18 @@ async def test_what_is_over_the_limit_waits_and_all_goes_in_the_end_without_a_tr
     assert max(sum(at <= other < at + 60 for other in times(stage)) for at in times(stage)) <= 10
 
 
+async def test_what_waits_for_anything_else_than_the_limit_is_not_counted_as_limited() -> None:
+    async def slow(_: Parcel) -> Outcome:
+        await stage.clock.sleep(1)
+        return Taken(200)
+
+    stage = Stage(slow, per_minute=600, concurrency=1)
+    await stage.take(*many(20))
+    await stage.clock.advance(30)
+    assert stage.counters.done == 20
+    assert stage.counters.limited == 0
+
+
 async def test_the_order_is_priority_then_time() -> None:
     stage = Stage(concurrency=1)
     stage.is_leased = False

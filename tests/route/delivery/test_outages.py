@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Sequence
 
 import pytest
 
+from route.delivery.courier import Dead
 from route.delivery.entry import LogRecord
 from route.destinations.base import NeverAgain, NotNow, Outcome, Parcel, Taken
 from schemas.delivery import Delivery
@@ -48,6 +49,21 @@ async def test_a_refusal_is_a_dead_letter_at_once() -> None:
     end = Delivery.from_bytes(stage.log.records[-1].value)
     assert (end.state, end.reason, end.status, end.attempt) == ("dead", DeadReason.REFUSED, 422, 1)
     assert +stage.counters.dead == {DeadReason.REFUSED: 1}
+
+
+async def test_a_dead_letter_is_written_before_the_log_says_that_its_ticket_is_dead() -> None:
+    written = asyncio.Event()
+
+    class SlowGraveyard(Stage):
+        async def _bury_ticket(self, dead: Dead) -> None:
+            await written.wait()
+
+    stage = SlowGraveyard(lambda _: NeverAgain("422", 422))
+    await stage.take(ticket())
+    assert stage.log.states() == ["accepted", "sending"]
+    written.set()
+    await settle()
+    assert stage.log.states() == ["accepted", "sending", "dead"]
 
 
 async def test_the_schedule_goes_on_where_it_was_after_a_restart() -> None:
@@ -100,6 +116,17 @@ async def test_while_the_destination_is_down_one_request_a_second_and_no_try_is_
     await stage.clock.advance(60)
     assert stage.counters.done == 500
     assert not stage.dead
+
+
+async def test_while_the_destination_is_down_nothing_goes_before_it_is_due() -> None:
+    stage = Stage(no_line, breaker_failures=2)
+    await stage.take(*many(2))
+    assert stage.breaker.is_open
+    await stage.take(ticket("post-1", 1, "withdraw"))  # the one that failed before waits for its own time
+    await stage.clock.advance(4.9)
+    assert len(stage.destination.asked) == 2
+    await stage.clock.advance(0.1)
+    assert times(stage, "post-0") == [0, 5]
 
 
 async def test_when_the_destination_is_back_everything_goes_at_once_but_never_more_than_allowed() -> None:
@@ -262,6 +289,18 @@ async def test_one_ticket_that_the_destination_chokes_on_holds_up_no_other_and_d
     assert stage.counters.breaker_opened == 0
 
 
+async def test_a_refusal_is_the_answer_of_a_destination_that_works() -> None:
+    """Failures before and after it are not in a row."""
+    stage = Stage(
+        lambda parcel: NeverAgain("422", 422) if b"refused" in parcel.body else NotNow("503"), breaker_failures=2
+    )
+    for post in ("post-1", "refused", "post-2"):
+        await stage.take(ticket(post))
+    assert stage.counters.breaker_opened == 0
+    await stage.take(ticket("post-3"))
+    assert stage.counters.breaker_opened == 1
+
+
 async def test_of_many_that_it_chokes_on_each_probe_takes_another_so_a_sound_one_gets_through() -> None:
     stage = Stage(
         lambda parcel: NotNow("500") if b"choke" in parcel.body else Taken(200), breaker_failures=5, concurrency=4
@@ -297,6 +336,21 @@ async def test_a_fault_in_the_destinations_code_is_tried_again_then_a_dead_lette
     assert (dead.reason, dead.detail) == (DeadReason.STAGE_ERROR, "ZeroDivisionError: a bug")
     assert times(stage) == [0, 5, 15]
     assert not stage.breaker.is_open  # that is no word about the destination
+
+
+@pytest.mark.parametrize("tries", [1, 3])
+async def test_after_a_fault_in_the_destinations_code_an_edit_is_an_update(tries: int) -> None:
+    """The create may have gone out before it broke."""
+
+    def broken(parcel: Parcel) -> Outcome:
+        if parcel.op == "create":
+            raise ZeroDivisionError("a bug")
+        return Taken(200)
+
+    stage = Stage(broken, tries=tries)
+    await stage.take(ticket())
+    await stage.take(ticket(revision=1, op="update"))
+    assert stage.destination.ops == [("create", 0), ("update", 1)]
 
 
 async def test_far_off_tickets_leave_their_bodies_in_the_log_and_are_sent_whole_when_due() -> None:
@@ -345,3 +399,4 @@ async def test_giving_up_waits_for_what_is_under_way_and_starts_nothing_more() -
     await leaving
     assert stage.counters.done == 1
     assert len(stage.destination.asked) == 1
+    assert stage.dispatcher.waiting == 0

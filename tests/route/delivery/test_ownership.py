@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from route.delivery.entry import LogRecord, open_record, owner_record, read_entry
-from route.destinations.base import Idempotency, NotNow, Outcome, Parcel, Taken
+from route.destinations.base import Idempotency, MaySend, NotNow, Outcome, Parcel, Taken, Withheld
 from schemas.delivery import Delivery
 from schemas.reasons import DeadReason
 from schemas.ticket import Ticket
@@ -60,6 +60,22 @@ async def test_where_it_can_be_asked_but_does_not_answer_nothing_is_sent_until_i
     assert not stage.destination.asked
     assert len(stage.destination.looked_for) > 1
     del stage.destination.has[ticket().key]
+    await stage.clock.advance(60)
+    assert stage.destination.ops == [("create", 0)]
+
+
+async def test_a_fault_in_the_code_that_looks_for_a_ticket_sends_nothing_until_it_is_mended() -> None:
+    stage = Stage(log=await a_log_with_a_request_under_way(), idempotency=FIND)
+    find = stage.destination.find
+
+    async def broken(key: str) -> Taken | NotNow | None:
+        raise ZeroDivisionError("a bug")
+
+    stage.destination.find = broken  # type: ignore[method-assign]
+    await stage.clock.advance(60)
+    assert not stage.destination.asked
+    assert not stage.faults
+    stage.destination.find = find  # type: ignore[method-assign]
     await stage.clock.advance(60)
     assert stage.destination.ops == [("create", 0)]
 
@@ -199,6 +215,43 @@ async def test_a_deposed_owner_neither_sends_nor_writes_anything_more() -> None:
     await stage.clock.advance(60)
     assert not stage.destination.asked
     assert stage.log.states() == ["accepted"]
+
+
+async def test_an_owner_that_is_deposed_during_a_request_writes_nothing_of_its_outcome() -> None:
+    answer: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+
+    async def held(_: Parcel) -> Outcome:
+        return await answer
+
+    stage = Stage(held)
+    await stage.take(ticket())
+    stage.lane.depose()
+    answer.set_result(Taken(200))
+    await settle()
+    assert stage.log.states() == ["accepted", "sending"]
+    assert stage.counters.abandoned == 1
+
+
+@pytest.mark.parametrize("event", ["deposed", "lease ran out"])
+async def test_who_loses_the_partition_while_the_connection_is_made_sends_nothing(event: str) -> None:
+    connected, may = asyncio.Event(), list[bool]()
+
+    async def create(parcel: Parcel, may_send: MaySend) -> Outcome:
+        may.append(may_send())
+        await connected.wait()
+        may.append(may_send())
+        raise Withheld
+
+    stage = Stage()
+    stage.destination.create = create  # type: ignore[method-assign]
+    await stage.take(ticket())
+    if event == "deposed":
+        stage.lane.depose()
+    stage.is_leased = event == "deposed"
+    connected.set()
+    await settle()
+    assert may == [True, False]
+    assert (stage.counters.requests, stage.counters.withheld) == (0, 1)
 
 
 async def test_the_memory_of_a_partition_that_was_lost_in_the_middle_of_a_request_is_taken_up_again() -> None:
