@@ -12,9 +12,10 @@ from faust.types import TP
 
 from plaint.kafka.publisher import OutRecord, PublishFailed
 from plaint.kafka.settings import KafkaSettings
-from plaint.workers.faust_worker import Batches, Pump
+from plaint.workers.faust_worker import Batches, Pump, in_record
 from plaint.workers.fetches import Fetch, FetchConsumer, _NoOffsets
 from plaint.workers.stage import InRecord, Outcome, Result, Stretch
+from schemas.topics import REPLAYED_HEADER
 
 HERE = TP("in", 0)
 
@@ -222,6 +223,18 @@ async def test_a_fetch_is_one_message_with_the_offset_of_its_last_record() -> No
     [(tp, message)] = [found async for found in consumer.getmany(1.0)]
     assert (tp, message.offset, message.generation_id, len(message.records)) == (HERE, 509, 1, 10)
     assert consumer.seeks == []
+
+
+@pytest.mark.parametrize(
+    ("headers", "is_replay"), [((), False), ((("traceparent", b"x"),), False), (((REPLAYED_HEADER, b"2@17"),), True)]
+)
+def test_a_record_keeps_kafkas_time_in_seconds_and_that_a_person_has_sent_it_again(
+    headers: tuple[tuple[str, bytes], ...], is_replay: bool
+) -> None:
+    record = SimpleNamespace(
+        topic="in", partition=3, offset=17, key=b"k", value=b"v", timestamp=1_777_636_800_123, headers=headers
+    )
+    assert in_record(record) == InRecord("in", 3, 17, b"k", b"v", 1_777_636_800.123, is_replay)
 
 
 def test_nothing_is_dropped_for_having_been_read_before() -> None:

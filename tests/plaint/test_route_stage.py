@@ -15,7 +15,7 @@ from plaint.workers.stage import Dropped, InRecord, Outcome, Result, Stretch
 from route.rules import RouteTable
 from schemas import topics
 from schemas.labels import Intent
-from schemas.post import Event, Post
+from schemas.post import Author, Event, Post
 from schemas.reasons import DropReason
 from schemas.ticket import Ticket, ticket_partition
 from schemas.triage import Triage
@@ -73,6 +73,20 @@ def test_a_batch_that_was_processed_in_vain_is_not_counted() -> None:
         router.took([record])
     assert router.tickets == {"service": 1}
     assert router.unrouted == {("other", "other"): 1}
+
+
+def test_posts_that_no_rule_sends_anywhere_are_counted_also_without_an_intent_and_of_an_account_of_ones_own() -> None:
+    router = stage()
+    record = triaged(0, "x:1", Intent.OTHER)
+    other = Triage.from_bytes(record.value)
+    own = other.model_copy(
+        update={"post": other.post.model_copy(update={"id": "x:2", "author": Author(own_account=True)})}
+    )
+    bare = Triage(post=Post(id="x:3", text="the parcel is late"), triaged_at=NOW)
+    batch = [replace(record, value=one.to_bytes()) for one in (other, own, bare)]
+    router.process(batch)
+    router.took(batch)
+    assert router.unrouted == {("other", "other"): 1, ("other", "own"): 1, ("none", "other"): 1}
 
 
 def test_what_was_not_acknowledged_is_made_again() -> None:
