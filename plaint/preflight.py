@@ -1,4 +1,4 @@
-"""What can be known to fail before anything starts: sources, weights and destinations, looked at without Kafka."""
+"""What can be known to fail before anything starts: broker, sources, weights and destinations, looked at without Kafka."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -7,6 +7,7 @@ from pathlib import Path
 from ingest.file import FileSource
 from ingest.http.settings import DoorSettings
 from ingest.settings import SourceSettings
+from plaint.broker.kafka_release import release_faults
 from plaint.kafka.settings import AuthoritiesUnusable, KafkaSettings
 from plaint.settings import Settings
 from plaint.workers.delivering.lease import LOG_WRITE_S
@@ -26,6 +27,13 @@ def check_setup(settings: Settings, sources: Sequence[SourceSettings]) -> list[F
             for fault in check_destination(name, destination, settings.kafka)
         ),
     ]
+
+
+def check_broker(settings: Settings) -> list[Fault]:
+    """What keeps `plaint up` from starting the local Kafka, where it is to start one."""
+    if settings.kafka.brokers or settings.broker.embedded != "kafka":
+        return []
+    return release_faults(settings.broker)
 
 
 def check_kafka(kafka: KafkaSettings) -> Sequence[Fault]:

@@ -15,11 +15,16 @@ from typing import IO
 
 from plaint.broker.process import Broker, BrokerFailed, child_environment, free_port, is_free, spawn
 from plaint.broker.settings import BrokerSettings
+from schemas.faults import Fault, FaultsFound
 
 JAVA_NEEDED = 17
 GRACE_S = 30.0
 LOCK_WAIT_S = 2.0
 THIRTY_DAYS_MIN = 30 * 24 * 60
+
+
+class ReleaseUnusable(FaultsFound):
+    """There is no Java or no release that a local Kafka could be started with."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +37,7 @@ class Node:
 
 
 def start(settings: BrokerSettings) -> Broker:
-    """Format on the first start, start, wait until it answers. Raises BrokerFailed."""
+    """Format on the first start, start, wait until it answers. Raises ReleaseUnusable or BrokerFailed."""
     java = find_java()
     jars = release_jars(settings.kafka_home)
     home = settings.data_dir / "kafka"
@@ -57,38 +62,49 @@ def start(settings: BrokerSettings) -> Broker:
 
 
 def find_java() -> str:
-    """The java to run, from JAVA_HOME or the path. Raises BrokerFailed if there is none or it is too old."""
+    """The java to run, from JAVA_HOME or the path. Raises ReleaseUnusable if there is none or it is too old."""
     home = os.environ.get("JAVA_HOME", "")
     java = shutil.which("java", path=str(Path(home) / "bin")) if home else shutil.which("java")
+    needed = f"a local Kafka needs Java {JAVA_NEEDED} or newer"
     if java is None:
         where = f"JAVA_HOME={home}" if home else "the path"
-        raise BrokerFailed(
-            f"no java in {where}: a local Kafka needs Java {JAVA_NEEDED} or newer. Install it, or set JAVA_HOME"
-        )
+        raise _unusable("java", f"is not in {where}: {needed}", "install it, or set JAVA_HOME")
     try:
         said = subprocess.run([java, "-version"], capture_output=True, text=True, timeout=30, check=True).stderr
     except (OSError, subprocess.SubprocessError) as error:
-        raise BrokerFailed(f"{java} -version does not work: {error}") from error
+        raise _unusable("java", f"{java} -version does not work: {error}", "mend it, or set JAVA_HOME") from error
     version = re.search(r'version "(\d+)', said)
     if version is None or int(version[1]) < JAVA_NEEDED:
-        raise BrokerFailed(
-            f"{java} is {said.splitlines()[0]}: a local Kafka needs Java {JAVA_NEEDED} or newer. Set JAVA_HOME"
-        )
+        what = said.partition("\n")[0] or "of no version"
+        raise _unusable("java", f"{java} is {what}: {needed}", "install it, or set JAVA_HOME")
     return java
 
 
 def release_jars(kafka_home: Path | None) -> str:
-    """The class path of the release. Raises BrokerFailed if the folder is not a Kafka release."""
+    """The class path of the release. Raises ReleaseUnusable if the folder is not a Kafka release."""
     if kafka_home is None:
-        raise BrokerFailed(
-            "broker.kafka_home (PLAINT_KAFKA_HOME) is not set: the folder of a Kafka release, with libs/ in it"
-        )
+        mend = "name the folder of a Kafka release, with libs/ in it, here or in PLAINT_KAFKA_HOME"
+        raise _unusable("broker.kafka_home", "is not set", mend)
     libs = kafka_home.absolute() / "libs"
     if not any(libs.glob("kafka-server-*.jar")) and not any(libs.glob("kafka_*.jar")):
-        raise BrokerFailed(
-            f"broker.kafka_home: no Kafka jars in {libs}. Unpack a release from kafka.apache.org and name its folder"
-        )
+        mend = "unpack a release from kafka.apache.org and name its folder, here or in PLAINT_KAFKA_HOME"
+        raise _unusable("broker.kafka_home", f"there are no Kafka jars in {libs}", mend)
     return str(libs / "*")
+
+
+def release_faults(settings: BrokerSettings) -> list[Fault]:
+    """What keeps the local Kafka from starting as far as that can be seen without starting it."""
+    found: list[Fault] = []
+    for look in (find_java, lambda: release_jars(settings.kafka_home)):
+        try:
+            look()
+        except ReleaseUnusable as error:
+            found += error.faults
+    return found
+
+
+def _unusable(place: str, what: str, mend: str) -> ReleaseUnusable:
+    return ReleaseUnusable([Fault(place, what, mend)])
 
 
 def _lock(home: Path) -> IO[str]:

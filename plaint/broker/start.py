@@ -8,7 +8,7 @@ from plaint.broker.settings import BrokerSettings
 def start_broker(settings: BrokerSettings) -> Broker:
     """Start the broker and return once it answers. Blocks; main thread only, since the broker dies with the thread.
 
-    Raises BrokerFailed with what went wrong and what mends it.
+    Raises BrokerFailed with what went wrong and what mends it, or ReleaseUnusable.
     """
     if settings.embedded == "kafka":
         return kafka_release.start(settings)

@@ -13,7 +13,7 @@ from plaint.failures import EXIT_USAGE, Unavailable
 from plaint.kafka.admin import BrokerAway, open_admin
 from plaint.leftovers import CONNECT_S, judge, leftovers
 from plaint.logs import escaped
-from plaint.preflight import check_kafka, check_setup, check_weights
+from plaint.preflight import check_broker, check_kafka, check_setup, check_weights
 from plaint.settings import Settings, load_settings
 from plaint.up import stood_in
 from route.rules import review
@@ -43,7 +43,7 @@ def check_config(config: Path | None, broker: bool | None, strict: bool) -> None
     plaint --config plaint.yaml check-config --broker --strict
     """
     settings = load_settings(config)
-    setup = [*check_setup(settings, settings.sources), *check_weights(settings)]
+    setup = [*check_broker(settings), *check_setup(settings, settings.sources), *check_weights(settings)]
     names = [*settings.destinations, *stood_in(settings)]
     routes, notes = review(settings.route.routes, names, datetime.now(UTC), own=settings.destinations)
     left, more = _leftovers(settings, False if check_kafka(settings.kafka) else broker)

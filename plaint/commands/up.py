@@ -11,7 +11,7 @@ import click
 
 from ingest.settings import SourceSettings
 from plaint.commands.run import read_sources
-from plaint.preflight import check_setup
+from plaint.preflight import check_broker, check_setup
 from plaint.running import Running
 from plaint.settings import Settings, SettingsInvalid, load_settings
 from plaint.up import Run, forget_environment
@@ -65,7 +65,7 @@ def up(
         found.append(SourceSettings(path=str(files("ingest") / "samples" / "posts.jsonl"), name="samples"))
     if exit_when_done and (not found or any(source.loop for source in found)):
         raise click.UsageError("--exit-when-done needs a source that ends: --source file:PATH or --samples, no loop")
-    if wrong := check_setup(settings, found):
+    if wrong := [*check_broker(settings), *check_setup(settings, found)]:
         raise SettingsInvalid(wrong)
     run = Run(settings, found, exit_when_done, patience)
     around = _board(settings, board)

@@ -7,8 +7,7 @@ from typing import Any
 
 from kafka.errors import KafkaError
 
-from plaint.broker.kafka_release import find_java, release_jars
-from plaint.broker.process import BrokerFailed
+from plaint.broker.kafka_release import release_faults
 from plaint.broker.settings import BrokerSettings
 from plaint.diagnosis.check import Check, checked, skipped
 from plaint.diagnosis.finding import Finding, fail, warn
@@ -61,13 +60,7 @@ def check_embedded(settings: BrokerSettings) -> Check:
     """Where no broker is named and none runs: whether `plaint up` could start one."""
     if settings.embedded == "tansu":
         return skipped(NAME, "kafka.brokers names none and no `plaint up` of this user runs: it brings one along")
-    found = []
-    for key, look in (("java", find_java), ("broker.kafka_home", lambda: release_jars(settings.kafka_home))):
-        try:
-            look()
-        except BrokerFailed as error:
-            what, _, mend = str(error).partition(". ")
-            found.append(fail(key, what, mend or "Java 17 and a Kafka release are needed for broker.embedded: kafka"))
+    found = [fail(fault.place, fault.what, fault.mend) for fault in release_faults(settings)]
     return checked(NAME, "Java and the Kafka release that `plaint up` would start", found)
 
 

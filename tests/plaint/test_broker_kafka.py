@@ -11,7 +11,7 @@ import pytest
 from kafka import KafkaConsumer, KafkaProducer
 from pydantic import ValidationError
 
-from plaint.broker.kafka_release import find_java
+from plaint.broker.kafka_release import ReleaseUnusable, find_java
 from plaint.broker.process import BrokerFailed
 from plaint.broker.settings import BrokerSettings
 from plaint.broker.start import start_broker
@@ -88,7 +88,9 @@ def test_a_killed_plaint_can_be_started_again_at_once_even_if_its_port_was_taken
 
 
 def test_a_folder_that_is_no_release_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(BrokerFailed, match=r"broker\.kafka_home: no Kafka jars in .*libs\. Unpack a release"):
+    with pytest.raises(
+        ReleaseUnusable, match=r"broker\.kafka_home: there are no Kafka jars in .*libs; unpack a release"
+    ):
         start_broker(settings(tmp_path, home=tmp_path))
 
 
@@ -109,10 +111,10 @@ def java(folder: Path, script: str) -> None:
 def test_no_java_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("JAVA_HOME", raising=False)
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(BrokerFailed, match="no java in the path: a local Kafka needs Java 17"):
+    with pytest.raises(ReleaseUnusable, match="java: is not in the path: a local Kafka needs Java 17"):
         find_java()
     monkeypatch.setenv("JAVA_HOME", str(tmp_path))
-    with pytest.raises(BrokerFailed, match="no java in JAVA_HOME="):
+    with pytest.raises(ReleaseUnusable, match="java: is not in JAVA_HOME="):
         find_java()
 
 
@@ -134,14 +136,14 @@ def test_java_has_to_be_new_enough(says: str, good: bool, tmp_path: Path, monkey
     if good:
         assert find_java() == str(tmp_path / "bin" / "java")
     else:
-        with pytest.raises(BrokerFailed, match="needs Java 17 or newer"):
+        with pytest.raises(ReleaseUnusable, match="needs Java 17 or newer"):
             find_java()
 
 
 def test_a_java_that_fails_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     java(tmp_path / "bin", "exit 1")
     monkeypatch.setenv("JAVA_HOME", str(tmp_path))
-    with pytest.raises(BrokerFailed, match="-version does not work"):
+    with pytest.raises(ReleaseUnusable, match="-version does not work"):
         find_java()
 
 

@@ -18,6 +18,7 @@ from plaint.settings import SettingsInvalid
 from schemas import topics
 from schemas.delivery import Delivery
 from schemas.ticket import Ticket, ticket_key
+from tests.support.command import plaint, shown
 from tests.support.kafka_process import free_ports
 
 HOOK = {"url": "https://desk.example.com/", "secret": "whsec_" + "A" * 32}
@@ -97,6 +98,23 @@ def test_with_some_of_the_shipped_destinations_alone_up_can_run_and_a_note_says_
     assert "`plaint run route` refuses to start; give it a url and a secret" in found.stderr
     doctor = CliRunner().invoke(cli, ["doctor", "settings"])
     assert doctor.exit_code == 0, doctor.output
+
+
+def test_a_local_kafka_that_up_could_not_start_is_a_fault_and_up_ends_with_the_same(
+    check: Check, tmp_path: Path
+) -> None:
+    found = check(broker={"embedded": "kafka", "kafka_home": str(tmp_path)})
+    told = f"broker.kafka_home: there are no Kafka jars in {tmp_path}/libs; unpack a release from kafka.apache.org"
+    assert found.exit_code == 2
+    assert told in found.stderr
+    up = plaint("up", cwd=tmp_path, settings={"PLAINT_CONFIG": "plaint.yaml", "PLAINT_RUNTIME_DIR": str(tmp_path)})
+    assert up.returncode == 2
+    assert told in shown(up)
+    brokers = {"brokers": [f"127.0.0.1:{free_ports(1)[0]}"]}
+    assert (
+        check(ROUTES, "--no-broker", broker={"embedded": "kafka", "kafka_home": str(tmp_path)}, kafka=brokers).exit_code
+        == 0
+    )
 
 
 def test_a_rule_that_never_matches_and_a_destination_that_does_not_exist_are_faults(check: Check) -> None:
