@@ -1,5 +1,6 @@
 """What can be known to fail before anything starts: broker, sources, weights and destinations, looked at without Kafka."""
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +10,7 @@ from ingest.http.settings import DoorSettings
 from ingest.settings import SourceSettings
 from plaint.broker.kafka_release import release_faults
 from plaint.kafka.settings import AuthoritiesUnusable, KafkaSettings
+from plaint.monitoring.settings import ADDRESS_FILE_MEND, MonitoringSettings
 from plaint.settings import Settings
 from plaint.workers.delivering.lease import LOG_WRITE_S
 from route.destinations.settings import DestinationSettings
@@ -16,9 +18,10 @@ from schemas.faults import Fault
 
 
 def check_setup(settings: Settings, sources: Sequence[SourceSettings]) -> list[Fault]:
-    """Every fault of what Kafka is reached with, the sources, the door and the destinations."""
+    """Every fault of what Kafka is reached with, the sources, the door, the destinations and monitoring."""
     return [
         *check_kafka(settings.kafka),
+        *check_address_file(settings.monitoring),
         *check_sources(sources),
         *(check_door(settings.door) if settings.door.open is not False else ()),
         *(
@@ -43,6 +46,16 @@ def check_kafka(kafka: KafkaSettings) -> Sequence[Fault]:
     except AuthoritiesUnusable as wrong:
         return wrong.faults
     return ()
+
+
+def check_address_file(settings: MonitoringSettings) -> list[Fault]:
+    """Whether it may be written, as far as that can be seen without writing it."""
+    if not settings.enabled or settings.address_file is None:
+        return []
+    file = settings.address_file.absolute()
+    if os.access(file.parent, os.W_OK | os.X_OK) and not file.is_dir():
+        return []
+    return [Fault("monitoring.address_file", f"{file} can't be written", ADDRESS_FILE_MEND)]
 
 
 def check_door(settings: DoorSettings) -> list[Fault]:

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from schemas.faults import Fault, FaultsFound
 
 DEFAULT_PORT = 8322
+ADDRESS_FILE_MEND = "name a file in a folder that this user can write to, or leave it out"
 
 
 class AddressFileInvalid(FaultsFound):
@@ -59,5 +60,4 @@ class MonitoringSettings(BaseModel):
             draft.replace(file)
         except OSError as error:
             what = f"{file} can't be written: {error.strerror}"
-            mend = "name a file in a folder that this user can write to, or leave it out"
-            raise AddressFileInvalid([Fault("monitoring.address_file", what, mend)]) from None
+            raise AddressFileInvalid([Fault("monitoring.address_file", what, ADDRESS_FILE_MEND)]) from None

@@ -100,6 +100,16 @@ def test_with_some_of_the_shipped_destinations_alone_up_can_run_and_a_note_says_
     assert doctor.exit_code == 0, doctor.output
 
 
+@pytest.mark.parametrize("file", ["none/address", "."])
+def test_a_file_for_the_address_that_cannot_be_written_is_a_fault(check: Check, tmp_path: Path, file: str) -> None:
+    found = check(monitoring={"address_file": file})
+    assert (found.exit_code, found.stderr.splitlines()[-1]) == (2, "1 fault")
+    assert found.stderr.startswith(
+        f"monitoring.address_file: {(tmp_path / file).absolute()} can't be written; name a file"
+    )
+    assert check(monitoring={"address_file": "address"}).exit_code == 0
+
+
 def test_a_local_kafka_that_up_could_not_start_is_a_fault_and_up_ends_with_the_same(
     check: Check, tmp_path: Path
 ) -> None:
