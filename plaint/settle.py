@@ -17,8 +17,8 @@ from pydantic import BaseModel, ValidationError
 from plaint.census import Census
 from plaint.inbox.store import Outcome
 from plaint.kafka.admin import BrokerAway, open_admin
+from plaint.kafka.consumer import new_consumer
 from plaint.kafka.groups import committed_offsets
-from plaint.kafka.header_names import read_any_header_name
 from plaint.kafka.settings import KafkaSettings
 from schemas import topics
 from schemas.deadletter import DeadLetter
@@ -70,7 +70,6 @@ class Follower:
     def __init__(
         self, kafka: KafkaSettings, census: Census, destinations: list[str], fresh: bool, remember: int
     ) -> None:
-        read_any_header_name()
         self._census = census
         self._fresh = fresh
         self._destinations = {topics.tickets(name): name for name in destinations}
@@ -87,9 +86,7 @@ class Follower:
 
     async def begin(self) -> None:
         """Connect and note where the topics end, which must exist with as many partitions as the settings say."""
-        self._consumer = AIOKafkaConsumer(
-            **self._kafka.connection(), enable_auto_commit=False, auto_offset_reset="earliest", fetch_max_wait_ms=500
-        )
+        self._consumer = new_consumer(self._kafka)
         await self._consumer.start()
         names = [topics.POSTS, topics.TRIAGED, topics.DEAD_LETTERS, *self._destinations, *self._logs]
         found = [TopicPartition(name, number) for name in names for number in range(self._kafka.partitions)]

@@ -10,8 +10,7 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from pydantic import BaseModel, ConfigDict
 
-from plaint.kafka.answering import give_up_the_silent
-from plaint.kafka.header_names import read_any_header_name
+from plaint.kafka.consumer import new_consumer
 from plaint.kafka.settings import KafkaSettings
 
 Places = Mapping[tuple[str, int], int | None]
@@ -40,17 +39,8 @@ async def backlogs(kafka: KafkaSettings, places: Places, limit_s: float) -> dict
     """
     if not places:
         return {}
-    read_any_header_name()
-    give_up_the_silent()
-    # Small fetches: one record a partition is enough, and the embedded broker can't be read with shorter waits.
-    consumer = AIOKafkaConsumer(
-        **kafka.connection(),
-        enable_auto_commit=False,
-        auto_offset_reset="earliest",
-        fetch_max_wait_ms=500,
-        max_partition_fetch_bytes=1024,
-        request_timeout_ms=int(limit_s * 1000) + 1000,
-    )
+    # Small fetches: one record a partition is enough.
+    consumer = new_consumer(kafka, max_partition_fetch_bytes=1024, request_timeout_ms=int(limit_s * 1000) + 1000)
     await consumer.start()
     try:
         return await _look(consumer, {TopicPartition(*place): offset for place, offset in places.items()}, limit_s)

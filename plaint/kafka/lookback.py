@@ -2,8 +2,9 @@
 
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 
+from plaint.kafka.consumer import new_consumer
 from plaint.kafka.settings import KafkaSettings
 
 
@@ -14,10 +15,7 @@ async def read_stretch(kafka: KafkaSettings, topic: str, partition: int, start: 
     """
     found: list[Any] = []
     where = TopicPartition(topic, partition)
-    # The embedded broker can't be read with shorter waits.
-    consumer = AIOKafkaConsumer(
-        **kafka.connection(), enable_auto_commit=False, auto_offset_reset="earliest", fetch_max_wait_ms=500
-    )
+    consumer = new_consumer(kafka)
     await consumer.start()
     try:
         consumer.assign([where])

@@ -19,15 +19,13 @@ from aiokafka.errors import KafkaError, TopicAuthorizationFailedError
 from aiokafka.partitioner import murmur2
 
 from plaint.failures import Unavailable
-from plaint.kafka.header_names import read_any_header_name
+from plaint.kafka.consumer import new_consumer
 from plaint.kafka.reaching import start_client
 from plaint.kafka.settings import KafkaSettings
 from schemas.deadletter import Header
 from schemas.faults import Fault, FaultsFound
 from schemas.topics import place
 
-WAIT_MS = 500
-"""What a fetch waits at the broker at most: the embedded one can't be read with shorter waits."""
 LOOK_MS = 50
 """How long to wait here for what the broker may send: an empty answer wakes nobody, and is all that tells of an end."""
 MAX_RECORDS = 2000
@@ -141,19 +139,11 @@ class TopicReader:
     """
 
     def __init__(self, kafka: KafkaSettings) -> None:
-        read_any_header_name()
         self._kafka = kafka
         self._consumer: AIOKafkaConsumer
 
     async def __aenter__(self) -> Self:
-        self._consumer = AIOKafkaConsumer(
-            **self._kafka.connection(),
-            client_id="plaint-tools",
-            group_id=None,
-            enable_auto_commit=False,
-            auto_offset_reset="earliest",
-            fetch_max_wait_ms=WAIT_MS,
-        )
+        self._consumer = new_consumer(self._kafka, client_id="plaint-tools")
         try:
             await start_client(self._consumer, self._kafka)
         except BaseException:

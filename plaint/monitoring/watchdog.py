@@ -16,6 +16,7 @@ from typing import Protocol
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
+from plaint.kafka.consumer import new_consumer
 from plaint.kafka.settings import KafkaSettings
 from plaint.monitoring.settings import MonitoringSettings
 from plaint.monitoring.stall import Guard, Key
@@ -64,15 +65,7 @@ async def probe(kafka: KafkaSettings, group: str, topic: str, partitions: Collec
 
     Raises aiokafka.errors.KafkaError or OSError if the broker does not tell.
     """
-    consumer = AIOKafkaConsumer(
-        **kafka.connection(),
-        client_id="plaint-watchdog",
-        group_id=group,
-        enable_auto_commit=False,
-        auto_offset_reset="earliest",
-        fetch_max_wait_ms=500,
-        max_partition_fetch_bytes=64 * 1024,
-    )
+    consumer = new_consumer(kafka, client_id="plaint-watchdog", group_id=group, max_partition_fetch_bytes=64 * 1024)
     try:
         await consumer.start()
         tps = [TopicPartition(topic, number) for number in partitions]

@@ -6,7 +6,6 @@ import signal
 import socket
 from collections.abc import Callable
 
-from plaint.kafka.header_names import read_any_header_name
 from plaint.kafka.settings import KafkaSettings
 from plaint.masking import hide_secret
 from plaint.monitoring.delivering import DeliverSight, DeliveryMeter, metered
@@ -79,6 +78,5 @@ def deliver_worker(
     """The worker that these settings describe. Raises ValueError if they contradict each other."""
     if settings.timeout_s + LOG_WRITE_S > kafka.rebalance_timeout_s:
         raise ValueError(f"timeout_s must be {LOG_WRITE_S} s under kafka.rebalance_timeout_s, which waits for requests")
-    read_any_header_name()
     worker = instance or f"{socket.gethostname()}-{os.getpid()}"
     return DeliverWorker(kafka, name, settings, destination, SystemClock(), worker, instance, fatal)

@@ -13,9 +13,7 @@ from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer, T
 from faust.types import TP
 from faust.types.tuples import ConsumerMessage
 
-FETCH_WAIT_MS = 500
-"""How long the broker may hold a fetch back for news. With Faust's own 1,500 the embedded broker answers up to 700 ms late;
-with less than 500 it can't be read."""
+from plaint.kafka.consumer import FETCH_WAIT_MS
 
 Fetches = AsyncIterator[tuple[TP, "Fetch"]]
 
@@ -48,6 +46,7 @@ class Fetch(ConsumerMessage):  # type: ignore[misc]
 class _Thread(AIOKafkaConsumerThread):  # type: ignore[misc]
     def _create_worker_consumer(self, transport: Transport) -> AIOKafkaConsumer:
         consumer = super()._create_worker_consumer(transport)
+        # With Faust's own 1,500 the embedded broker answers up to 700 ms late.
         consumer._fetch_max_wait_ms = FETCH_WAIT_MS
         return consumer
 

@@ -3,6 +3,7 @@
 from aiokafka import AIOKafkaConsumer
 from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
 
+from plaint.kafka.consumer import new_consumer
 from plaint.kafka.settings import KafkaSettings
 from schemas import topics
 
@@ -12,17 +13,14 @@ def tickets_consumer(kafka: KafkaSettings, name: str, instance: str | None) -> A
 
     Sticky, since the memory of a partition is kept: who had it before takes it up again at once.
     """
-    return AIOKafkaConsumer(
-        **kafka.connection(),
+    return new_consumer(
+        kafka,
         client_id=f"plaint-deliver-{name}",
         group_id=topics.group(topics.DELIVER + name),
         group_instance_id=instance,
-        enable_auto_commit=False,
-        auto_offset_reset="earliest",
         session_timeout_ms=int(kafka.session_timeout_s * 1000),
         heartbeat_interval_ms=int(kafka.heartbeat_s * 1000),
         rebalance_timeout_ms=int(kafka.rebalance_timeout_s * 1000),
         request_timeout_ms=int(kafka.rebalance_timeout_s * 1000) + 10_000,  # a join is answered when all have joined
         partition_assignment_strategy=(StickyPartitionAssignor,),
-        fetch_max_wait_ms=500,
     )

@@ -5,6 +5,7 @@ from collections import defaultdict
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from plaint.kafka.consumer import new_consumer
 from plaint.kafka.settings import KafkaSettings
 from schemas import topics
 
@@ -23,7 +24,7 @@ class LogBodies:
 
     def __init__(self, kafka: KafkaSettings, topic: str) -> None:
         self._topic = topic
-        self._options = kafka.connection()
+        self._kafka = kafka
         self._consumer: AIOKafkaConsumer | None = None
         self._wanted: dict[int, dict[int, asyncio.Future[Record]]] = defaultdict(dict)
         self._task: asyncio.Task[None] | None = None
@@ -77,13 +78,8 @@ class LogBodies:
 
     async def _connected(self) -> AIOKafkaConsumer:
         if self._consumer is None:
-            consumer = AIOKafkaConsumer(
-                **self._options,
-                enable_auto_commit=False,
-                auto_offset_reset="earliest",
-                fetch_max_wait_ms=500,
-                max_partition_fetch_bytes=64 << 10,  # seldom more than one of the records that lie together is wanted
-            )
+            # Seldom more than one of the records that lie together is wanted.
+            consumer = new_consumer(self._kafka, max_partition_fetch_bytes=64 << 10)
             await consumer.start()
             self._consumer = consumer
         return self._consumer

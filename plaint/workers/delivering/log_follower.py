@@ -4,8 +4,9 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 
+from plaint.kafka.consumer import new_consumer
 from plaint.kafka.settings import KafkaSettings
 
 FOLLOW_PAUSE_S = 0.4
@@ -38,13 +39,7 @@ class LogFollower:
         self._followers: dict[int, Follower] = {}
         self._positions: dict[int, int] = {}
         self._changed = asyncio.Event()
-        self._consumer = AIOKafkaConsumer(
-            **kafka.connection(),
-            enable_auto_commit=False,
-            auto_offset_reset="earliest",
-            fetch_max_wait_ms=500,
-            max_partition_fetch_bytes=4 << 20,
-        )
+        self._consumer = new_consumer(kafka, max_partition_fetch_bytes=4 << 20)
 
     async def start(self) -> None:
         """Connect. Raises aiokafka.errors.KafkaConnectionError."""
