@@ -237,6 +237,21 @@ def test_an_offer_of_which_one_record_is_refused_has_failed_and_so_has_the_publi
             use()
 
 
+def test_what_was_put_and_what_was_offered_are_both_waited_for(
+    publisher: PostPublisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    futures = [Future() for _ in range(2)]
+    handed = iter(futures)
+    monkeypatch.setattr(publisher, "_hand_over", lambda *_: next(handed))
+    publisher.put(found(id="1"), "test")
+    publisher.offer([Post(id="2", text="Hello")], "door", lambda _: None)
+    with pytest.raises(PublishFailed, match="2 records were not acknowledged in time"):
+        publisher.drain(give_up=lambda: True)
+    for future in futures:
+        future.success(None)
+    publisher.drain()
+
+
 def test_of_an_offer_with_a_post_that_is_too_large_nothing_is_sent(publisher: PostPublisher) -> None:
     posts_ = [Post(id="1", text="Hello"), Post(id="2", text="x" * MAX_RECORD_BYTES)]
     with pytest.raises(PostTooLarge) as error:

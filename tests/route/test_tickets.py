@@ -201,6 +201,17 @@ def test_a_long_post_keeps_its_beginning() -> None:
     assert ticket.text.endswith("…")
 
 
+def test_long_names_are_cut_and_ids_are_not() -> None:
+    long = "n" * 300
+    named = {"network": long, "source": long, "brands": (long,) * 12, "author": Author(id=long, handle=long)}
+    post = POST.model_copy(update={"id": long, **named})
+    ((ticket,), _) = tickets_for(TRIAGE.model_copy(update={"post": post, "language": long}), SHIPPED)
+    cut_to = long[:100]
+    assert (ticket.network, ticket.source, ticket.language, ticket.author.handle) == (cut_to,) * 4
+    assert ticket.brands == (cut_to,) * 10
+    assert (ticket.post_id, ticket.author.id) == (long, long)
+
+
 characters = st.characters(codec="utf-8")
 
 

@@ -399,4 +399,3 @@ async def test_giving_up_waits_for_what_is_under_way_and_starts_nothing_more() -
     await leaving
     assert stage.counters.done == 1
     assert len(stage.destination.asked) == 1
-    assert stage.dispatcher.waiting == 0

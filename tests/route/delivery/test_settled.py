@@ -9,7 +9,8 @@ from route.delivery import settled as module
 from route.delivery.settled import Known, Settled
 
 _keys = st.sampled_from([f"{n:032x}" for n in range(0, 2**127, 2**122)])
-_known = st.builds(Known, st.integers(0, 3) | st.just(2**53), st.booleans(), st.booleans(), st.integers(0, 3))
+_plain = st.just(Known(0, created=True))
+_known = _plain | st.builds(Known, st.integers(0, 3) | st.just(2**53), st.booleans(), st.booleans(), st.integers(0, 3))
 _steps = st.lists(st.tuples(_keys, st.none() | _known), max_size=60)
 
 

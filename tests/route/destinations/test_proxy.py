@@ -154,9 +154,14 @@ async def test_a_proxy_that_quotes_the_login_does_not_spread_it() -> None:
 
 
 async def test_a_proxy_that_hangs_or_speaks_something_else_is_told_apart_from_a_slow_receiver() -> None:
-    for words, what in (
-        (b"", "no line through the proxy in time"),
-        (b"SSH-2.0-OpenSSH_9.9\r\n\r\n", "the proxy gives no sound answer: ClientResponseError"),
+    for url, words, outcome in (
+        (HTTPS, b"", NotNow("no line through the proxy in time", maybe_taken=False)),
+        (HTTP, b"", NotNow("no answer in time", maybe_taken=True)),
+        (
+            HTTPS,
+            b"SSH-2.0-OpenSSH_9.9\r\n\r\n",
+            NotNow("the proxy gives no sound answer: ClientResponseError", maybe_taken=False),
+        ),
     ):
 
         async def say(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, words: bytes = words) -> None:
@@ -167,5 +172,5 @@ async def test_a_proxy_that_hangs_or_speaks_something_else_is_told_apart_from_a_
 
         async with await asyncio.start_server(say, "127.0.0.1", 0) as server:
             place = server.sockets[0].getsockname()
-            [outcome] = await post(Proxy(address=f"http://{place[0]}:{place[1]}"), timeout_s=0.5 if not words else 5)
-        assert outcome == NotNow(what, maybe_taken=False)
+            proxy = Proxy(address=f"http://{place[0]}:{place[1]}")
+            assert await post(proxy, url, timeout_s=5 if words else 0.5) == [outcome]

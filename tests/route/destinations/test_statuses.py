@@ -4,7 +4,7 @@ from collections.abc import Collection
 
 import pytest
 
-from route.destinations.statuses import Verdict, verdict
+from route.destinations.statuses import Verdict, blames_settings, verdict
 
 LATER = {401, 403, 404, 405, 407, 408, 421, 423, 425, 429}
 
@@ -32,3 +32,8 @@ def test_what_the_ticket_itself_is_refused_for_is_final(status: int) -> None:
 @pytest.mark.parametrize("status", [0, 600, 999, -1])
 def test_what_is_no_status_is_tried_again(status: int) -> None:
     assert verdict(status) is Verdict.MAYBE_TAKEN
+
+
+def test_the_settings_are_blamed_by_redirects_and_by_answers_that_speak_of_the_address_or_the_credentials() -> None:
+    blaming = {*range(300, 400), 401, 403, 404, 405, 407, 421}
+    assert {status for status in (None, *range(100, 600)) if blames_settings(status)} == blaming
