@@ -99,7 +99,7 @@ def find_target(config: Path | None, to: str = "") -> Found:
 
 def _are_given(config: Path | None) -> bool:
     given = any(name.startswith(("PLAINT_KAFKA__", "PLAINT_KAFKA=", "PLAINT_DOOR")) for name in os.environ)
-    return config is not None or given or "PLAINT_KAFKA" in os.environ or Path("plaint.yaml").is_file()
+    return config is not None or given or "PLAINT_KAFKA" in os.environ or os.path.lexists("plaint.yaml")
 
 
 def _settings(config: Path | None) -> "Settings":
@@ -113,8 +113,12 @@ class Door:
 
     def __init__(self, address: str, settings: Callable[[], "Settings"]) -> None:
         """Raises FaultsFound if the address is none."""
-        self._parts = urlsplit(address)
-        if self._parts.scheme not in ("http", "https") or not self._parts.hostname:
+        try:
+            self._parts = urlsplit(address)
+            is_address = self._parts.scheme in ("http", "https") and self._parts.hostname and self._parts.port != 0
+        except ValueError:  # brackets that don't match, a port that is no number
+            is_address = False
+        if not is_address:
             raise FaultsFound([Fault("--to", f"{address} is no address", "write http://HOST:PORT or https://HOST")])
         self._address = address.rstrip("/").removesuffix(POSTS_PATH)
         self._settings = settings

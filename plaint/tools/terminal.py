@@ -79,8 +79,14 @@ def span(seconds: float) -> str:
     return f"{seconds:.0f} s"
 
 
+EPOCH = datetime.fromtimestamp(0, UTC)
+
+
 class MomentType(click.ParamType):
-    """A time: ``10m``, ``2h``, ``3d`` ago, or ``2026-05-01T12:00:00Z``; UTC if it names no zone."""
+    """A time: ``10m``, ``2h``, ``3d`` ago, or ``2026-05-01T12:00:00Z``; UTC if it names no zone.
+
+    Records are counted from 1970 on, so that an earlier time is that one.
+    """
 
     name = "TIME"
 
@@ -90,14 +96,14 @@ class MomentType(click.ParamType):
             return value
         if found := _SPAN.fullmatch(value):
             try:
-                return datetime.now(UTC) - timedelta(**{_UNITS[found[2]]: float(found[1])})
+                return max(EPOCH, datetime.now(UTC) - timedelta(**{_UNITS[found[2]]: float(found[1])}))
             except OverflowError:
                 self.fail(f"{value!r} is further back than the calendar goes", param, ctx)
         try:
             moment = datetime.fromisoformat(value)
         except ValueError:
             self.fail(f"{value!r} is no time; write 10m, 2h or 3d (ago), or 2026-05-01T12:00:00Z", param, ctx)
-        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
+        return max(EPOCH, moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment)
 
 
 MOMENT = MomentType()

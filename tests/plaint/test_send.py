@@ -214,7 +214,9 @@ def test_a_secret_of_the_settings_signs(shelf: Shelf, tmp_path: Path) -> None:
     assert len(shelf.posts) == 1
 
 
-@pytest.mark.parametrize("address", ["nonsense", "ftp://127.0.0.1", "http://"])
+@pytest.mark.parametrize(
+    "address", ["nonsense", "ftp://127.0.0.1", "http://", "http://[::1", "http://[::1]:x", "http://desk:0"]
+)
 def test_an_address_that_is_none_is_told(address: str) -> None:
     assert "write http://HOST:PORT" in failure(run("--to", address, TEXT))[1]
 

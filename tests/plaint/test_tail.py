@@ -124,6 +124,10 @@ def test_times_are_read_as_people_write_them() -> None:
         assert abs(MOMENT.convert(text, None, None) - (now - back)) < timedelta(seconds=5)
     assert MOMENT.convert("2026-05-01T12:00:00Z", None, None) == datetime(2026, 5, 1, 12, tzinfo=UTC)
     assert MOMENT.convert("2026-05-01", None, None) == datetime(2026, 5, 1, tzinfo=UTC)
+    for text in ("0001-01-01T00:00:00+14:00", "1969-12-31", "30000d"):  # of which Kafka knows nothing
+        assert MOMENT.convert(text, None, None) == datetime(1970, 1, 1, tzinfo=UTC)
+    for text in ("0001-01-01T00:00:00+14:00", "1969-12-31", "30000d"):  # of which Kafka knows nothing
+        assert MOMENT.convert(text, None, None) == datetime(1970, 1, 1, tzinfo=UTC)
     assert SPAN.convert("2h", None, None) == 7200
     for text in ("yesterday", "10", "99999999999d", "-5m"):
         with pytest.raises(click.BadParameter):
