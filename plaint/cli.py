@@ -11,10 +11,10 @@ from typing import NoReturn
 
 import click
 
-from plaint.failures import EXIT_INTERRUPTED, tell
+from plaint.failures import EXIT_INTERRUPTED, is_full, tell
 from plaint.logs import escaped, setup_logging
 from plaint.masking import masked
-from plaint.tools.terminal import show_any_sign
+from plaint.tools.terminal import show_any_sign, write_nowhere
 
 COMMANDS = {
     "up": ("plaint.commands.up:up", "Run the whole way on this machine, from a source to the helpdesk."),
@@ -103,4 +103,6 @@ def main() -> NoReturn:
         code, lines = tell(error)
         for line in lines:
             click.echo(escaped(masked(line)), err=True)
+        if is_full(error):
+            write_nowhere()
     sys.exit(code)

@@ -1,6 +1,8 @@
 """How a command fails: what is expected ends in clear lines and a documented exit code, never in a traceback."""
 
+import errno
 import logging
+from typing import TypeGuard
 
 from schemas.faults import FaultsFound
 
@@ -21,8 +23,8 @@ CODES = {
     "got worse in training, `status`, `doctor` or `topics` named what is wrong, nothing is known or held of what was asked "
     "for, a post or a record was refused or not sent, or a route is not as expected.",
     EXIT_USAGE: "Wrong usage, settings, routes, topics or weights: a restart won't mend it.",
-    EXIT_UNAVAILABLE: "The broker, a source or a port can't be had now, Kafka did not take a post from ingest, or nobody "
-    "runs who could be told.",
+    EXIT_UNAVAILABLE: "The broker, a source or a port can't be had now, a disk is full, Kafka did not take a post from "
+    "ingest, or nobody runs who could be told.",
     EXIT_FAILED: "The program failed, or Kafka did not take a result: what was not acknowledged is read again.",
     EXIT_INTERRUPTED: "Ended before it was done.",
 }
@@ -45,8 +47,16 @@ def tell(error: Exception) -> tuple[int, list[str]]:
         ]
     if isinstance(error, _not_now()):
         return EXIT_UNAVAILABLE, [f"plaint: {error}"]
+    if is_full(error):
+        where = error.filename or "what it writes to"
+        return EXIT_UNAVAILABLE, [f"plaint: {where}: {error.strerror}; make room and run it again"]
     log.critical("plaint failed", exc_info=error)
     return EXIT_FAILED, []
+
+
+def is_full(error: Exception) -> TypeGuard[OSError]:
+    """Whether there was no room on a disk, which may be that of stdout."""
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 def _never_again() -> tuple[type[Exception], ...]:

@@ -134,7 +134,7 @@ def leaving_early() -> Iterator[None]:
         yield
         sys.stdout.flush()
     except BrokenPipeError:
-        _write_nowhere()
+        write_nowhere()
         sys.exit(0)
 
 
@@ -143,10 +143,10 @@ def echo_to_who_listens(line: str) -> None:
     try:
         click.echo(line)
     except BrokenPipeError:
-        _write_nowhere()
+        write_nowhere()
 
 
-def _write_nowhere() -> None:
+def write_nowhere() -> None:
     """Have stdout go nowhere: Python flushes it once more as it ends, and would complain then."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)

@@ -150,6 +150,17 @@ class TestClassify:
         assert process.returncode == 1
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.parametrize("command", [["check-config"], ["models", "list"], ["--help"], ["completion", "bash"]])
+def test_a_full_disk_under_what_it_writes_is_told(folder: Path, command: list[str]) -> None:
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [PLAINT, *command], stdout=full, stderr=subprocess.PIPE, cwd=folder, env=environment(), timeout=LIMIT_S
+        )
+    assert done.stderr == b"plaint: what it writes to: No space left on device; make room and run it again\n"
+    assert done.returncode == UNAVAILABLE
+
+
 class TestCheckConfig:
     def test_the_shipped_setup_can_be_used(self, folder: Path) -> None:
         done = plaint("check-config", cwd=folder)
