@@ -1,15 +1,22 @@
 """How to reach Kafka."""
 
 import ssl
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from plaint.masking import hide_secret
 from schemas.faults import Fault, FaultsFound
 
 Seconds = Annotated[float, Field(gt=0, le=3600)]
+
+
+def _with_port(broker: str) -> str:
+    if not 0 < int(broker.rpartition(":")[2]) < 65536:
+        raise ValueError("must end with a port, 1 to 65535")
+    return broker
 
 
 class AuthoritiesUnusable(FaultsFound):
@@ -22,7 +29,7 @@ class KafkaSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     brokers: Annotated[
-        tuple[Annotated[str, Field(pattern=r"^[^\s:/,]+:\d{1,5}$")], ...],
+        tuple[Annotated[str, Field(pattern=r"^[^\s:/,]+:\d{1,5}$"), AfterValidator(_with_port)], ...],
         Field(
             description="Bootstrap servers, host:port. Empty: `plaint up` starts an embedded broker, the tools look for a "
             "running `plaint up`, and `plaint run` refuses to start."
@@ -69,18 +76,23 @@ class KafkaSettings(BaseModel):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
+        if found := "; ".join(self._contradictions()):
+            raise ValueError(found)
+        return self
+
+    def _contradictions(self) -> Iterator[str]:
         if self.heartbeat_s * 3 > self.session_timeout_s:
-            raise ValueError("heartbeat_s must be at most a third of session_timeout_s")
+            yield "heartbeat_s must be at most a third of session_timeout_s"
         in_settings = bool(self.sasl_password.get_secret_value())
         if in_settings and self.sasl_password_file is not None:
-            raise ValueError("one of sasl_password and sasl_password_file is needed, not both")
-        if self.security_protocol.startswith("SASL"):
+            yield "one of sasl_password and sasl_password_file is needed, not both"
+        elif self.security_protocol.startswith("SASL"):
             if not (self.sasl_username and (in_settings or self.sasl_password_file)):
-                raise ValueError(
-                    "sasl_username and sasl_password (or sasl_password_file) are needed with this security_protocol"
-                )
-            self.password()
-        return self
+                yield "sasl_username and sasl_password (or sasl_password_file) are needed with this security_protocol"
+            try:
+                self.password()
+            except ValueError as error:
+                yield str(error)
 
     def password(self) -> str:
         """For SASL; without the end of its line where it is in a file. Raises ValueError, which holds no secret."""

@@ -4,6 +4,7 @@ import base64
 import ipaddress
 import re
 import ssl
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
@@ -190,29 +191,30 @@ class DestinationSettings(BaseModel):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if (self.secret is None) == (self.secret_file is None):
-            raise ValueError("one of secret and secret_file is needed, not both")
-        if self.first_wait_s > self.max_wait_s:
-            raise ValueError("first_wait_s must not be over max_wait_s")
-        if self.url.startswith("http:") and not (self.allow_private or is_own_address(self.url)):
-            raise ValueError("url must be https, since posts would travel in the clear; or set allow_private")
-        if self.proxy_login is not None and self.proxy_login_file is not None:
-            raise ValueError("one of proxy_login and proxy_login_file is enough")
-        for name in ("proxy_login", "proxy_login_file"):
-            if getattr(self, name) is not None and self.proxy is None:
-                raise ValueError(f"{name} needs proxy")
+        if found := "; ".join(self._contradictions()):
+            raise ValueError(found)
         return self
 
-    @model_validator(mode="after")
-    def _leads_somewhere(self) -> Self:
+    def _contradictions(self) -> Iterator[str]:
+        if (self.secret is None) == (self.secret_file is None):
+            yield "one of secret and secret_file is needed, not both"
+        if self.first_wait_s > self.max_wait_s:
+            yield "first_wait_s must not be over max_wait_s"
+        if self.url.startswith("http:") and not (self.allow_private or is_own_address(self.url)):
+            yield "url must be https, since posts would travel in the clear; or set allow_private"
+        if self.proxy_login is not None and self.proxy_login_file is not None:
+            yield "one of proxy_login and proxy_login_file is enough"
+        for name in ("proxy_login", "proxy_login_file"):
+            if getattr(self, name) is not None and self.proxy is None:
+                yield f"{name} needs proxy"
+        if self._leads_nowhere():
+            yield "url must not hold a link-local, multicast or reserved address; or name it in allow_private"
+
+    def _leads_nowhere(self) -> bool:
         address, networks = parsed(_host(self.url)), self.private_networks()
         if address is None or networks is None or is_public(address):
-            return self
-        if not any(address in network for network in networks):
-            raise ValueError(
-                "url must not hold a link-local, multicast or reserved address; or name it in allow_private"
-            )
-        return self
+            return False
+        return not any(address in network for network in networks)
 
     def private_networks(self) -> tuple[Network, ...] | None:
         """Networks that the host's name may lead into although they are not public; None: into any."""

@@ -116,6 +116,7 @@ def test_every_fault_of_file_and_environment_is_listed_at_once_with_its_line() -
             "kafka: {brokers: [kafka]}",
             "kafka.brokers.0: is not written as it must be; it takes: Bootstrap servers, host:port",
         ),
+        ("kafka: {brokers: ['kafka:99999']}", "kafka.brokers.0: must end with a port, 1 to 65535; it takes: Bootstrap"),
         ("kafka: 9092", "own.yaml:1: kafka: is no map; give it keys, each with a value: brokers, partitions, "),
         (
             f"destinations: {{a: {{url: 'https://a.example', secret: {SECRET}, allow_private: 10.0.0.0/8}}}}",
@@ -206,6 +207,16 @@ def test_what_stands_in_place_of_the_usual_file_is_not_passed_over(folder: Path,
     make(folder / "plaint.yaml")
     [fault] = faults()
     assert fault.startswith(f"{folder}/plaint.yaml: can't be read: ")
+
+
+def test_all_that_does_not_go_together_in_a_section_is_told_at_once() -> None:
+    desk = {"url": "http://desk.example", "first_wait_s": 9, "max_wait_s": 5, "proxy_login": "me:word"}
+    kafka = {"session_timeout_s": 5, "security_protocol": "SASL_SSL", "sasl_password_file": "none"}
+    in_kafka, in_desk = faults(json.dumps({"kafka": kafka, "destinations": {"desk": desk}}, indent=1))
+    for told in ("heartbeat_s must be", "sasl_username and", "sasl_password_file none can't be read: No such file"):
+        assert told in in_kafka
+    for told in ("one of secret and", "first_wait_s must not", "url must be https", "proxy_login needs proxy"):
+        assert told in in_desk
 
 
 def test_a_file_that_is_not_there_is_a_fault() -> None:
