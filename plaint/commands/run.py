@@ -92,7 +92,7 @@ def ingest(config: Path | None, sources: tuple[str, ...], report: Path | None, d
         wrong.append(Fault("sources", "is empty", mend))
     with _monitor(settings, "ingest").told() as monitor:
         _ready(settings, "ingest", wrong, monitor, needs_destinations=False)
-        work(settings.kafka, chosen, report, opened, monitor)
+        work(settings.kafka, chosen, monitor, report, opened)
 
 
 def read_sources(given: tuple[str, ...]) -> list[SourceSettings]:
@@ -117,7 +117,7 @@ def classify_(config: Path | None) -> None:
         from plaint.workers.classify import classify as work  # takes a second, in which somebody may ask
 
         _ready(settings, "classify", [], monitor, needs_destinations=False)
-        work(settings.kafka, settings.classify, os.environ.get(INSTANCE), monitor)
+        work(settings.kafka, settings.classify, monitor, os.environ.get(INSTANCE))
 
 
 @run.command("route")
@@ -129,7 +129,7 @@ def route_(config: Path | None) -> None:
         from plaint.workers.route import route as work
 
         _ready(settings, "route", [], monitor)
-        work(settings.kafka, settings.route, list(settings.destinations), os.environ.get(INSTANCE), monitor)
+        work(settings.kafka, settings.route, list(settings.destinations), monitor, os.environ.get(INSTANCE))
 
 
 @run.command("deliver")
@@ -154,4 +154,4 @@ def deliver_(config: Path | None, destination: str) -> None:
         assert chosen is not None, "it would be a fault"
         uvloop.install()
         settle_heap()
-        asyncio.run(work(settings.kafka, destination, chosen, os.environ.get(INSTANCE), monitor))
+        asyncio.run(work(settings.kafka, destination, chosen, monitor, os.environ.get(INSTANCE)))

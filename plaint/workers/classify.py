@@ -83,7 +83,7 @@ class ClassifyStage:
 
 
 def classify(
-    kafka: KafkaSettings, settings: ClassifySettings, instance: str | None = None, monitor: Monitor | None = None
+    kafka: KafkaSettings, settings: ClassifySettings, monitor: Monitor, instance: str | None = None
 ) -> NoReturn:
     """Run the classify worker in this process until it is told to end. SIGHUP has it load the model that is chosen then."""
     model: WorkerModel | None = None
@@ -97,9 +97,8 @@ def classify(
     reload_on_hangup(Hangup(), reload)
     thread = stage_thread(ClassifyStage.name)
     model = WorkerModel(settings, thread.submit)
-    if monitor is not None:
-        monitor.needs.met("model")
-        monitor.show(model.meter)
+    monitor.needs.met("model")
+    monitor.show(model.meter)
     stage = ClassifyStage(model.meter, settings.remember)
     loaded.set()
     model.announce()

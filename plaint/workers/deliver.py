@@ -23,8 +23,8 @@ async def deliver(
     kafka: KafkaSettings,
     name: str,
     destination: DestinationSettings,
+    monitor: Monitor,
     instance: str | None = None,
-    monitor: Monitor | None = None,
 ) -> None:
     """Deliver the tickets of destination ``name`` until SIGTERM or SIGINT; then finish what is under way and return.
 
@@ -52,8 +52,7 @@ async def deliver(
     opened = metered(open_destination(destination, SystemClock().wall), meter)
     try:
         worker = deliver_worker(kafka, name, destination, opened, instance)
-        if monitor is not None:
-            _show(monitor, kafka, DeliverSight(name, worker, meter, monitor.ends))
+        _show(monitor, kafka, DeliverSight(name, worker, meter, monitor.ends))
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, worker.refresh)
         await worker.run(stop)
     finally:
@@ -75,8 +74,6 @@ def deliver_worker(
     instance: str | None = None,
     fatal: Callable[[BaseException], object] = fatal,
 ) -> DeliverWorker:
-    """The worker that these settings describe. Raises ValueError if they contradict each other."""
-    if settings.timeout_s + LOG_WRITE_S > kafka.rebalance_timeout_s:
-        raise ValueError(f"timeout_s must be {LOG_WRITE_S} s under kafka.rebalance_timeout_s, which waits for requests")
+    """The worker that these settings describe; a request must end within a rebalance, which preflight sees to."""
     worker = instance or f"{socket.gethostname()}-{os.getpid()}"
     return DeliverWorker(kafka, name, settings, destination, SystemClock(), worker, instance, fatal)

@@ -212,8 +212,8 @@ def run_stage(
     *,
     batch: int,
     linger_s: float,
+    monitor: Monitor,
     instance: str | None = None,
-    monitor: Monitor | None = None,
     thread: ThreadPoolExecutor | None = None,
 ) -> NoReturn:
     """Run ``stage`` in this process until SIGTERM or SIGINT, then end with code 0, or 70 as told above.
@@ -246,8 +246,7 @@ def run_stage(
             batches.close()
             await batches.publisher.stop()
 
-    if monitor is not None:
-        _show(monitor, kafka, app, batches)
+    _show(monitor, kafka, app, batches)
     worker = _Worker(app, quiet=True, override_logging=False, redirect_stdouts=False)
     worker.spinner = None  # it would write to stdout even when quiet
     worker.execute_from_commandline()

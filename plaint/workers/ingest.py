@@ -17,13 +17,12 @@ from ingest.http.settings import DoorSettings
 from ingest.pace import paced
 from ingest.publish import PostPublisher, PublishFailed
 from ingest.settings import SourceSettings
-from ingest.source import Source, SourceFailed
+from ingest.source import Source
 from plaint.hangup import Hangup
 from plaint.kafka.settings import KafkaSettings
 from plaint.monitoring.door import DoorMeter
 from plaint.monitoring.ingesting import IngestSight
 from plaint.monitoring.monitor import Monitor
-from plaint.preflight import check_door, check_sources
 from plaint.workers.door import DoorThread
 
 log = logging.getLogger(__name__)
@@ -64,9 +63,9 @@ class Report(BaseModel):
 def ingest(
     kafka: KafkaSettings,
     sources: Sequence[SourceSettings],
+    monitor: Monitor,
     report: Path | None = None,
     door: DoorSettings | None = None,
-    monitor: Monitor | None = None,
 ) -> Report:
     """Publish what the sources yield until they all end, or until a signal to end; what was read is acknowledged then.
 
@@ -77,8 +76,6 @@ def ingest(
     record can't be written for good, or, after a signal, not in time: then the process must end with a non-zero code, and
     no report is written. Raises OSError if the report can't be written.
     """
-    if faults := [*check_sources(sources), *(check_door(door) if door else ())]:
-        raise SourceFailed("\n".join(map(str, faults)))
     if report:
         report.parent.mkdir(parents=True, exist_ok=True)
     if door and (before := Report.found(report)) and before.finished:
@@ -90,12 +87,10 @@ def ingest(
         _stopped_by_signals(stop),
     ):
         meter = DoorMeter()
-        if monitor is not None:
-            monitor.show(IngestSight(publisher))
-            monitor.show(meter)
+        monitor.show(IngestSight(publisher))
+        monitor.show(meter)
         work = _Work(sources, door, publisher, meter, stop, report)
-        if monitor is not None:
-            monitor.watch_publishing(kafka, work)
+        monitor.watch_publishing(kafka, work)
         work.run()
     return work.report()
 

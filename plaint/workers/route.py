@@ -121,17 +121,15 @@ def route(
     kafka: KafkaSettings,
     settings: RouteSettings,
     destinations: Sequence[str],
+    monitor: Monitor,
     instance: str | None = None,
-    monitor: Monitor | None = None,
 ) -> NoReturn:
     """Run the route worker in this process until it is told to end. SIGHUP has it read the routes again."""
     hangup = Hangup()
     routes = WorkerRoutes(kafka, settings.routes, destinations)
     stage = RouteStage(routes.table, kafka.partitions, settings.remember)
-    if monitor is not None:
-        monitor.needs.met("routes")
-        monitor.show(RouteSight(destinations, stage.tickets, stage.unrouted, routes.state))
-
+    monitor.needs.met("routes")
+    monitor.show(RouteSight(destinations, stage.tickets, stage.unrouted, routes.state))
     reload_on_hangup(hangup, lambda: routes.reload(stage.use))
     warn_of_strangers(kafka, destinations, settings.abandoned)
     routes.announce()

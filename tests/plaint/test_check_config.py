@@ -9,11 +9,13 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from ingest.settings import SourceSettings
 from plaint.cli import cli
 from plaint.failures import Unavailable
 from plaint.kafka.publisher import OutRecord, Publisher
 from plaint.kafka.settings import KafkaSettings
 from plaint.kafka.topics import ensure_topics
+from plaint.preflight import check_sources
 from plaint.settings import SettingsInvalid
 from schemas import topics
 from schemas.delivery import Delivery
@@ -137,6 +139,17 @@ def test_a_rule_that_never_matches_and_a_destination_that_does_not_exist_are_fau
         'routes.yaml:3, rule "never": never matches: rule "complaints" takes all of its posts first; '
         "put it before that rule, or narrow that one",
         "2 faults",
+    ]
+
+
+def test_sources_that_cannot_start_are_all_named(tmp_path: Path) -> None:
+    (tmp_path / "sound.jsonl").write_text('{"id":"a","text":"1"}\n')
+    (tmp_path / "b.csv").write_text("no,header\n")
+    sources = [SourceSettings(path=str(tmp_path / name)) for name in ("sound.jsonl", "none.jsonl", "b.csv")]
+    assert [fault.place for fault in check_sources(sources)] == [
+        "sources[1].path",
+        "sources[2].columns.id",
+        "sources[2].columns.text",
     ]
 
 

@@ -225,9 +225,3 @@ async def test_no_broker_is_told(name: str) -> None:
     with pytest.raises(KafkaConnectionError):
         async with delivering("127.0.0.1:1", name, "http://127.0.0.1:1/"):
             await asyncio.sleep(0.5)
-
-
-async def test_a_timeout_longer_than_a_rebalance_waits_is_refused(name: str) -> None:
-    with pytest.raises(ValueError, match="rebalance_timeout_s"):
-        async with delivering("127.0.0.1:1", name, "http://127.0.0.1:1/", timeout_s=19):
-            pass

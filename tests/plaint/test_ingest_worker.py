@@ -14,13 +14,12 @@ from typing import Any
 import pytest
 
 from ingest.settings import SourceSettings
-from ingest.source import SourceFailed
 from plaint.broker.process import Broker
 from plaint.broker.settings import BrokerSettings
 from plaint.broker.start import start_broker
 from plaint.kafka.settings import KafkaSettings
 from plaint.kafka.topics import ensure_topics
-from plaint.preflight import check_sources
+from plaint.monitoring.monitor import Monitor
 from plaint.workers.ingest import Report, ingest
 from schemas.deadletter import DeadLetter
 from schemas.post import Post
@@ -36,6 +35,7 @@ fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 WORKER = """
 import json, sys
 from plaint.kafka.settings import KafkaSettings
+from plaint.monitoring.monitor import Monitor
 from plaint.workers import ingest as worker
 from ingest.settings import SourceSettings
 from pathlib import Path
@@ -43,7 +43,8 @@ from ingest import publish
 worker.STOP_GRACE_S = 1.0
 publish.LONG_WAIT_S = 0.5
 kafka = KafkaSettings.model_validate_json(sys.argv[1])
-worker.ingest(kafka, [SourceSettings.model_validate(text) for text in sys.argv[3:]], Path(sys.argv[2]))
+sources = [SourceSettings.model_validate(text) for text in sys.argv[3:]]
+worker.ingest(kafka, sources, Monitor("ingest"), Path(sys.argv[2]))
 """
 
 
@@ -113,7 +114,7 @@ def test_every_poison_line_is_a_post_or_a_dead_letter_and_the_next_line_goes_thr
     with path.open("wb") as file:
         for number, (line, _) in enumerate(POISON.values()):
             file.write(line + b"\n" + json.dumps({"id": f"after-{number}", "text": "ok"}).encode() + b"\n")
-    report = ingest(kafka, [from_file(path)], tmp_path / "report.json")
+    report = ingest(kafka, [from_file(path)], Monitor("ingest"), tmp_path / "report.json")
 
     refused = {f"{path}:{2 * number + 1}": poison for number, poison in enumerate(POISON.values()) if poison[1]}
     sound = [line for line, reason in POISON.values() if reason is None]
@@ -146,6 +147,7 @@ def test_the_public_tweets_are_all_published(broker: Broker, kafka: KafkaSetting
     report = ingest(
         kafka,
         [SourceSettings.model_validate(f"file:{data},columns.id=first_tweet_id,columns.text=text,constants.network=x")],
+        Monitor("ingest"),
     )
     assert report == Report(read=43_072, published=43_072, dead={}, finished=True)
     read = posts(broker.bootstrap, 43_072)
@@ -159,7 +161,7 @@ def test_several_sources_go_at_once_and_their_posts_say_from_which(
     (tmp_path / "a.jsonl").write_text('{"id":"a","text":"1"}\n' * 20)
     (tmp_path / "b.csv").write_text("id,text\nb,1\n")
     slow = from_file(tmp_path / "a.jsonl", rate=20)
-    report = ingest(kafka, [slow, from_file(tmp_path / "b.csv", name="table")])
+    report = ingest(kafka, [slow, from_file(tmp_path / "b.csv", name="table")], Monitor("ingest"))
     assert (report.read, report.finished) == (21, True)
     read = posts(broker.bootstrap, 21)
     assert {record.key: Post.from_bytes(record.value).source for record in read} == {
@@ -272,16 +274,3 @@ def test_a_kill_of_the_broker_loses_nothing_and_a_record_that_it_never_takes_is_
     assert b"the broker refused a record for good: MessageSizeTooLargeError" in said
     assert not (tmp_path / "report").exists()
     assert sorted(int(record.key) for record in posts(node.bootstrap, 4000)) == list(range(4000))
-
-
-def test_sources_that_cannot_start_are_all_named_before_anything_is_read(kafka: KafkaSettings, tmp_path: Path) -> None:
-    (tmp_path / "sound.jsonl").write_text('{"id":"a","text":"1"}\n')
-    (tmp_path / "b.csv").write_text("no,header\n")
-    sources = [from_file(tmp_path / name) for name in ("sound.jsonl", "none.jsonl", "b.csv")]
-    assert [fault.place for fault in check_sources(sources)] == [
-        "sources[1].path",
-        "sources[2].columns.id",
-        "sources[2].columns.text",
-    ]
-    with pytest.raises(SourceFailed, match=r"(?s)sources\[1\]\.path.*sources\[2\]\.columns\.id"):
-        ingest(kafka, sources)

@@ -58,6 +58,7 @@ class DeliverProcess:
 
 async def _run(argument: dict[str, Any]) -> None:
     from plaint.kafka.settings import KafkaSettings
+    from plaint.monitoring.monitor import Monitor
     from plaint.workers.deliver import deliver
     from route.destinations.settings import DestinationSettings
 
@@ -65,6 +66,7 @@ async def _run(argument: dict[str, Any]) -> None:
         KafkaSettings.model_validate(argument["kafka"]),
         argument["name"],
         DestinationSettings.model_validate(argument["destination"]),
+        Monitor("deliver"),
         argument["instance"],
     )
 

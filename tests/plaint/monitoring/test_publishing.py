@@ -179,7 +179,8 @@ settings = MonitoringSettings(port=0, address_file=folder / "address", stall_s=f
 with Monitor("ingest", settings).told() as monitor:
     tell()
     door = DoorSettings(port=port, ack_timeout_s=0.5)
-    ingest(KafkaSettings.model_validate_json(sys.argv[3]), [SourceSettings.model_validate("stdin")], None, door, monitor)
+    kafka = KafkaSettings.model_validate_json(sys.argv[3])
+    ingest(kafka, [SourceSettings.model_validate("stdin")], monitor, door=door)
 """
 
 
