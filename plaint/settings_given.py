@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +27,11 @@ OWN_VARIABLES = {
     "PLAINT_LISTEN_FD",
 }
 """Variables that are no settings: where the file is, where data for training lies, and what differs a process."""
+
+_OF_KUBERNETES = re.compile(
+    r"\w+_(SERVICE_(HOST|PORT\w*)=.*|PORT\w*=(tcp|udp|sctp)://.*|PORT_\d+_(TCP|UDP|SCTP)_\w+=.*)", re.ASCII
+)
+"""What Kubernetes puts into the environment of each container for each Service."""
 
 Values = dict[str, Any]
 
@@ -170,7 +176,10 @@ def _read_variables(given: Given) -> Values:
         elif section.upper() in sections:
             given.variable_fault(name, "is no setting", f'did you mean "{name.upper()}"?')
         elif name.startswith(PREFIX) and name not in OWN_VARIABLES:
-            given.variable_fault(name, "is no setting", one_of(section, [*sections, *OWN_VARIABLES]))
+            mend = one_of(section, [*sections, *OWN_VARIABLES])
+            if _OF_KUBERNETES.fullmatch(f"{name}={os.environ[name]}"):
+                mend = "Kubernetes gives it for a Service: set enableServiceLinks: false, or call the Service otherwise"
+            given.variable_fault(name, "is no setting", mend)
     return found
 
 

@@ -195,6 +195,22 @@ def test_of_two_variables_the_nearer_one_wins_and_what_holds_text_or_a_list_is_r
     assert settings.destinations["a"].allow_private == ("10.0.0.0/8",)
 
 
+def test_what_kubernetes_gives_for_a_service_is_told_as_that() -> None:
+    given = {
+        "PLAINT_SERVICE_HOST": "10.0.0.1",
+        "PLAINT_SERVICE_PORT_HTTP": "8320",
+        "PLAINT_PORT": "tcp://10.0.0.1:8320",
+        "PLAINT_PORT_8320_TCP_ADDR": "10.0.0.1",
+        "PLAINT_INBOX_SERVICE_PORT": "8321",
+        "PLAINT_INBOX_PORT": "udp://10.0.0.1:8321",
+    }
+    told = faults(**given)
+    assert len(told) == len(given)
+    assert all("Kubernetes gives it for a Service: set enableServiceLinks: false" in fault for fault in told)
+    [fault] = faults(PLAINT_INBOX_PORT="8321")
+    assert fault == 'PLAINT_INBOX_PORT: is no setting; did you mean "PLAINT_INBOX"?'
+
+
 def test_a_variable_that_is_no_text_is_a_fault() -> None:
     [fault] = faults(PLAINT_SOURCES='["\\ud800"]')
     assert fault.startswith("PLAINT_SOURCES: holds half a character ")
