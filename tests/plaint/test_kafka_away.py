@@ -6,20 +6,22 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 
 import pytest
 
 from plaint.failures import EXIT_UNAVAILABLE, Unavailable
+from plaint.kafka.admin import open_admin
 from plaint.kafka.publisher import OutRecord, Publisher
-from plaint.kafka.reading import TopicReader
+from plaint.kafka.reading import EARLIEST, TopicReader
 from plaint.kafka.settings import KafkaSettings
+from plaint.kafka.topics import ensure_topics
 from plaint.leftovers import find_strangers
 from schemas import topics
 from tests.plaint.delivering import SECRET, make_topics, until
 from tests.support.command import PLAINT, environment, plaint, shown
-from tests.support.kafka_process import KafkaProcess, free_ports
+from tests.support.kafka_process import KafkaProcess, free_ports, kafka_cluster, why_no_kafka
 from tests.support.topic_reading import wait_for
 
 NAME = "desk"
@@ -73,6 +75,40 @@ async def test_who_writes_asks_once_a_second_whether_a_stopped_kafka_is_back_and
         before = Counter(written)
         await asyncio.to_thread(node.start)
         await until(lambda: all(written[lane] > before[lane] + 1 for lane in before))
+
+
+@pytest.mark.kafka
+@pytest.mark.long
+async def test_who_writes_and_who_reads_asks_a_few_times_a_second_whether_a_partition_has_a_leader_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    if reason := why_no_kafka():
+        pytest.skip(f"NOT TESTED ON APACHE KAFKA: {reason}")
+    with ExitStack() as running:
+        first, second = (running.enter_context(node) for node in kafka_cluster(tmp_path, 2))
+        kafka = KafkaSettings(brokers=(first.bootstrap,))
+        ensure_topics(kafka, [])
+        lost = _led_by(2, kafka)
+        async with Publisher(kafka) as publisher, TopicReader(kafka) as reader:
+            await publisher.append(topics.POSTS, lost, [OutRecord(topics.POSTS, lost, b"key", b"before")])
+            read: list[bytes | None] = []
+            following = asyncio.create_task(_follow(reader, lost, read.append))
+            await until(lambda: read == [b"before"])
+            caplog.set_level(logging.DEBUG, "aiokafka")
+            second.kill()
+            await until(lambda: any(record.msg.startswith("No leader found") for record in caplog.records))
+            caplog.clear()
+            written = asyncio.create_task(
+                publisher.append(topics.POSTS, lost, [OutRecord(topics.POSTS, lost, b"key", b"after")])
+            )
+            await until(lambda: len(_asked(caplog)) >= 40)
+            asked = _asked(caplog)[:40]
+            caplog.set_level(logging.WARNING, "aiokafka")
+            assert asked[-1].created - asked[0].created > 2
+            await asyncio.to_thread(second.start)
+            assert await written == [1]
+            await until(lambda: read == [b"before", b"after"])
+            following.cancel()
 
 
 @pytest.mark.kafka
@@ -152,6 +188,23 @@ async def _flowing(bootstrap: str, *lanes: tuple[str, int]) -> AsyncIterator[Cou
             task.cancel()
         await asyncio.gather(*flows, return_exceptions=True)
         await publisher.stop()
+
+
+def _led_by(node: int, kafka: KafkaSettings) -> int:
+    """The first partition of the posts that this node leads."""
+    with open_admin(kafka, 20) as admin:
+        [found] = admin.describe_topics([topics.POSTS])
+    return next(int(part["partition_index"]) for part in found["partitions"] if part["leader_id"] == node)
+
+
+async def _follow(reader: TopicReader, partition: int, tell: Callable[[bytes | None], object]) -> None:
+    """Tell of what stands and comes on a partition of the posts."""
+    async for record in reader.follow({topics.POSTS: [partition]}, EARLIEST):
+        tell(record.value)
+
+
+def _asked(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
+    return [record for record in caplog.records if record.msg.startswith("Sending metadata request")]
 
 
 def _refused(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:

@@ -1,4 +1,4 @@
-"""A real Apache Kafka (KRaft, one node, loopback) for tests that stop it, kill it and start it again on the same data.
+"""A real Apache Kafka (KRaft, loopback) for tests that stop it, kill it and start it again on the same data.
 
 Imports nothing of plaint, so that black-box tests may use it. Needs Java 17 or newer and a Kafka release, found in
 ``PLAINT_KAFKA_HOME`` or ``../shared/kafka`` beside the repository.
@@ -66,6 +66,25 @@ def answers(bootstrap: str, timeout_s: float) -> bool:
     return True
 
 
+def kafka_cluster(folder: Path, count: int, properties: Mapping[str, str] | None = None) -> "list[KafkaProcess]":
+    """A cluster of so many brokers, none of them started; the first is the controller and has to be started first.
+
+    It takes a broker that says nothing to be gone after 3 s.
+    """
+    common = {
+        "offsets.topic.replication.factor": str(count),
+        "broker.session.timeout.ms": "3000",
+        "broker.heartbeat.interval.ms": "500",
+        **(properties or {}),
+    }
+    nodes: list[KafkaProcess] = []
+    for number in range(1, count + 1):
+        own = {**common, "node.id": str(number)}
+        first = nodes[0] if nodes else None
+        nodes.append(KafkaProcess(folder / f"broker{number}", own, heap="384m", joins=first))
+    return nodes
+
+
 def die_with_parent() -> None:
     """For ``preexec_fn``: the child is killed when the thread that started it ends (Linux)."""
     if sys.platform == "linux":
@@ -77,6 +96,7 @@ class KafkaProcess:
 
     ``properties`` are further server properties; ``protocols`` are spoken on further ports: ``more["SASL_SSL"]`` is such
     an address. Data and log stand under ``folder``. ``prefix`` are words before each command, such as nsenter's.
+    ``joins`` is the node whose cluster this one is another broker of; that one alone is the controller.
     """
 
     def __init__(
@@ -86,9 +106,12 @@ class KafkaProcess:
         protocols: Sequence[str] = (),
         heap: str = "512m",
         prefix: Sequence[str] = (),
+        joins: "KafkaProcess | None" = None,
     ) -> None:
         self.folder = folder
-        self.port, self._controller_port = free_ports(2)
+        self.port, own_port = free_ports(2)
+        self._controls = joins is None
+        self._controller_port: int = own_port if joins is None else joins._controller_port
         self.bootstrap = f"127.0.0.1:{self.port}"
         self.more = {
             name: f"127.0.0.1:{port}" for name, port in zip(protocols, free_ports(len(protocols)), strict=True)
@@ -189,11 +212,12 @@ class KafkaProcess:
         self.folder.mkdir(parents=True, exist_ok=True)
         addresses = {"PLAINTEXT": self.bootstrap, **self.more}
         spoken = ",".join(f"{name}://{address}" for name, address in addresses.items())
+        controls = f",CONTROLLER://127.0.0.1:{self._controller_port}" if self._controls else ""
         properties = {
-            "process.roles": "broker,controller",
+            "process.roles": "broker,controller" if self._controls else "broker",
             "node.id": "1",
             "controller.quorum.voters": f"1@127.0.0.1:{self._controller_port}",
-            "listeners": f"{spoken},CONTROLLER://127.0.0.1:{self._controller_port}",
+            "listeners": f"{spoken}{controls}",
             "advertised.listeners": spoken,
             "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,"
             + ",".join(f"{name}:{name}" for name in ("PLAINTEXT", *self.more)),
