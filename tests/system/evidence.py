@@ -121,6 +121,8 @@ class Reader:
             seen.posts[key.decode("utf-8", "replace")] += 1
         elif topic == wire.DEAD_LETTERS:
             head = {name.removeprefix("plaint-"): value.decode() for name, value in record.headers}
+            if "reason" not in head:  # the mark of one that was sent again
+                return
             text = (head["reason"], head["stage"], head["place"], head["detail"])
             seen.letters.append(Letter(*text, key, record.value or b""))
         elif topic == wire.TRIAGED:
