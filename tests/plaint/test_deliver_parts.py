@@ -13,14 +13,14 @@ from aiokafka import TopicPartition
 from plaint.kafka.publisher import OutRecord, PublishFailed
 from plaint.kafka.settings import KafkaSettings
 from plaint.workers.delivering.lease import Lease
-from plaint.workers.delivering.log_bodies import LogBodies
+from plaint.workers.delivering.log_bodies import BodyMissing
 from plaint.workers.delivering.log_writer import LogWriter
 from plaint.workers.delivering.partition import Partition
 from plaint.workers.delivering.window import Window
 from route.delivery.breaker import Breaker
 from route.delivery.counters import Counters
 from route.delivery.dispatch import Dispatcher
-from route.delivery.entry import LogRecord, final_record, open_record, owner_record
+from route.delivery.entry import LogRecord, OpenState, final_record, open_record, owner_record
 from route.delivery.fold import Fold, Item
 from route.delivery.lane import Lane
 from route.delivery.limits import HOUR_S, MINUTE_S, Limits
@@ -196,9 +196,12 @@ class NoCourier:
 
 
 class Taken:
-    """A partition whose log is in memory."""
+    """A partition whose log is in memory; it is read back and written while the test lets it."""
 
     def __init__(self, *before: LogRecord) -> None:
+        self.readable, self.writable = asyncio.Event(), asyncio.Event()
+        self.readable.set()
+        self.writable.set()
         self.clock = FakeClock()
         self.counters = Counters()
         self.faults: list[BaseException] = []
@@ -217,12 +220,11 @@ class Taken:
             self.counters,
             bodies=100,
         )
-        bodies: Any = LogBodies
         self.partition = Partition(
             0,
             Fold(),
             LogWriter(self, "log", 0, self.faults.append),  # type: ignore[arg-type]
-            bodies,
+            self,  # type: ignore[arg-type]
             dispatcher,
             self.limits,
             self.switch,
@@ -233,8 +235,14 @@ class Taken:
 
     async def append(self, topic: str, partition: int, records: Sequence[OutRecord]) -> list[int]:
         """The writer's part."""
+        await self.writable.wait()
         self.records += [LogRecord(record.key or b"", record.value) for record in records]
         return list(range(len(self.records) - len(records), len(self.records)))
+
+    async def read(self, partition: int, offset: int) -> tuple[bytes, bytes]:
+        """The part of what reads bodies back."""
+        await self.readable.wait()
+        return self.records[offset]
 
     def feed(self, end: int | None = None) -> int:
         """The follower's part; how many records were read."""
@@ -255,15 +263,19 @@ def done(post: str, epoch: int) -> LogRecord:
 
 
 def sending(post: str, epoch: int, **fields: Any) -> LogRecord:
+    return under_way(post, epoch, "sending", 0.0, **fields)
+
+
+def under_way(post: str, epoch: int, state: OpenState, due: float, **fields: Any) -> LogRecord:
     one = ticket(post, **fields)
     return open_record(
         one.key,
-        "sending",
+        state,
         epoch=epoch,
         revision=0,
         op="create",
         attempt=1,
-        due=0.0,
+        due=due,
         created=False,
         at=0.0,
         body=one.to_bytes(),
@@ -277,6 +289,7 @@ async def test_a_partition_is_ours_once_the_log_is_read_up_to_our_owner_record()
     taken.feed(end=3)
     await settle()
     assert not replay.done()
+    assert taken.partition.position() == 3, "our own owner record is read as well"
     taken.feed()
     await replay
     lane = taken.partition.open(position=7, timeout_s=15.0)
@@ -334,6 +347,23 @@ async def test_what_we_wrote_ourselves_is_not_read_again() -> None:
     assert taken.partition.position() == len(taken.records)
 
 
+async def test_what_we_wrote_ourselves_is_known_also_if_it_is_read_before_its_place_is_noted() -> None:
+    taken = Taken()
+    await taken.opened()
+    taken.records.append(sending("a", 0))
+    assert taken.feed() == 1
+    assert (taken.partition.fold.is_whole, taken.partition.fold.stale) == (True, set())
+
+
+async def test_what_a_stopped_owner_wrote_before_us_is_overruled_at_once() -> None:
+    taken = Taken(owner_record("before", 0.0), done("a", 0), owner_record("next", 0.0), sending("a", 0))
+    await taken.opened()
+    await settle()
+    assert taken.counters.healed == 1
+    assert taken.records[-1].key == ticket("a").key.encode()
+    assert b'"state":"done"' in taken.records[-1].value
+
+
 async def test_what_others_wrote_between_is_read_and_overruled() -> None:
     taken = Taken(owner_record("before", 0.0), sending("a", 0), done("a", 0))
     await taken.opened()
@@ -345,6 +375,60 @@ async def test_what_others_wrote_between_is_read_and_overruled() -> None:
     assert taken.counters.healed == 1
     assert taken.records[-1].key == ticket("a").key.encode()
     assert b'"state":"done"' in taken.records[-1].value
+    assert not taken.faults
+
+
+async def test_what_is_to_be_overruled_stays_noted_for_the_next_owner_if_this_one_is_deposed() -> None:
+    taken = Taken(owner_record("before", 0.0), done("a", 0))
+    await taken.opened()
+    taken.records += [owner_record("other", 0.0), sending("a", 0)]
+    taken.feed()
+    await settle()
+    assert taken.partition.fold.stale == {ticket("a").key}
+    assert len(taken.records) == 5, "it writes nothing itself"
+
+
+class Healing(Taken):
+    """A partition that has to read a ticket back from its log, to overrule what a stopped owner wrote about it."""
+
+    async def opened(self) -> Lane:
+        self.records += [owner_record("before", 0.0), under_way("a", 0, "accepted", START + 3600)]
+        lane = await super().opened()
+        self.records.append(sending("a", -1))
+        self.feed()
+        return lane
+
+
+async def test_a_ticket_that_can_not_be_read_back_to_be_written_once_more_is_fatal() -> None:
+    class Gone(Healing):
+        async def read(self, partition: int, offset: int) -> tuple[bytes, bytes]:
+            raise BodyMissing
+
+    taken = Gone()
+    await taken.opened()
+    await settle()
+    assert [type(fault) for fault in taken.faults] == [BodyMissing]
+
+
+@pytest.mark.parametrize("what", ["a request", "a write", "what overrules a stopped owner"])
+async def test_a_partition_is_closed_only_once_nothing_of_it_is_under_way(what: str) -> None:
+    taken, ended = Healing() if what.startswith("what") else Taken(), asyncio.Event()
+    if what.startswith("what"):
+        taken.readable = ended
+    lane = await taken.opened()
+    if what == "a request":
+        task: asyncio.Task[Any] = asyncio.create_task(ended.wait())
+        lane.flights.add(task)
+        task.add_done_callback(lane.flights.discard)
+    elif what == "a write":
+        taken.writable = ended
+        taken.partition.write([done("b", 0)])
+    closing = asyncio.create_task(taken.partition.close())
+    await settle()
+    assert not closing.done()
+    ended.set()
+    await closing
+    assert taken.counters.healed == what.startswith("what")
     assert not taken.faults
 
 

@@ -1,6 +1,7 @@
 """Creates, updates and withdraws of one ticket, whatever came before: the whole stage, without a broker."""
 
 import asyncio
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given, settings
@@ -10,7 +11,7 @@ from route.destinations.base import NeverAgain, NotNow, Outcome, Parcel, Taken
 from schemas.delivery import Delivery
 from schemas.reasons import DropReason
 from schemas.ticket import Ticket
-from tests.route.delivery.doubles import MemoryLog, ObedientDestination, Stage, settle, ticket, ticket_in
+from tests.route.delivery.doubles import START, MemoryLog, ObedientDestination, Stage, settle, ticket, ticket_in
 
 KEY = ticket().key
 
@@ -35,6 +36,14 @@ async def test_a_ticket_that_is_to_go_again_says_what_it_was_answered() -> None:
     assert [Delivery.from_bytes(record.value).status for record in stage.log.records[1:]] == [None, None, 503]
     await stage.clock.advance(60)
     assert [Delivery.from_bytes(record.value).status for record in stage.log.records[4:]] == [None, 200]
+
+
+async def test_a_ticket_waits_from_when_its_post_was_received_over_a_restart_as_well() -> None:
+    received = START - 600
+    stage = Stage(lambda _: NotNow("503"))
+    await stage.take(ticket(received_at=datetime.fromtimestamp(received, UTC)), ticket("post-2"))
+    for one in (stage, Stage(lambda _: NotNow("503"), log=stage.log)):
+        assert (one.item().waits_since, one.item("post-2").waits_since) == (received, START)
 
 
 async def test_every_open_record_of_the_log_carries_the_whole_ticket_and_no_final_one_any_text() -> None:

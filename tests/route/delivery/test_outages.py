@@ -399,3 +399,18 @@ async def test_giving_up_waits_for_what_is_under_way_and_starts_nothing_more() -
     await leaving
     assert stage.counters.done == 1
     assert len(stage.destination.asked) == 1
+
+
+async def test_once_it_is_told_to_stop_nothing_more_starts() -> None:
+    answer: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+
+    async def held(_: Parcel) -> Outcome:
+        return await answer
+
+    stage = Stage(held, concurrency=1)
+    await stage.take(*many(3))
+    stage.dispatcher.stop()
+    answer.set_result(Taken(200))
+    await stage.clock.advance(60)
+    assert stage.counters.done == 1
+    assert len(stage.destination.asked) == 1

@@ -319,6 +319,15 @@ async def test_a_stale_record_of_a_dead_ticket_leaves_it_dead() -> None:
     assert stage.log.states()[-1] == "dead"
 
 
+async def test_a_stale_record_of_a_withdrawn_ticket_leaves_it_withdrawn() -> None:
+    stage = Stage()
+    await stage.take(ticket())
+    await stage.take(ticket(revision=1, op="withdraw"))
+    await overhear(stage, a_stale_record(ticket(), "sending"))
+    last = Delivery.from_bytes(stage.log.records[-1].value)
+    assert (last.state, last.revision, last.op, last.created) == ("done", 1, "withdraw", False)
+
+
 async def test_a_stale_record_of_an_open_ticket_is_overruled_with_the_whole_ticket() -> None:
     stage = Stage(lambda _: NotNow("503"), first_wait_s=30.0)
     await stage.take(ticket())
@@ -333,6 +342,17 @@ async def test_so_is_one_whose_body_was_left_in_the_log() -> None:
     assert stage.item().body is None
     await overhear(stage, a_stale_record(ticket(), "sending"))
     assert Delivery.from_bytes(stage.log.records[-1].value).ticket == ticket()
+
+
+async def test_a_ticket_whose_body_was_left_in_the_log_says_in_it_too_that_it_became_an_update() -> None:
+    before = Stage(lambda _: NotNow("503", maybe_taken=False), first_wait_s=3000.0)
+    await before.take(ticket(revision=1))
+    before.log.records.append(a_stale_record(ticket(), "sending"))  # of the create, by one that was stopped
+    after = Stage(log=before.log)
+    assert after.item().body is None
+    await after.clock.advance(3000)
+    assert after.destination.ops == [("update", 1)]
+    assert ticket_in(after.destination.asked[0][1]).op == "update"
 
 
 async def test_who_was_stopped_and_woke_brings_the_owner_no_ticket_since_it_comes_by_its_topic() -> None:
@@ -433,6 +453,40 @@ async def test_a_former_owners_word_during_our_own_request_does_not_open_the_tic
     await settle()
     assert stage.log.states()[:4] == ["accepted", "sending", "done", "accepted"]
     assert stage.destination.ops[1] == ("update", 1)
+
+
+async def test_a_request_that_fails_after_a_former_owner_said_that_it_is_done_leaves_it_done() -> None:
+    answer: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+
+    async def held(_: Parcel) -> Outcome:
+        return await answer
+
+    stage = Stage(held)
+    await stage.take(ticket())
+    other = Stage()
+    await other.take(ticket())
+    await overhear(stage, other.log.records[-1])
+    answer.set_result(NotNow("500"))
+    await stage.clock.advance(600)
+    assert stage.log.states() == ["accepted", "sending", "done"]
+    assert len(stage.destination.asked) == 1
+
+
+async def test_an_edit_that_comes_after_a_former_owners_word_is_not_lost_by_the_outcome_of_our_own_request() -> None:
+    answer: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+
+    async def held(parcel: Parcel) -> Outcome:
+        return await answer if parcel.revision == 0 else Taken(200)
+
+    stage = Stage(held, concurrency=1)
+    await stage.take(ticket())
+    other = Stage()
+    await other.take(ticket())
+    await overhear(stage, other.log.records[-1])
+    await stage.take(ticket(revision=1, op="update"))
+    answer.set_result(Taken(200))
+    await settle()
+    assert stage.destination.ops == [("create", 0), ("update", 1)]
 
 
 async def test_what_is_in_the_log_but_no_ticket_is_passed_over() -> None:
