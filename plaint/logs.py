@@ -20,6 +20,7 @@ REPETITIVE = ("aiokafka", "kafka")
 QUIET_S = 10.0
 KNOWN = 200
 """So many lines are remembered."""
+_NAMED = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
 class SafeFormatter(logging.Formatter):
@@ -68,9 +69,16 @@ class Sparing(logging.Filter):
         return True
 
 
-def escaped(text: str) -> str:
-    """``text`` without what a terminal would obey."""
-    return "".join(c if c.isprintable() or c in "\n\t" else f"\\x{ord(c):02x}" for c in text)
+def escaped(text: str, keep: str = "\n\t") -> str:
+    """``text`` with whatever a terminal would obey as an escape (``\\x1b``, ``\\u202e``), but for the signs to ``keep``."""
+    return "".join(char if char.isprintable() or char in keep else _escape(char) for char in text)
+
+
+def _escape(char: str) -> str:
+    code = ord(char)
+    if char in _NAMED:
+        return _NAMED[char]
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
 def setup_logging() -> None:

@@ -12,7 +12,6 @@ import logging
 import math
 import os
 import random
-import re
 import signal
 import sys
 import time
@@ -24,6 +23,7 @@ from dataclasses import dataclass, field
 
 from plaint.failures import EXIT_FAILED, EXIT_UNAVAILABLE
 from plaint.leash import leashed
+from plaint.logs import escaped
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +34,6 @@ ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 """What ends everything in order; one that was ignored already (nohup) stays ignored."""
 
 LINE_LIMIT = 64 * 1024
-CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]")
 
 
 @dataclass(frozen=True)
@@ -80,10 +79,6 @@ def python_module(*arguments: str) -> tuple[str, ...]:
 def _to_stderr(line: str) -> None:
     sys.stderr.write(line + "\n")
     sys.stderr.flush()
-
-
-def _escaped(found: re.Match[str]) -> str:
-    return f"\\x{ord(found[0]):02x}"
 
 
 @dataclass(frozen=True)
@@ -289,9 +284,9 @@ class Supervisor:
             self._line(name, rest)
 
     def _line(self, name: str, line: bytes) -> None:
-        text = line.decode(errors="replace").removesuffix("\r")
+        text = escaped(line.decode(errors="replace").removesuffix("\r"), keep="\t")
         with suppress(OSError):  # nobody reads what we write: go on reading, or the child would block
-            self._write(f"{name:<{self._width}} | {CONTROL.sub(_escaped, text)}")
+            self._write(f"{name:<{self._width}} | {text}")
 
     async def _finish(self, kept: _Kept, task: asyncio.Task[None]) -> None:
         """SIGTERM, and SIGKILL to its whole process group after the grace period or when it is to be quick."""

@@ -10,7 +10,7 @@ from typing import cast
 import click
 from kafka.errors import KafkaError
 
-from plaint.diagnosis.finding import ago, count
+from plaint.diagnosis.finding import count
 from plaint.diagnosis.quiet import hush
 from plaint.failures import Unavailable
 from plaint.forget import OUTSIDE, Erased, Forgotten, Held, Kind, erase, find, remains
@@ -22,7 +22,7 @@ from plaint.logs import escaped
 from plaint.running import destinations_at_hand, kafka_at_hand
 from plaint.send import find_target
 from plaint.settings import load_settings
-from plaint.tools.terminal import Reading, echo_to_who_listens, shown_json
+from plaint.tools.terminal import Reading, echo_to_who_listens, shown_json, span
 from plaint.up import stood_in
 from schemas.topics import all_topics
 
@@ -127,7 +127,7 @@ def _told(done: Forgotten) -> list[str]:
     lines += ["", "stays in Kafka:" if done.remains else "nothing stays in Kafka"]
     alike: dict[str, list[str]] = {}
     for one in done.remains:
-        most = "" if one.at_most_s is None else f"; gone after {ago(one.at_most_s)} at most"
+        most = "" if one.at_most_s is None else f"; gone after {span(one.at_most_s)} at most"
         alike.setdefault(f"{one.until}{most}", []).append(f"{one.topic} {one.records:,}")
     lines += [f"  {', '.join(where)}: {until}" for until, where in alike.items()]
     return [*lines, "", "not plaint's to erase:", *(f"  {line}" for line in OUTSIDE)]

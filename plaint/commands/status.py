@@ -8,13 +8,14 @@ from pathlib import Path
 
 import click
 
-from plaint.diagnosis.finding import Finding, ago
+from plaint.diagnosis.finding import Finding
 from plaint.diagnosis.judgement import judged
 from plaint.diagnosis.quiet import hush
 from plaint.diagnosis.status import StageStatus, Status, look
 from plaint.logs import escaped
 from plaint.running import destinations_at_hand, kafka_at_hand, running_at_hand
 from plaint.settings import Settings, load_settings
+from plaint.tools.terminal import span
 
 
 @click.command()
@@ -93,11 +94,11 @@ def told(findings: Sequence[Finding], well: str) -> list[str]:
 def _about(stage: StageStatus) -> str:
     parts = [_life(stage)]
     if stage.lag is not None:
-        since = f", oldest {ago(stage.oldest_waiting_s)}" if stage.oldest_waiting_s is not None else ""
+        since = f", oldest {span(stage.oldest_waiting_s)}" if stage.oldest_waiting_s is not None else ""
         parts.append(f"lag {stage.lag:,}{since}{_by_partition(stage)}")
     if stage.open_tickets is not None:
         age = stage.oldest_undelivered_s
-        parts.append(f"undelivered {stage.open_tickets:,}{f', oldest {ago(age)}' if age is not None else ''}")
+        parts.append(f"undelivered {stage.open_tickets:,}{f', oldest {span(age)}' if age is not None else ''}")
     if stage.breaker:
         parts.append("breaker open" if stage.breaker == "open" else "breaker closed")
     if stage.disabled:

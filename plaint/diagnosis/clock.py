@@ -8,7 +8,8 @@ from statistics import median
 
 from plaint.diagnosis.check import Check, checked, skipped
 from plaint.diagnosis.destinations import Date
-from plaint.diagnosis.finding import Finding, ago, fail, warn
+from plaint.diagnosis.finding import Finding, fail, warn
+from plaint.tools.terminal import span
 
 NAME = "clock"
 OFF_S = 60.0
@@ -22,7 +23,7 @@ def check(dates: Sequence[Date], newest: tuple[str, float] | None, now: float) -
     found = _against(dates)
     if newest is not None and newest[1] - now > OFF_S:
         topic, ahead = newest[0], newest[1] - now
-        what = f"the newest record of {topic} is dated {ago(ahead)} ahead: this clock is behind, or its writer's ahead"
+        what = f"the newest record of {topic} is dated {span(ahead)} ahead: this clock is behind, or its writer's ahead"
         found.append(warn(NAME, what, MEND + "; or that of whoever writes there"))
     by = [f"{one.host} ({one.ahead_s:+.0f} s)" for one in dates] + ([f"records of {newest[0]}"] if newest else [])
     return checked(NAME, f"against {', '.join(by)}", found)
@@ -36,12 +37,12 @@ def _against(dates: Sequence[Date]) -> list[Finding]:
     if abs(middle) > OFF_S:
         way = "ahead of" if middle > 0 else "behind"
         hosts = ", ".join(date.host for date in dates if abs(date.ahead_s) > OFF_S)
-        what = f"this machine's clock is {ago(abs(middle))} {way} that of {hosts}"
+        what = f"this machine's clock is {span(abs(middle))} {way} that of {hosts}"
         return [fail(NAME, what, MEND + ("" if len(dates) > 1 else "; unless it is the other clock that is wrong"))]
     return [
         warn(
             NAME,
-            f"the clock of {date.host} is {ago(abs(date.ahead_s))} {'behind' if date.ahead_s > 0 else 'ahead of'} this one",
+            f"the clock of {date.host} is {span(abs(date.ahead_s))} {'behind' if date.ahead_s > 0 else 'ahead of'} this one",
             "tell its owner: it will refuse signatures, or let old ones pass",
         )
         for date in dates

@@ -31,14 +31,6 @@ def warn(place: str, what: str, mend: str) -> Finding:
     return Finding(severity="warn", place=place, what=what, mend=mend)
 
 
-def ago(seconds: float) -> str:
-    """A span of time in one unit, as people say it: ``40 s``, ``12 min``, ``3 h``, ``2 days``."""
-    for unit, length, until in (("s", 1, 120), ("min", 60, 120), ("h", 3600, 48)):
-        if seconds < length * until:
-            return f"{seconds / length:.0f} {unit}"
-    return f"{seconds / 86_400:.0f} days"
-
-
 def count(number: int, what: str) -> str:
     """``1 post``, ``12 posts``."""
     return f"{number:,} {what}{'' if number == 1 else 's'}"

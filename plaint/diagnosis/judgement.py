@@ -4,9 +4,10 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from plaint.diagnosis.answers import enable_mend, mend_of, status_of
-from plaint.diagnosis.finding import Finding, ago, count, fail, warn
+from plaint.diagnosis.finding import Finding, count, fail, warn
 from plaint.diagnosis.status import StageStatus, Status
 from plaint.diagnosis.topics_view import DeadTally
+from plaint.tools.terminal import span
 
 BEHIND_S = 60.0
 """A record that waits for longer than this is told."""
@@ -49,7 +50,7 @@ def _stage(stage: StageStatus, now: datetime) -> Iterator[Finding]:
     error = stage.last_error
     is_told = stage.breaker == "open" or stage.disabled or (stage.kept and error and error.what.endswith(STAYS))
     if error and now - error.at < ERROR_IS_OLD and not is_told:
-        since = ago((now - error.at).total_seconds())
+        since = span((now - error.at).total_seconds())
         yield warn(stage.name, f"{since} ago: {error.what}", mend_of(error.what, stage.destination))
     for tally in stage.dead:
         yield _dead(stage, tally)
@@ -92,7 +93,7 @@ def _command(stage: StageStatus) -> str:
 def _waits(stage: StageStatus) -> str:
     if not stage.lag:
         return ""
-    since = "" if stage.oldest_waiting_s is None else f", the oldest for {ago(stage.oldest_waiting_s)}"
+    since = "" if stage.oldest_waiting_s is None else f", the oldest for {span(stage.oldest_waiting_s)}"
     return f"; {count(stage.lag, _thing(stage))} waiting{since}"
 
 
@@ -118,7 +119,7 @@ def _destination(stage: StageStatus, now: datetime) -> Iterator[Finding]:
             stage.name, f"{name} is disabled and gets nothing: {stage.disabled}", enable_mend(stage.disabled, name)
         )
     elif stage.breaker == "open":
-        since = f" for {ago((now - stage.breaker_since).total_seconds())}" if stage.breaker_since else ""
+        since = f" for {span((now - stage.breaker_since).total_seconds())}" if stage.breaker_since else ""
         last = f"; it says: {error}" if error else ""
         yield fail(stage.name, f"{name} is taken to be down{since}{last}{_open(stage)}", mend_of(error, name))
     elif stage.oldest_undelivered_s is not None and stage.oldest_undelivered_s > UNDELIVERED_S:
@@ -131,7 +132,7 @@ def _destination(stage: StageStatus, now: datetime) -> Iterator[Finding]:
 def _open(stage: StageStatus) -> str:
     if not stage.open_tickets:
         return ""
-    oldest = "" if stage.oldest_undelivered_s is None else f", the oldest for {ago(stage.oldest_undelivered_s)}"
+    oldest = "" if stage.oldest_undelivered_s is None else f", the oldest for {span(stage.oldest_undelivered_s)}"
     return f"; {count(stage.open_tickets, 'ticket')} not delivered{oldest}"
 
 

@@ -8,13 +8,14 @@ from kafka import errors
 from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
 
 from plaint.diagnosis.check import Check, checked, skipped
-from plaint.diagnosis.finding import Finding, ago, fail, warn
+from plaint.diagnosis.finding import Finding, fail, warn
 from plaint.kafka.admin import open_admin
 from plaint.kafka.grants import allow
 from plaint.kafka.groups import GroupState, group_states
 from plaint.kafka.rights import Right, roles
 from plaint.kafka.settings import KafkaSettings
 from plaint.kafka.topic_states import TopicState, topic_states
+from plaint.tools.terminal import span
 from schemas import topics
 
 VISIT_S = 8.0
@@ -183,12 +184,12 @@ def check_groups(seen: Visit) -> Check:
     if longer:
         name, wanted = max(longer, key=lambda one: one[1])
         what = (
-            f"offsets of a stage that was away for {ago(kept)} are forgotten, but {name} keeps records for {ago(wanted)}: "
+            f"offsets of a stage that was away for {span(kept)} are forgotten, but {name} keeps records for {span(wanted)}: "
             "it would read them all again"
         )
         minutes = int(wanted // 60)
         found.append(warn("offsets.retention.minutes", what, f"set offsets.retention.minutes={minutes} on the brokers"))
-    return checked("groups", f"offsets are kept for {ago(kept)} after a group's last member left", found)
+    return checked("groups", f"offsets are kept for {span(kept)} after a group's last member left", found)
 
 
 def _aged(state: TopicState) -> int | None:

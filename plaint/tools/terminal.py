@@ -14,24 +14,18 @@ from typing import Any, Self
 
 import click
 
+from plaint.logs import escaped
+
 SLOW_S = 1.0
 EVERY_S = 0.2
-_NAMED = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _SPAN = re.compile(r"(\d+(?:\.\d+)?)([smhd])")
 
 
 def one_line(text: str, longest: int | None = None) -> str:
-    """``text`` on one line, with whatever a terminal would obey as an escape (``\\x1b``, ``\\u202e``); cut to ``longest``."""
-    shown = "".join(char if char.isprintable() else _escape(char) for char in text)
+    """``text`` on one line, as ``escaped`` shows it; cut to ``longest``."""
+    shown = escaped(text, keep="")
     return shown if longest is None or len(shown) <= longest else shown[: longest - 1] + "…"
-
-
-def _escape(char: str) -> str:
-    code = ord(char)
-    if char in _NAMED:
-        return _NAMED[char]
-    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
 def json_line(value: Any) -> str:
@@ -69,11 +63,11 @@ def clock(moment: datetime | None) -> str:
 
 
 def span(seconds: float) -> str:
-    """A length of time in its largest unit: ``850 ms``, ``12 s``, ``3 h``."""
+    """A length of time in its largest unit: ``850 ms``, ``12 s``, ``3 h``, ``2 days``."""
     size = abs(seconds)
     if size < 1:
         return f"{seconds * 1000:.0f} ms"
-    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
+    for unit, length in (("days", 86400), ("h", 3600), ("min", 60)):
         if size >= 2 * length:
             return f"{seconds / length:.0f} {unit}"
     return f"{seconds:.0f} s"

@@ -134,7 +134,7 @@ def test_times_are_read_as_people_write_them() -> None:
             MOMENT.convert(text, None, None)
     with pytest.raises(click.BadParameter):
         SPAN.convert("a while", None, None)
-    assert [span(seconds) for seconds in (0.2, 90, 130, 7300, 200_000)] == ["200 ms", "90 s", "2 min", "2 h", "2 d"]
+    assert [span(seconds) for seconds in (0.2, 90, 130, 7300, 200_000)] == ["200 ms", "90 s", "2 min", "2 h", "2 days"]
 
 
 async def test_a_tail_shows_what_is_there_since_a_time_and_then_what_comes(broker: str, fresh: str) -> None:
