@@ -39,8 +39,8 @@ def run(tmp_path: Path) -> Iterator[Run]:
     def one(bootstrap: str, stage: str, *options: str) -> "subprocess.Popen[bytes]":
         settings = {
             "PLAINT_KAFKA__BROKERS": f'["{bootstrap}"]',
-            f"PLAINT_DESTINATIONS__{NAME}__URL": "http://127.0.0.1:9/hook",
-            f"PLAINT_DESTINATIONS__{NAME}__SECRET": SECRET,
+            f"PLAINT_DESTINATIONS__{NAME.upper()}__URL": "http://127.0.0.1:9/hook",
+            f"PLAINT_DESTINATIONS__{NAME.upper()}__SECRET": SECRET,
             "PLAINT_ROUTE__ROUTES": "routes.yaml",
             "PLAINT_MONITORING__PORT": "0",
             "PLAINT_RUNTIME_DIR": str(tmp_path / "run"),
