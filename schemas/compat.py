@@ -5,14 +5,16 @@ from typing import Any
 
 JsonSchema = dict[str, Any]
 
-_LOWER_IS_NARROWER = ("maximum", "maxLength", "maxItems")
-_HIGHER_IS_NARROWER = ("minimum", "minLength", "minItems")
+_LOWER_IS_NARROWER = ("maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties")
+_HIGHER_IS_NARROWER = ("minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties")
+_OTHER_IS_NARROWER = ("pattern", "multipleOf")
 
 
 def breaks(old: JsonSchema, new: JsonSchema) -> list[str]:
     """What of records valid under ``old`` is no longer valid under ``new``, or no longer there; a line each, with the path.
 
-    Covers what pydantic writes: properties, required, types, enums, constants, bounds, patterns, unions, ``$defs``.
+    Covers what pydantic writes: properties, required, types, enums, constants, bounds, patterns, unions, ``$defs``, and
+    whether unknown fields are taken.
     """
     return list(_breaks(old, new, old.get("$defs", {}), new.get("$defs", {}), "record"))
 
@@ -47,14 +49,15 @@ def _narrowed(old: JsonSchema, new: JsonSchema, at: str) -> Iterator[str]:
         for value in old.get("enum", [old.get("const")]):
             if value not in allowed:
                 yield f"{at}: no longer takes {value!r}"
-    for name in _LOWER_IS_NARROWER:
-        if name in new and new[name] < old.get(name, float("inf")):
-            yield f"{at}: {name} is now {new[name]}"
-    for name in _HIGHER_IS_NARROWER:
-        if name in new and new[name] > old.get(name, float("-inf")):
-            yield f"{at}: {name} is now {new[name]}"
-    if "pattern" in new and new["pattern"] != old.get("pattern"):
-        yield f"{at}: pattern is now {new['pattern']}"
+    if new.get("additionalProperties") is False and old.get("additionalProperties") is not False:
+        yield f"{at}: no longer takes fields that it doesn't know"
+    for name, bound in new.items():
+        if (
+            (name in _LOWER_IS_NARROWER and bound < old.get(name, float("inf")))
+            or (name in _HIGHER_IS_NARROWER and bound > old.get(name, float("-inf")))
+            or (name in _OTHER_IS_NARROWER and bound != old.get(name))
+        ):
+            yield f"{at}: {name} is now {bound}"
 
 
 def _resolved(schema: JsonSchema, defs: JsonSchema) -> JsonSchema:

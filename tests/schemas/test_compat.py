@@ -49,6 +49,20 @@ def changed(*path: str, to: Any) -> dict[str, Any]:
             changed("$defs", "Author", "properties", "followers", "minimum", to=1),
             "record.author.followers: minimum is now 1",
         ),
+        (
+            changed("$defs", "Author", "properties", "followers", "exclusiveMinimum", to=0),
+            "record.author.followers: exclusiveMinimum is now 0",
+        ),
+        (
+            changed("$defs", "Author", "properties", "followers", "exclusiveMaximum", to=9),
+            "record.author.followers: exclusiveMaximum is now 9",
+        ),
+        (
+            changed("$defs", "Author", "properties", "followers", "multipleOf", to=10),
+            "record.author.followers: multipleOf is now 10",
+        ),
+        (changed("$defs", "Author", "minProperties", to=1), "record.author: minProperties is now 1"),
+        (changed("additionalProperties", to=False), "record: no longer takes fields that it doesn't know"),
         (changed("properties", "at", to={"type": "string"}), "record.at: was null, is string"),
         (changed("properties", "brands", "items", "type", to="integer"), "record.brands[]: was string, is integer"),
     ],
