@@ -42,23 +42,26 @@ def test_what_an_older_version_had_in_hand_is_delivered_once_and_nothing_again(
         _until(stack, lambda: not any(stage["lag"] or stage["open_tickets"] for stage in _status(stack)))
         assert _taken(stack) == expected
         assert set(Counter(request.webhook_id for request in stack.wiretap.sent()).values()) == {1}
-        _what_was_before_is_told(stack)
+        _what_was_before_is_told(stack, left)
         _a_dead_ticket_goes_again(stack)
         assert stack.incidents("exit") == []
 
 
-def _what_was_before_is_told(stack: Stack) -> None:
+def _what_was_before_is_told(stack: Stack, left: Path) -> None:
     assert "helpdesk: done (201)" in _explained(stack, "done")
     assert "helpdesk: withdrawn (200)" in _explained(stack, "withdrawn")
     waiting = json.loads(_run(stack, "tickets", "show", "waiting", "--json").stdout)
     assert (waiting["state"], waiting["requests"]) == ("done", 2), waiting  # one of before
-    assert "first.jsonl:4" in shown(_run(stack, "dead", "list"))
+    letters = _letters(stack)
+    assert "first.jsonl:4" in {letter["place"] for letter in letters}
+    marks = [record for record in records(left) if "plaint-replayed-letter" in dict(record["headers"])]
+    assert sum(len(letter["replays"]) for letter in letters) == len(marks)
 
 
 def _a_dead_ticket_goes_again(stack: Stack) -> None:
     assert "helpdesk: dead, refused (400)" in _explained(stack, "refused")
-    found = [json.loads(line) for line in _run(stack, "dead", "list", "--json").stdout.splitlines()]
-    (letter,) = (one["id"] for one in found if one["key"] == wire.ticket_key("refused", "helpdesk"))
+    key = wire.ticket_key("refused", "helpdesk")
+    (letter,) = (one["id"] for one in _letters(stack) if one["key"] == key)
     assert _run(stack, "dead", "replay", letter, "--force").returncode == 0
     (first,) = _ids("helpdesk", "refused")
     _until(stack, lambda: f"{first}-1" in _taken(stack))
@@ -67,6 +70,10 @@ def _a_dead_ticket_goes_again(stack: Stack) -> None:
 def _explained(stack: Stack, post_id: str) -> str:
     summary: str = json.loads(_run(stack, "explain", post_id, "--json").stdout)["summary"]
     return summary
+
+
+def _letters(stack: Stack) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in _run(stack, "dead", "list", "--json").stdout.splitlines()]
 
 
 def _status(stack: Stack) -> list[dict[str, Any]]:
