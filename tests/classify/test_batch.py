@@ -5,8 +5,9 @@ from collections.abc import Sequence
 import pytest
 
 from classify.batch import Classifier
+from classify.policy import POLICY_VERSION, assess
 from models.outputs import Scores
-from schemas.labels import Unsure
+from schemas.labels import INTENTS, Intent, Sentiment, Unsure
 from schemas.post import Post
 
 ENGLISH = "My parcel is two days late again and nobody answers"
@@ -34,6 +35,20 @@ def why(model: Model, text: str, language: str = "", unsure_below: float | None 
     (triage,) = Classifier(model, unsure_below).triage([Post(id="1", text=text, language=language)])
     assert triage.unsure == bool(triage.unsure_why)
     return triage.unsure_why
+
+
+def test_a_triage_tells_what_the_model_and_the_policy_say() -> None:
+    post = Post(id="1", text=f"{ENGLISH}, it smells of gas")
+    (triage,) = Classifier(Model()).triage([post])
+    assert (triage.post, triage.model_version, triage.policy_version) == (post, "m-1", POLICY_VERSION)
+    assert (triage.intent, triage.confidence, triage.sentiment) == (Intent.COMPLAINT, 0.9, Sentiment.NEGATIVE)
+    assert list(triage.intents) == list(INTENTS)
+    assert triage.intents[Intent.COMPLAINT] == 0.9
+    assert triage.sentiments == {Sentiment.NEGATIVE: 0.8, Sentiment.NEUTRAL: 0.1, Sentiment.POSITIVE: 0.1}
+    assert triage.urgencies == {0: 0.1, 1: 0.6, 2: 0.2, 3: 0.1, 4: 0.0}
+    expected = assess(post, Model().score([post.text])[0], 0.5)
+    assert (triage.urgency, triage.urgent, triage.urgency_parts) == (expected.level, expected.urgent, expected.parts)
+    assert (expected.level, len(expected.parts)) == (3, 3)
 
 
 def test_a_likely_label_in_a_measured_language_is_sure() -> None:

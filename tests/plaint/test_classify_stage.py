@@ -1,6 +1,7 @@
 """What the classify stage makes of later states of a post, as its own producers write them to Kafka."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -77,3 +78,19 @@ def test_a_delete_that_brings_the_text_along_is_passed_on_without_it(stage: Clas
     assert isinstance(outcome, Result)
     assert not any(word in outcome.records[0].value for word in (b"order", b"ann"))
     assert passed(outcome) == Post(id="x:1", event="delete", revision=3, network="x")
+
+
+def test_of_records_read_together_each_keeps_its_partition_and_time_and_a_repeat_is_dropped(
+    stage: ClassifyStage,
+) -> None:
+    read = [record(0), record(1), record(2, event="edit"), record(3, event="edit", revision=7), record(4, id="x:2")]
+    found = labelled(stage, *(replace(one, partition=offset % 3) for offset, one in enumerate(read)))
+    assert found[1] == Dropped(DropReason.REPEATED)
+    assert found[3] == Dropped(DropReason.STALE_REVISION)
+    results = {offset: one.records[0] for offset, one in enumerate(found) if isinstance(one, Result)}
+    assert {offset: (one.partition, one.key) for offset, one in results.items()} == {
+        0: (0, b"x:1"),
+        2: (2, b"x:1"),
+        4: (1, b"x:2"),
+    }
+    assert passed(found[2]).revision == 1_777_636_802_123

@@ -1,6 +1,8 @@
 """Every record that enters a stage leaves it: as results, as a counted drop, or as a dead letter."""
 
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from hashlib import sha256
 
 import pytest
 
@@ -25,13 +27,15 @@ class Copy:
 
     def __init__(self, poison: Callable[[Sequence[InRecord]], bool] = lambda records: False) -> None:
         self.poison = poison
+        self.stood: list[bytes | None] = []
 
     def process(self, records: Sequence[InRecord]) -> list[Outcome]:
         if self.poison(records):
             raise ValueError("can't do that")
         return [Result((OutRecord("out", r.partition, r.key, r.value or b""),)) for r in records]
 
-    def took(self, records: Sequence[InRecord]) -> None: ...
+    def took(self, records: Sequence[InRecord]) -> None:
+        self.stood += [record.value for record in records]
 
     def unknown(self, records: Sequence[InRecord]) -> list[Stretch]:
         return []
@@ -40,8 +44,10 @@ class Copy:
 
 
 def test_a_sound_batch_gives_one_result_a_record_in_order() -> None:
-    found = outcomes(Copy(), [record(b"a"), record(b"b")], CANARY)
+    stage = Copy()
+    found = outcomes(stage, [record(b"a"), record(b"b")], CANARY)
     assert [r.records[0].value for r in found if isinstance(r, Result)] == [b"a", b"b"]
+    assert stage.stood == [b"a", b"b"]
 
 
 def test_one_poisonous_record_is_dead_lettered_and_its_neighbours_pass() -> None:
@@ -52,6 +58,7 @@ def test_one_poisonous_record_is_dead_lettered_and_its_neighbours_pass() -> None
     assert isinstance(second, DeadLetter)
     assert (second.reason, second.place, second.value) == (DeadReason.STAGE_ERROR, "in[2]@8", b"bad")
     assert second.detail == "ValueError: can't do that"
+    assert stage.stood == [b"a", b"c"], "the stage is told what it gave an outcome, and nothing else"
 
 
 def test_a_batch_that_fails_only_as_a_whole_passes_record_by_record() -> None:
@@ -86,8 +93,9 @@ def test_a_stage_that_forgets_a_record_is_broken() -> None:
     ],
 )
 def test_what_is_no_post_becomes_a_dead_letter_with_its_place(value: bytes | None, reason: DeadReason) -> None:
-    letter = decoded("classify", InRecord("plaint.posts", 1, 42, None, value, 0.0), Post.from_bytes)
+    letter = decoded("classify", InRecord("plaint.posts", 1, 42, None, value, 17.5), Post.from_bytes)
     assert isinstance(letter, DeadLetter)
+    assert letter.written_at == datetime.fromtimestamp(17.5, UTC)
     assert (letter.reason, letter.place, letter.value) == (reason, "plaint.posts[1]@42", value or b"")
 
 
@@ -107,5 +115,10 @@ def test_a_fault_never_shows_the_text_of_the_post() -> None:
 def test_a_dead_letter_survives_kafka() -> None:
     letter = DeadLetter.of(DeadReason.REFUSED, "deliver", "x:1", "no\r\nheader: injected", b"v" * 300_000, b"k")
     assert len(letter.value) == 256 * 1024
-    assert letter.size == 300_000
+    assert (letter.size, letter.sha256) == (300_000, sha256(b"v" * 300_000).hexdigest())
     assert DeadLetter.from_kafka(letter.key, letter.value, letter.headers()) == letter
+
+
+def test_a_dead_letter_has_room_for_no_more_than_a_header_and_a_key_take() -> None:
+    letter = DeadLetter.of(DeadReason.REFUSED, "deliver", "x:1", "d" * 10_000, b"", b"k" * 10_000)
+    assert (len(letter.detail), len(letter.key)) == (2000, 1024)
