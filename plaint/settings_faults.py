@@ -40,7 +40,10 @@ def faults_of(error: ValidationError, given: Given) -> list[tuple[int, Fault]]:
     for found in error.errors(include_url=False):
         by_path[_path(found, given)].append(found)
     return [
-        (given.line(path), Fault(given.place(path), _what(found), _mend(found[-1], path, given)))
+        (
+            given.line(path),
+            Fault(given.place(path), " and ".join(dict.fromkeys(map(in_words, found))), _mend(found[-1], path, given)),
+        )
         for path, found in by_path.items()
         if not _is_told_inside(path, found, by_path)
     ]
@@ -66,9 +69,9 @@ def _path(error: ErrorDetails, given: Given) -> KeyPath:
     return path
 
 
-def _what(found: Iterable[ErrorDetails]) -> str:
-    told = [_WHAT.get(one["type"], one["msg"].removeprefix("Value error, ").removeprefix("Input ")) for one in found]
-    return " and ".join(dict.fromkeys(told))
+def in_words(error: ErrorDetails) -> str:
+    """What is wrong, without the words that pydantic begins with."""
+    return _WHAT.get(error["type"], error["msg"].removeprefix("Value error, ").removeprefix("Input "))
 
 
 def _mend(error: ErrorDetails, path: KeyPath, given: Given) -> str:

@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import click
@@ -16,8 +16,8 @@ from plaint.monitoring.monitor import Monitor
 from plaint.monitoring.needs import Needs
 from plaint.monitoring.state import StageName
 from plaint.settings import Settings, SettingsInvalid, load_settings
+from plaint.settings_faults import in_words
 from schemas.faults import Fault, one_of, shown
-from schemas.record import faults
 from schemas.topics import DELIVER
 
 INSTANCE = "PLAINT_INSTANCE"
@@ -102,10 +102,19 @@ def read_sources(given: tuple[str, ...]) -> list[SourceSettings]:
         try:
             found.append(SourceSettings.model_validate(text))
         except ValidationError as error:
-            wrong.append(Fault(f"--source {shown(text)}", faults(error), "write file:PATH, file:- or stdin"))
+            mend = (
+                "write file:PATH or stdin, and options after commas, such as file:posts.csv,columns.id=tweet_id,rate=10"
+            )
+            wrong += [Fault(f"--source {shown(text)}", what, mend) for what in _faults(error)]
     if wrong:
         raise SettingsInvalid(wrong)
     return found
+
+
+def _faults(error: ValidationError) -> Iterator[str]:
+    """Each with the option that it is of."""
+    for found in error.errors(include_url=False):
+        yield " ".join([*(["its", ".".join(map(str, found["loc"]))] if found["loc"] else []), in_words(found)])
 
 
 @run.command("classify")

@@ -248,7 +248,9 @@ class TestFailing:
         ("arguments", "settings", "told"),
         [
             (["up", "--source", "file:none.jsonl"], {}, "sources[0].path: none.jsonl: No such file or directory"),
-            (["up", "--source", "kafka:x"], {}, "names no source; it takes file:PATH, file:- or stdin"),
+            (["up", "--source", "kafka:x"], {}, "--source \"kafka:x\": 'kafka:x' names no source; it takes file:PATH"),
+            (["up", "--source", "file:x,lop=1"], {}, '--source "file:x,lop=1": its lop is no setting'),
+            (["up", "--source", "file:x,rate=fast"], {}, '--source "file:x,rate=fast": its rate is no number'),
             (["up", "--exit-when-done"], {}, "--exit-when-done needs a source that ends"),
             (["up", "--samples"], {"PLAINT_ROUTE__ROUTES": "none.yaml"}, "none.yaml: can't be read"),
             (
