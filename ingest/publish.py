@@ -10,7 +10,9 @@ from threading import Lock, current_thread
 from typing import Any, NamedTuple
 
 from kafka import KafkaProducer
-from kafka.errors import KafkaError
+from kafka.cluster import ClusterMetadata
+from kafka.errors import KafkaError, KafkaTimeoutError
+from kafka.future import Future
 from kafka.net.compat import KafkaNetClient
 from kafka.producer.future import FutureRecordMetadata
 
@@ -35,6 +37,8 @@ them each, so that a source that reads as fast as it can takes no room from thos
 LONG_WAIT_S = 5.0
 TICK_S = 1.0
 CLOSE_S = 10.0
+TRY_S = 10.0
+"""What a broker gets to answer before another one is asked."""
 
 
 class PublishFailed(Exception):
@@ -141,7 +145,7 @@ class PostPublisher:
         self._revisions: dict[str, Revisions] = defaultdict(Revisions)
         self._putting: dict[str, int] = {}
         self._steps = count()
-        self._producer = _connect(connection, idempotent, int(start_timeout_s * 1000))
+        self._producer = _connect(connection, idempotent, start_timeout_s)
         self._require(topics.POSTS)
         self._require(topics.DEAD_LETTERS)
 
@@ -333,14 +337,25 @@ class _Pending:
         self._ended(self._refusal)
 
 
-def _connect(connection: Mapping[str, Any], idempotent: bool, timeout_ms: int) -> KafkaProducer:
-    """Raises PublishFailed."""
+def _connect(connection: Mapping[str, Any], idempotent: bool, timeout_s: float) -> KafkaProducer:
+    """Raises PublishFailed. The client picks a broker and gives it all of its time, also where it hangs: so it gets little."""
+    deadline = time.monotonic() + timeout_s
+    while True:
+        try:
+            return _tried(connection, idempotent, timeout_s, min(TRY_S, deadline - time.monotonic()))
+        except KafkaError as error:
+            if time.monotonic() >= deadline or not isinstance(error, KafkaTimeoutError):
+                raise PublishFailed(f"no answer from {connection.get('bootstrap_servers')}: {error}") from error
+
+
+def _tried(connection: Mapping[str, Any], idempotent: bool, block_s: float, connect_s: float) -> KafkaProducer:
     clients: list[KafkaNetClient] = []
 
     def keep(**config: Any) -> KafkaNetClient:
         clients.append(KafkaNetClient(**config))
         # The producer has an option of this name and passes it on to nobody. A topic that the brokers make has their settings.
         clients[-1].cluster.config["allow_auto_create_topics"] = False
+        _ask_once(clients[-1].cluster)
         return clients[-1]
 
     try:
@@ -355,13 +370,31 @@ def _connect(connection: Mapping[str, Any], idempotent: bool, timeout_ms: int) -
             reconnect_backoff_max_ms=2_000,
             linger_ms=5,
             batch_size=64 * 1024,
-            max_block_ms=timeout_ms,
-            bootstrap_timeout_ms=timeout_ms,
+            max_block_ms=int(block_s * 1000),
+            bootstrap_timeout_ms=int(connect_s * 1000),
             metrics_enabled=False,
             kafka_client=keep,
         )
-    except KafkaError as error:
+    except KafkaError:
         for half_open in clients:  # the constructor starts a thread and leaves it behind when it fails
             half_open._net.stop()
             half_open.close()
-        raise PublishFailed(f"no answer from {connection.get('bootstrap_servers')}: {error}") from error
+        raise
+
+
+def _ask_once(cluster: ClusterMetadata) -> None:
+    """Wake the client for newer metadata only where nobody has asked for them yet.
+
+    The producer asks in each of its rounds while a partition has no leader, and each question began another round at once:
+    tens of thousands a second.
+    """
+    ask = cluster.request_update
+    asked: Future | None = None
+
+    def ask_once() -> Future:
+        nonlocal asked
+        if asked is None or asked.is_done:
+            asked = ask()
+        return asked
+
+    cluster.request_update = ask_once

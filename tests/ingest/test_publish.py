@@ -2,17 +2,23 @@
 
 import gc
 import logging
+import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import pytest
 from kafka.future import Future
 from kafka.partitioner import murmur2
 from kafka.producer.future import FutureProduceResult, FutureRecordMetadata
+from kafka.producer.sender import Sender
+from kafka.structs import TopicPartition
 
 from ingest import publish
 from ingest.publish import PostPublisher, PostTooLarge, PublishFailed
@@ -21,11 +27,12 @@ from plaint.broker.process import free_port
 from plaint.kafka.admin import open_admin
 from plaint.kafka.settings import KafkaSettings
 from plaint.kafka.topics import ensure_topics
+from schemas import topics
 from schemas.deadletter import DeadLetter
 from schemas.post import Post
 from schemas.reasons import DeadReason
 from schemas.record import MAX_RECORD_BYTES
-from tests.support.kafka_process import KafkaProcess
+from tests.support.kafka_process import KafkaProcess, kafka_cluster, why_no_kafka
 from tests.support.topic_reading import dead_letters, posts
 
 NOW = datetime(2026, 5, 4, 12, 0, 0, 123_000, tzinfo=UTC)
@@ -265,6 +272,53 @@ def test_without_a_broker_it_does_not_start(caplog: pytest.LogCaptureFixture) ->
     caplog.set_level(logging.CRITICAL, "kafka")  # a captured traceback would keep the client's sockets
     with pytest.raises(PublishFailed, match="no answer from"):
         PostPublisher({"bootstrap_servers": f"127.0.0.1:{free_port()}"}, idempotent=False, start_timeout_s=0.5)
+    gc.collect()  # the client leaves those of refused connections to the garbage collector
+
+
+def test_it_starts_by_the_one_broker_that_answers(bootstrap: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(publish, "TRY_S", 0.5)
+    with ExitStack() as held:
+        silent = [held.enter_context(socket.create_server(("127.0.0.1", 0))).getsockname()[1] for _ in range(4)]
+        brokers = [*(f"127.0.0.1:{port}" for port in silent), bootstrap]
+        publisher = PostPublisher({"bootstrap_servers": brokers}, idempotent=False)
+        publisher.put(found(id="1"), "test")
+        publisher.drain()
+        publisher.close()
+
+
+@pytest.mark.kafka
+@pytest.mark.long
+@pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
+def test_a_partition_without_a_leader_is_waited_for_without_haste(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    if reason := why_no_kafka():
+        pytest.skip(f"NOT TESTED ON APACHE KAFKA: {reason}")
+    caplog.set_level(logging.CRITICAL, "kafka")  # a captured traceback would keep the client's sockets
+    rounds: list[float] = []
+    once = Sender.run_once
+
+    def noted(sender: Sender) -> None:
+        rounds.append(time.monotonic())
+        once(sender)
+
+    with ExitStack() as running:
+        first, second = (running.enter_context(node) for node in kafka_cluster(tmp_path, 2))
+        ensure_topics(KafkaSettings(brokers=(first.bootstrap,)), [])
+        publisher = PostPublisher({"bootstrap_servers": first.bootstrap}, idempotent=True)
+        second.kill()
+        for number in range(40):
+            publisher.put(found(id=str(number)), "test")
+        places = [TopicPartition(topics.POSTS, partition) for partition in range(4)]
+        while all(publisher._producer._metadata.leader_for_partition(place) != -1 for place in places):
+            publisher.settle()
+        monkeypatch.setattr(Sender, "run_once", noted)
+        while len(rounds) < 200:
+            publisher.settle()
+        assert rounds[-1] - rounds[0] > 1
+        second.start()
+        publisher.drain()
+        publisher.close()
     gc.collect()  # the client leaves those of refused connections to the garbage collector
 
 
