@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from threading import Thread
+from typing import NoReturn
 
 from plaint.failures import EXIT_FAILED
 from plaint.monitoring.settings import MonitoringSettings
@@ -124,9 +125,9 @@ class Guard(ABC):
             self._end(self.why)
 
 
-def end_process(why: str, what: str = "ends, to be started again") -> None:
-    """End this process at once, with its last line if the log takes one."""
-    last = Thread(target=log.critical, args=("%s: %s", what, why), daemon=True)
+def end_process(why: str, what: str = "ends, to be started again", error: BaseException | None = None) -> NoReturn:
+    """End this process at once, with its last line if the log takes one, and the traceback of ``error``."""
+    last = Thread(target=log.critical, args=("%s: %s", what, why), kwargs={"exc_info": error}, daemon=True)
     last.start()
     last.join(LOG_S)
     os._exit(EXIT_FAILED)

@@ -3,25 +3,19 @@
 Nothing is lost: the next process reads again what was not acknowledged.
 """
 
-import logging
-import os
 import threading
 from typing import NoReturn
 
-from plaint.failures import EXIT_FAILED
 from plaint.monitoring.stall import end_process
 
-log = logging.getLogger(__name__)
-
+AT_ONCE = "ends at once"
 STOP_S = 28.0
 """What a batch under way, and what Kafka has to take and acknowledge then, get. Supervisors often wait for 30 s."""
 
 
 def fatal(error: BaseException) -> NoReturn:
     """Say why and end with code 70: going on would acknowledge what is not written."""
-    log.critical("ends at once: %s: %s", type(error).__name__, error, exc_info=error)
-    logging.shutdown()
-    os._exit(EXIT_FAILED)
+    end_process(str(error), f"{AT_ONCE}: {type(error).__name__}", error)
 
 
 def end_within(seconds: float) -> None:
@@ -32,6 +26,6 @@ def end_within(seconds: float) -> None:
     why = (
         f"it was told to end {seconds:.0f} s ago and is not done, is Kafka away? What is not acknowledged is read again"
     )
-    timer = threading.Timer(seconds, end_process, (why, "ends at once"))
+    timer = threading.Timer(seconds, end_process, (why, AT_ONCE))
     timer.daemon = True
     timer.start()
