@@ -1,6 +1,7 @@
 """What older versions left in Kafka when they were ended amid their work is taken up by this one: docs/upgrade.md."""
 
 import json
+import re
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.support.command import plaint, shown
+from tests.support.kafka_process import REPOSITORY
 from tests.system import wire
 from tests.system.leaving import HELD, IN_HAND, LEFT, SETTINGS, put, records
 from tests.system.stack import Stack
@@ -19,6 +21,15 @@ KAFKA = {**SETTINGS["kafka"], "idempotent_producer": False}
 """As the embedded broker wants it."""
 SOME_S = 120
 OLDER, NEWEST = (files := sorted(LEFT.glob("*.jsonl")))[:-1], files[-1]
+
+
+def test_each_release_has_left_something() -> None:
+    releases = re.findall(r"^## ([\d.]+)(.*)", (REPOSITORY / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert releases
+    for version, rest in releases:
+        file = LEFT / f"{version}.jsonl"
+        mend = f"python -m tests.system.leaving {file.relative_to(REPOSITORY)}"
+        assert file.exists() or "not released" in rest, mend
 
 
 @pytest.mark.timeout(400)
