@@ -32,6 +32,7 @@ from rich.live import Live
 from plaint.board.numbers import History, read_numbers
 from plaint.board.urgent import UrgentPosts
 from plaint.board.view import Shown, lines, one_row
+from plaint.failures import Unavailable
 from plaint.kafka.settings import KafkaSettings
 from plaint.monitoring.state import RunState
 from plaint.running import Running
@@ -97,10 +98,15 @@ class Board:
                     await asyncio.sleep(DRAW_S)
 
     async def tell(self, out: TextIO, every_s: float, once: bool = False) -> None:
-        """Write a line as soon as all is known, and with ``once`` end; else one about every so many seconds until cancelled."""
+        """Write a line as soon as all is known, and with ``once`` end; else one about every so many seconds until cancelled.
+
+        Raises Unavailable with ``once`` if there is nobody to tell of.
+        """
         async with self._looking():
             while not self._away and (self._run is None or self._history.newest is None):  # noqa: ASYNC110 - once, at the start
                 await asyncio.sleep(0.1)
+            if once and self._away:
+                raise Unavailable(self._away)
             while True:
                 out.write(one_row(self.shown(ascii_only=True)) + "\n")
                 out.flush()

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -193,6 +194,18 @@ def test_without_a_run_it_says_how_to_start_one(tmp_path: Path) -> None:
     done = subprocess.run([PLAINT, "board"], capture_output=True, cwd=tmp_path, env=settings(tmp_path), timeout=60)
     assert (done.returncode, done.stdout) == (69, b"")
     assert b"no `plaint up` runs here; start one in another terminal" in done.stderr
+
+
+def test_a_script_is_told_that_there_is_nobody_to_tell_of(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # and does not listen
+        nobody = f"http://127.0.0.1:{taken.getsockname()[1]}"
+        own = settings(tmp_path, PLAINT_KAFKA__BROKERS='["127.0.0.1:9"]')
+        done = subprocess.run(
+            [PLAINT, "board", "--once", "--at", nobody], capture_output=True, cwd=tmp_path, env=own, timeout=60
+        )
+    assert (done.returncode, done.stdout) == (69, b"")
+    assert f"{nobody} does not tell".encode() in done.stderr
 
 
 def test_up_draws_it_on_a_terminal_and_writes_its_lines_when_it_ends(tmp_path: Path) -> None:
