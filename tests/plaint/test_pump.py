@@ -4,6 +4,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,10 +13,14 @@ from faust.types import TP
 
 from plaint.kafka.publisher import OutRecord, PublishFailed
 from plaint.kafka.settings import KafkaSettings
-from plaint.workers.faust_worker import Batches, Pump, in_record
+from plaint.workers import faust_worker
+from plaint.workers.faust_worker import Batches, Pump, in_record, written
 from plaint.workers.fetches import Fetch, FetchConsumer, _NoOffsets
-from plaint.workers.stage import InRecord, Outcome, Result, Stretch
-from schemas.topics import REPLAYED_HEADER
+from plaint.workers.stage import Dropped, InRecord, Outcome, Result, Stretch
+from schemas.deadletter import DeadLetter
+from schemas.reasons import DeadReason, DropReason
+from schemas.topics import DEAD_LETTERS, REPLAYED_HEADER
+from tests.route.delivery.doubles import settle
 
 HERE = TP("in", 0)
 
@@ -46,6 +51,8 @@ class Copy:
 
     def __init__(self) -> None:
         self.batches: list[int] = []
+        self.unread: list[Stretch] = []
+        self.remembered: list[int] = []
 
     def process(self, records: Sequence[InRecord]) -> list[Outcome]:
         self.batches.append(len(records))
@@ -54,9 +61,11 @@ class Copy:
     def took(self, records: Sequence[InRecord]) -> None: ...
 
     def unknown(self, records: Sequence[InRecord]) -> list[Stretch]:
-        return []
+        return self.unread
 
-    def remember(self, records: Sequence[InRecord]) -> None: ...
+    def remember(self, records: Sequence[InRecord]) -> None:
+        assert not self.batches, "before it gets any"
+        self.remembered += [record.offset for record in records]
 
 
 class Broker:
@@ -151,11 +160,70 @@ async def test_a_fetch_from_before_a_rebalance_is_left_to_whoever_owns_its_parti
 
 
 async def test_what_is_under_way_is_finished_at_the_end_and_nothing_else_begun() -> None:
-    async with line(batch=5) as made:
-        await made.pump.feed(fetch(0, 5))
-        await until(lambda: made.broker.asked == 1)
-    assert made.acknowledged == [4]
+    made = Line(batch=5, linger_s=0.01)
+    work = asyncio.create_task(made.pump.run(made))
+    for first in (0, 5, 10):
+        await made.pump.feed(fetch(first, 5))
+    await until(lambda: made.stage.batches == [5, 5])
+    await made.pump.end()
+    await settle()
+    assert not work.done()
+    made.broker.answers.set()
+    await work
+    made.batches.close()
+    assert made.acknowledged == [4, 9]
+    assert made.stage.batches == [5, 5]
     assert made.fatal == []
+
+
+async def test_it_ends_only_once_the_last_batch_is_acknowledged() -> None:
+    made = Line(batch=5, linger_s=0.01)
+    work = asyncio.create_task(made.pump.run(made))
+    await made.pump.feed(fetch(0, 5))
+    await until(lambda: made.broker.asked == 1)
+    await made.pump.end()
+    await settle()
+    assert not work.done()
+    made.broker.answers.set()
+    await work
+    made.batches.close()
+    assert made.acknowledged == [4]
+
+
+async def test_a_stage_is_told_what_stands_before_its_records_before_it_gets_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def read(_: KafkaSettings, topic: str, partition: int, start: int, end: int) -> list[Any]:
+        assert (topic, partition) == ("in", 0)
+        return fetch(start, end - start).message.records  # type: ignore[no-any-return]
+
+    monkeypatch.setattr(faust_worker, "read_stretch", read)
+    async with line() as made:
+        made.stage.unread = [Stretch(0, 7, 10)]
+        made.broker.answers.set()
+        await made.pump.feed(fetch(10, 3))
+        await until(lambda: made.acknowledged == [12])
+    assert made.stage.remembered == [7, 8, 9]
+
+
+async def test_what_is_written_is_counted_by_outcome_and_a_dead_letter_lies_in_the_partition_of_its_record() -> None:
+    records = [in_record(one) for one in fetch(0, 4).message.records]
+    records = [replace(one, partition=one.offset) for one in records]
+    found: list[Outcome] = [
+        Result((OutRecord("out", 0, b"k", b"0"),)),
+        Dropped(DropReason.REPEATED),
+        Dropped(DropReason.REPEATED),
+        DeadLetter.of(DeadReason.INVALID_JSON, "copy", "in[3]@3", "no", b"3", b"k"),
+    ]
+    assert [(one.topic, one.partition, one.value) for one in written(found, records)] == [
+        ("out", 0, b"0"),
+        (DEAD_LETTERS, 3, b"3"),
+    ]
+    async with line() as made:
+        made.broker.answers.set()
+        await made.batches.write(found, records)
+    tally = made.batches.tally
+    assert (tally.results, tally.drops, tally.dead) == (1, {"repeated": 2}, {"invalid_json": 1})
 
 
 async def test_a_batch_that_cannot_be_written_is_fatal_at_once_also_when_nothing_follows() -> None:
@@ -175,6 +243,7 @@ def test_the_group_goes_on_behind_the_last_record_of_the_last_acknowledged_fetch
     consumer._acked_index = defaultdict(set, {HERE: set(acknowledged)})
     assert consumer._new_offset(HERE) == (acknowledged[-1] + 1 if acknowledged else None)
     assert consumer._new_offset(HERE) is None
+    assert not consumer._acked_index[HERE], "what is read and acknowledged again counts again"
 
 
 class Reading(FetchConsumer):
@@ -185,6 +254,7 @@ class Reading(FetchConsumer):
         self._bring = bring
         self._buffered_partitions: set[TP] = set()
         self._read_offset = _NoOffsets()
+        self.active = self.assigned = {HERE}
         self.at = 510
         self.seeks: list[int] = []
 
@@ -192,10 +262,10 @@ class Reading(FetchConsumer):
     flow_active = True
 
     async def _wait_next_records(self, timeout: float) -> Any:
-        return self._bring(), {HERE}
+        return self._bring(), self.active
 
     def assignment(self) -> set[TP]:
-        return {HERE}
+        return self.assigned
 
     async def position(self, tp: TP) -> int:
         return self.at
@@ -216,6 +286,16 @@ async def test_records_that_came_while_a_rebalance_went_on_are_read_again(positi
     consumer.at = position
     assert [found async for found in consumer.getmany(1.0)] == []
     assert consumer.seeks == seeks
+
+
+@pytest.mark.parametrize("why", ["no flow", "paused", "taken away"])
+async def test_so_are_records_that_came_while_nothing_was_to_be_read_unless_their_partition_is_gone(why: str) -> None:
+    consumer = Reading(SimpleNamespace(consumer_generation_id=1), lambda: {HERE: fetch(500, 10).message.records})
+    consumer.flow_active = why != "no flow"
+    consumer.active = set() if why != "no flow" else {HERE}
+    consumer.assigned = set() if why == "taken away" else {HERE}
+    assert [found async for found in consumer.getmany(1.0)] == []
+    assert consumer.seeks == ([] if why == "taken away" else [500])
 
 
 async def test_a_fetch_is_one_message_with_the_offset_of_its_last_record() -> None:
