@@ -1,6 +1,7 @@
 """One worker a stage, each with a user of its own that may do what ``plaint topics --print`` prints and no more.
 
-Topics and rights are made beforehand by Kafka's own tools out of that script. Imports nothing of plaint's.
+They log in with SCRAM over TLS. Topics and rights are made beforehand by Kafka's own tools out of that script. Imports nothing
+of plaint's.
 """
 
 import json
@@ -12,8 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from kafka import KafkaProducer
+from kafka.admin import KafkaAdminClient, ScramMechanism, UserScramCredentialUpsertion
 
 from tests.support.command import plaint
+from tests.support.https import self_signed
 from tests.support.kafka_process import KafkaProcess, free_ports
 from tests.support.kafka_tools import run_script
 from tests.system.receiver import Receiver
@@ -21,6 +24,8 @@ from tests.system.stack import SECRET, TINY_MODELS, Plaint
 
 ROLES = ("ingest", "classify", "route", "deliver-helpdesk", "tools-look", "tools-act")
 PASSWORD = "s3same"
+MECHANISM = "SCRAM-SHA-512"
+SCRAM = "org.apache.kafka.common.security.scram"
 TEXT = "My router is dead for the third time, nobody answers!"
 STAGES: Mapping[str, list[str]] = {
     "classify": ["run", "classify"],
@@ -31,16 +36,36 @@ OTHER_SECRET = "whsec_" + "YW5vdGhlciBrZXkgdGhhbiB0aGUgcmVjZWl2ZXIgaGFzIQ=="
 
 
 def secured_kafka(folder: Path) -> KafkaProcess:
-    """A Kafka that grants nothing to anybody but to who comes without a password, for the tests' own use."""
-    users = " ".join(f'user_plaint-{role}="{PASSWORD}"' for role in ROLES)
-    login = f"org.apache.kafka.common.security.plain.PlainLoginModule required {users};"
+    """A Kafka that grants nothing to anybody but to who comes without a password, for the tests' own use.
+
+    ``folder``/cert vouches for it.
+    """
+    folder.mkdir(parents=True)
+    self_signed(folder, "127.0.0.1")
+    (folder / "both.pem").write_text((folder / "key").read_text() + (folder / "cert").read_text())
     properties = {
-        "sasl.enabled.mechanisms": "PLAIN",
-        "listener.name.sasl_plaintext.plain.sasl.jaas.config": login,
+        "sasl.enabled.mechanisms": MECHANISM,
+        "listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config": f"{SCRAM}.ScramLoginModule required;",
+        "ssl.keystore.type": "PEM",
+        "ssl.keystore.location": str(folder / "both.pem"),
         "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
         "super.users": "User:ANONYMOUS",
     }
-    return KafkaProcess(folder, properties, ["SASL_PLAINTEXT"])
+    return KafkaProcess(folder, properties, ["SASL_SSL"])
+
+
+def make_users(node: KafkaProcess) -> None:
+    """A user for each role."""
+    admin = KafkaAdminClient(bootstrap_servers=node.bootstrap)
+    try:
+        admin.alter_user_scram_credentials(
+            [
+                UserScramCredentialUpsertion(f"plaint-{role}", ScramMechanism.SCRAM_SHA_512, PASSWORD.encode())
+                for role in ROLES
+            ]
+        )
+    finally:
+        admin.close()
 
 
 class Ward:
@@ -67,6 +92,7 @@ class Ward:
         self.secret.write_text(SECRET)
         routes = {"rules": [{"name": "all", "why": "A test.", "destinations": ["helpdesk"]}]}
         (self.folder / "routes.yaml").write_text(json.dumps(routes))  # JSON is YAML
+        make_users(self.node)
         script = self.run("topics", "--print", "--principal", "User:plaint-{role}").stdout.decode()
         run_script(script, self.node.bootstrap, self.folder)
         self._inbox.start()
@@ -82,9 +108,10 @@ class Ward:
     def settings(self, role: str) -> dict[str, str]:
         """The variables of a process or command with this role's user."""
         kafka = {
-            "brokers": [self.node.more["SASL_PLAINTEXT"]],
-            "security_protocol": "SASL_PLAINTEXT",
-            "sasl_mechanism": "PLAIN",
+            "brokers": [self.node.more["SASL_SSL"]],
+            "security_protocol": "SASL_SSL",
+            "ssl_cafile": str(self.node.folder / "cert"),
+            "sasl_mechanism": MECHANISM,
             "sasl_username": f"plaint-{role}",
             "sasl_password": PASSWORD,
             "session_timeout_s": 6,
