@@ -44,6 +44,14 @@ def test_a_file_of_more_edits_and_deletes_than_are_remembered_loses_none(few: in
     assert read() == [first, second, deletes], "and a second reading gives the same"
 
 
+def test_what_was_forgotten_later_lowers_no_revision_of_what_was_forgotten_before(few: int) -> None:
+    found = Revisions()
+    newest = [found.later("1", DAY) for _ in range(3)][-1]
+    for post in range(2, 2 * few):
+        found.later(str(post), DAY)
+    assert found.later("1", DAY) > newest
+
+
 def test_a_clock_that_is_set_back_makes_no_later_state_older() -> None:
     found = Revisions()
     assert found.later("1", DAY) < found.later("1", DAY - 60_000)
