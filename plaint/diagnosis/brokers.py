@@ -90,9 +90,14 @@ def _speechless(kafka: KafkaSettings, error: str) -> Finding:
         what = f"the connection is open, but the login of {kafka.sasl_username} ({kafka.sasl_mechanism}) fails: {error}"
         mend = "compare kafka.sasl_username, sasl_password and sasl_mechanism with what the broker knows"
         return fail("kafka.sasl_password", what, mend)
+    wants = (
+        "a login, or a client certificate, which plaint has not"
+        if kafka.security_protocol == "SSL"
+        else "TLS or a login"
+    )
     mend = (
-        "if a Kafka listens there: kafka.security_protocol may be wrong (its listener may want TLS or a login), or the "
-        "broker hangs: look at its log"
+        f"if a Kafka listens there: kafka.security_protocol may be wrong (its listener may want {wants}), or the broker hangs: "
+        "look at its log"
     )
     return fail("kafka.brokers", f"the port is open, but no Kafka answers: {error}", mend)
 

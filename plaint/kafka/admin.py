@@ -23,8 +23,8 @@ class BrokerAway(Exception):
 class _Reason(logging.Handler):
     """The client tries until its time is up and then says only that: keep why the last try failed, which it logs.
 
-    A login that was refused outweighs what comes after it: with TLS the client often misses the broker's word for it, and
-    the last try may find no time to hear it.
+    A login that was refused outweighs what comes after it: the client often misses the broker's word for it, and the last
+    try may find no time to hear it.
     """
 
     def __init__(self) -> None:

@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from kafka.errors import KafkaConnectionError, KafkaTimeoutError, SaslAuthenticationFailedError
 
 from plaint.diagnosis import brokers
-from plaint.kafka.admin import BrokerAway
+from plaint.kafka.admin import BrokerAway, _Reason
 from plaint.kafka.publisher import OutRecord, Publisher
 from plaint.kafka.settings import KafkaSettings
 from plaint.kafka.topics import TopicsWrong, ensure_topics
@@ -39,7 +40,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def node(folder: Path) -> Iterator[KafkaProcess]:
-    """A Kafka that speaks SASL_SSL; ``plaint`` may do everything, ``guest`` is known and may do nothing."""
+    """A Kafka that speaks SASL_SSL, and SSL with who shows a certificate; ``plaint`` may do everything, ``guest`` is known and
+    may do nothing.
+    """
     if reason := why_no_kafka():
         pytest.skip(f"NOT TESTED ON APACHE KAFKA: {reason}")
     login = 'org.apache.kafka.common.security.plain.PlainLoginModule required user_plaint="s3same" user_guest="s3same";'
@@ -50,8 +53,11 @@ def node(folder: Path) -> Iterator[KafkaProcess]:
         "super.users": "User:ANONYMOUS;User:plaint",
         "ssl.keystore.type": "PEM",
         "ssl.keystore.location": str(folder / "both.pem"),
+        "ssl.truststore.type": "PEM",
+        "ssl.truststore.location": str(folder / "cert"),
+        "listener.name.ssl.ssl.client.auth": "required",
     }
-    with KafkaProcess(folder / "kafka", properties, ["SASL_SSL"]) as started:
+    with KafkaProcess(folder / "kafka", properties, ["SASL_SSL", "SSL"]) as started:
         yield started
 
 
@@ -102,6 +108,15 @@ def test_a_refused_connection_is_told_with_its_reason(
         ensure_topics(secure(**wrong), [], timeout_s=1)
 
 
+def test_a_login_that_was_refused_is_the_reason_whatever_the_later_tries_say() -> None:
+    reason = _Reason()
+    refused = SaslAuthenticationFailedError("Invalid username or password")
+    for error in (KafkaConnectionError("socket disconnected"), refused, KafkaTimeoutError("SASL timed out")):
+        message, arguments = "Bootstrap connection to %s failed: %s", ("bootstrap-0", error)
+        reason.handle(logging.LogRecord("kafka.net.manager", logging.WARNING, "", 0, message, arguments, None))
+    assert reason.error is refused
+
+
 def test_a_hanging_kafka_is_given_up_in_time_and_used_once_it_answers(
     node: KafkaProcess, secure: Callable[..., KafkaSettings]
 ) -> None:
@@ -127,3 +142,12 @@ def test_the_doctor_tells_password_and_certificate_apart(
     assert "kafka.ssl_cafile" in certificate.mend
     [ends] = brokers.check(secure()).findings
     assert (ends.severity, "valid for 1 more days" in ends.what) == ("warn", True)
+
+
+def test_the_doctor_says_that_a_listener_may_want_a_certificate_of_its_clients(
+    node: KafkaProcess, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(brokers, "KAFKA_S", 2.0)
+    kafka = KafkaSettings(brokers=(node.more["SSL"],), security_protocol="SSL", ssl_cafile=str(folder / "cert"))
+    _, found = brokers.check(kafka).findings
+    assert "a client certificate, which plaint has not" in found.mend
