@@ -21,7 +21,7 @@ from kafka.producer.sender import Sender
 from kafka.structs import TopicPartition
 
 from ingest import publish
-from ingest.publish import PostPublisher, PostTooLarge, PublishFailed
+from ingest.publish import Busy, PostPublisher, PostTooLarge, PublishFailed
 from ingest.source import Extent, Found, Refused
 from plaint.broker.process import free_port
 from plaint.kafka.admin import open_admin
@@ -242,6 +242,27 @@ def test_an_offer_of_which_one_record_is_refused_has_failed_and_so_has_the_publi
     for use in (publisher.settle, publisher.offers_wait_s, publisher.drain):
         with pytest.raises(PublishFailed, match="refused a record for good"):
             use()
+
+
+def test_what_is_acknowledged_makes_room_for_the_next_offer_and_is_told_with_its_time(
+    publisher: PostPublisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(publish, "MAX_WAITING", 1)
+    futures = [Future() for _ in range(2)]
+    handed = iter(futures)
+    monkeypatch.setattr(publisher, "_hand_over", lambda *_: next(handed))
+    offer = partial(publisher.offer, [Post(id="1", text="Hello")], "door", lambda _: None)
+    offer()
+    with pytest.raises(Busy):
+        offer()
+    told = [publisher.last_acknowledged]
+    futures[0].success(None)
+    offer()
+    told.append(publisher.last_acknowledged)
+    assert [moment is None for moment in told] == [True, False]
+    assert publisher.offered == 2
+    futures[1].success(None)
+    publisher.drain()
 
 
 def test_what_was_put_and_what_was_offered_are_both_waited_for(
