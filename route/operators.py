@@ -1,6 +1,7 @@
 """The operators of a condition: what each takes in the file, checked, and the test of a field's value it becomes."""
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -163,20 +164,34 @@ def _matches(field: Field, operand: Any) -> tuple[tuple[Any, ...], Test]:
         raise ConditionInvalid(
             f"the regular expression has {len(operand):,} characters", f"keep it under {MAX_PATTERN_CHARS:,}"
         )
-    options = re2.Options()
-    options.case_sensitive = False
-    options.log_errors = False
     try:
-        search = re2.compile(straight(operand).encode(), options).search
+        as_given = _search(operand)
     except re2.error as error:
         what = error.args[0].decode("utf-8", "replace") if isinstance(error.args[0], bytes) else str(error)
         raise ConditionInvalid(f"not a regular expression that RE2 knows: {what}", "mend the pattern") from None
+    straightened = as_given
+    if straight(operand) != operand:
+        with suppress(re2.error):  # [A-’] is a range, [A-'] none
+            straightened = _search(straight(operand))
+
+    def is_found(text: str) -> bool:
+        even = straight(text)
+        return as_given(text) or ((even is not text or straightened is not as_given) and straightened(even))
 
     def test(found: Any) -> bool:
         texts: Sequence[str] = (found,) if isinstance(found, str) else found
-        return any(search(straight(text[:MAX_MATCHED_CHARS]).encode("utf-8", "replace")) is not None for text in texts)
+        return any(is_found(text[:MAX_MATCHED_CHARS]) for text in texts)
 
     return (operand,), test
+
+
+def _search(pattern: str) -> Callable[[str], bool]:
+    """Whether the pattern is found anywhere in a text. Raises re2.error."""
+    options = re2.Options()
+    options.case_sensitive = False
+    options.log_errors = False
+    search = re2.compile(pattern.encode(), options).search
+    return lambda text: search(text.encode("utf-8", "replace")) is not None
 
 
 def _not(field: Field, operand: Any) -> tuple[tuple[Any, ...], Test]:
