@@ -54,7 +54,7 @@ class Tickets:
 
 @dataclass(frozen=True)
 class Either:
-    """A triage that versions of the routes send to different places: for each version the tickets, or why none."""
+    """A triage of which is not known by which version of the routes, or as what, the router took it: what comes of each."""
 
     revision: int
     partition: int
@@ -161,14 +161,18 @@ class Census:
         if is_earlier:
             self.triaged_before[post.id] = max(post.revision, self.triaged_before.get(post.id, 0))
             return
-        if self.triaged.get(post.id, -1) >= post.revision:
+        before = self.triaged.get(post.id, -1)
+        if before >= post.revision:
             return
         self.triaged[post.id] = post.revision
         if triage.intent is not None:
             self.intents[post.id] = triage.intent
-        if self.triaged_before.get(post.id, -1) >= post.revision:
+        before = max(before, self.triaged_before.get(post.id, -1))
+        if before >= post.revision:
             return
-        choices = tuple(dict.fromkeys(_choice(triage, table) for table in self._tables))
+        # Whether the router still remembers the lower revision is for it to know.
+        maybe_later = (False, True) if before >= 0 and post.event == "create" else (False,)
+        choices = tuple(dict.fromkeys(_choice(triage, table, it) for table in self._tables for it in maybe_later))
         if len(choices) > 1:
             self._either[post.id, post.revision] = Either(post.revision, *place[1:], choices)
             return
@@ -278,6 +282,6 @@ class Census:
         return [shown for shown in starmap(topics.place, self.invalid) if shown not in self.dead_places]
 
 
-def _choice(triage: Triage, table: RouteTable) -> tuple[frozenset[tuple[str, str]], DropReason | None]:
-    found, drop = tickets_for(triage, table)
+def _choice(triage: Triage, table: RouteTable, is_later: bool) -> tuple[frozenset[tuple[str, str]], DropReason | None]:
+    found, drop = tickets_for(triage, table, is_later)
     return frozenset((ticket.destination, ticket.key) for ticket in found), drop

@@ -16,6 +16,7 @@ from route.tickets import tickets_for
 from schemas import topics
 from schemas.deadletter import DeadLetter
 from schemas.delivery import OWNER_KEY, Delivery, State
+from schemas.labels import Intent
 from schemas.post import Post
 from schemas.reasons import DeadReason, DropReason
 from schemas.ticket import Ticket
@@ -293,3 +294,22 @@ def test_records_of_the_log_that_are_no_tickets_are_passed_over(world: World) ->
     world.census.add_delivery("helpdesk", b"key", b"{")
     world.census.add_delivery("helpdesk", b"key", None)
     assert world.census.missing() == []
+
+
+@pytest.mark.parametrize("is_remembered", [True, False])
+def test_a_later_state_that_is_called_a_create_may_withdraw_what_the_router_remembers(is_remembered: bool) -> None:
+    world = World()
+    (first,) = world.triage(world.post("a", revision=1), **COMPLAINT)
+    world.ticket(first)
+    world.log(first, "done")
+    later = world.post("a", revision=2)
+    world.triage(later, intent="other")
+    assert world.census.missing() == ["a: no tickets of any version of the routes"]
+    found, _ = tickets_for(Triage(post=later, intent=Intent.OTHER, triaged_at=NOW), TABLE, is_later=is_remembered)
+    for ticket in found:
+        world.ticket(ticket)
+        world.log(ticket, "done")
+    world.census.routed = {0: 100}
+    assert len(found) == (3 if is_remembered else 0)
+    assert world.census.missing() == []
+    assert world.census.drops == ({} if is_remembered else {DropReason.UNROUTED: 1})
