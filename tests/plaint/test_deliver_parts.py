@@ -13,7 +13,7 @@ from aiokafka import TopicPartition
 from plaint.kafka.publisher import OutRecord, PublishFailed
 from plaint.kafka.settings import KafkaSettings
 from plaint.workers.delivering.lease import Lease
-from plaint.workers.delivering.log_bodies import BodyMissing
+from plaint.workers.delivering.log_bodies import BodyMissing, LogBodies
 from plaint.workers.delivering.log_writer import LogWriter
 from plaint.workers.delivering.partition import Partition
 from plaint.workers.delivering.window import Window
@@ -475,6 +475,50 @@ async def test_tombstones_and_garbage_are_passed_over() -> None:
     assert taken.counters.unreadable == 2
     assert len(taken.partition.fold.settled) == 0
     assert taken.partition.position() == 5
+
+
+# -- reading bodies back ---------------------------------------------------------------------------------------------
+
+
+class LogConsumer:
+    """A consumer of a log of which compaction has left these offsets; each fetch brings up to three of them."""
+
+    def __init__(self, *offsets: int) -> None:
+        self.fetches: list[int] = []
+        self._offsets = offsets
+
+    def unsubscribe(self) -> None: ...
+
+    def assign(self, partitions: list[TopicPartition]) -> None: ...
+
+    def seek(self, partition: TopicPartition, offset: int) -> None:
+        self.fetches.append(offset)
+
+    async def getmany(self, partition: TopicPartition, timeout_ms: int) -> dict[TopicPartition, list[Read]]:
+        found = [Read(offset, b"k", b"%d" % offset) for offset in self._offsets if offset >= self.fetches[-1]]
+        return {partition: found[:3]}
+
+
+def bodies_of(consumer: LogConsumer) -> LogBodies:
+    bodies = LogBodies(kafka(), "log")
+    bodies._consumer = consumer
+    return bodies
+
+
+async def test_bodies_that_lie_together_are_read_together_and_each_goes_to_who_asked() -> None:
+    consumer = LogConsumer(*range(10, 30))
+    bodies = bodies_of(consumer)
+    found = await asyncio.gather(*(bodies.read(0, offset) for offset in (21, 11, 12, 12)))
+    assert found == [(b"k", b"21"), (b"k", b"11"), (b"k", b"12"), (b"k", b"12")]
+    assert consumer.fetches == [11, 21]
+    assert await bodies.read(0, 13) == (b"k", b"13")
+
+
+async def test_a_body_that_the_log_does_not_hold_any_more_is_told_and_nobody_waits_for_it() -> None:
+    bodies = bodies_of(LogConsumer(10, 12))
+    with pytest.raises(BodyMissing, match=r"log\[0\]@11 is gone"):
+        await bodies.read(0, 11)
+    assert await bodies.read(0, 12) == (b"k", b"12")
 
 
 # -- the window ------------------------------------------------------------------------------------------------------
