@@ -109,6 +109,14 @@ def test_a_revoked_right_is_named_with_the_command_that_grants_it(ward: Ward) ->
         admin.close()
 
 
+def test_a_stage_that_may_not_be_in_its_group_ends_with_the_command_that_grants_it(ward: Ward) -> None:
+    done = ward.run("run", "classify", role="tools-act")
+    said = done.stderr.decode()
+    assert (done.returncode, "Traceback" in said) == (2, False), said
+    assert "kafka.sasl_username: User:plaint-tools-act lacks Read on the group plaint-classify" in said
+    assert "--add --allow-principal User:plaint-tools-act --group plaint-classify --operation Read" in said
+
+
 def test_a_wrong_secret_is_named(ward: Ward) -> None:
     ward.secret.write_text(OTHER_SECRET)
     ward.write("secret:1", "secret:2", "secret:3")
