@@ -3,14 +3,14 @@
 import logging
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from kafka.admin import KafkaAdminClient
 from kafka.errors import KafkaError, RetriableError, SaslAuthenticationFailedError
 from kafka.net.compat import KafkaNetClient
 
-from plaint.kafka.reaching import no_answer, none_accepts, try_brokers
+from plaint.kafka.reaching import no_answer, none_accepts, why_refused
 from plaint.kafka.settings import KafkaSettings
 
 USE_S = 60.0
@@ -74,11 +74,7 @@ def open_admin(kafka: KafkaSettings, timeout_s: float) -> Iterator[KafkaAdminCli
 
     Raises BrokerAway if none of the brokers answers within ``timeout_s``, or if they stop answering inside.
     """
-    tried = dict(try_brokers(kafka.brokers, timeout_s))  # the client would tell, but it leaks a socket for each refusal
-    there = [broker for broker, why in tried.items() if not why]
-    if not there:
-        raise BrokerAway(none_accepts(tried))
-    client, connections = _connect(kafka, there, timeout_s)
+    client, connections = _connect(kafka, timeout_s)
     try:
         with connections.within(USE_S):
             yield client
@@ -92,21 +88,38 @@ def open_admin(kafka: KafkaSettings, timeout_s: float) -> Iterator[KafkaAdminCli
             client.close()
 
 
-def _connect(kafka: KafkaSettings, brokers: Sequence[str], timeout_s: float) -> tuple[KafkaAdminClient, _Connections]:
-    """By one of ``brokers`` after the other, each with its share of the time: the client itself picks one and gives it all of
-    its time, also where it hangs.
+def _connect(kafka: KafkaSettings, timeout_s: float) -> tuple[KafkaAdminClient, _Connections]:
+    """By one broker after the other: the client itself picks one and gives it all of its time, also where it hangs.
+
+    Each that accepts a connection gets half of the time that is left, the last one all of it: as much as a broker far away
+    needs for a login. Whether one accepts is tried first, since the client leaks a socket for each refusal.
     """
     deadline = time.monotonic() + timeout_s
+    tried: dict[str, str] = {}
+    failure: Exception | None = None
+    with _reason_of_failure() as reason:
+        for number, broker in enumerate(kafka.brokers, start=1):
+            behind = len(kafka.brokers) - number
+            tried[broker] = why_refused(broker, max(0.1, deadline - time.monotonic()) / (behind + 1))
+            if tried[broker]:
+                continue
+            left = max(0.1, deadline - time.monotonic())
+            try:
+                return _connected(kafka, broker, left / 2 if behind else left, timeout_s)
+            except (KafkaError, RuntimeError) as error:
+                failure = error
+    if failure is None:
+        raise BrokerAway(none_accepts(tried))
+    raise BrokerAway(no_answer(kafka, str(reason.error or failure))) from failure
+
+
+@contextmanager
+def _reason_of_failure() -> Iterator[_Reason]:
     reason = _Reason()
     logger = logging.getLogger("kafka.net.manager")
     logger.addHandler(reason)
     try:
-        for number, broker in enumerate(brokers[:-1]):
-            with suppress(KafkaError, RuntimeError):
-                return _connected(kafka, broker, (deadline - time.monotonic()) / (len(brokers) - number), timeout_s)
-        return _connected(kafka, brokers[-1], deadline - time.monotonic(), timeout_s)
-    except (KafkaError, RuntimeError) as error:
-        raise BrokerAway(no_answer(kafka, str(reason.error or error))) from error
+        yield reason
     finally:
         logger.removeHandler(reason)
 

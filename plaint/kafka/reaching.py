@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from aiokafka.errors import KafkaConnectionError
@@ -35,23 +35,22 @@ async def start_client(client: Startable, kafka: KafkaSettings) -> None:
 def why_away(brokers: Sequence[str], timeout_s: float) -> str:
     """Why none of the brokers accepts a connection; empty if one does."""
     tried = {}
-    for broker, why in try_brokers(brokers, timeout_s):
+    for broker in brokers:
+        why = why_refused(broker, timeout_s / len(brokers))
         if not why:
             return ""
         tried[broker] = why
     return none_accepts(tried)
 
 
-def try_brokers(brokers: Sequence[str], timeout_s: float) -> Iterator[tuple[str, str]]:
-    """Each broker with why it accepts no connection; empty if it does."""
-    for broker in brokers:
-        host, _, port = broker.rpartition(":")
-        try:
-            socket.create_connection((host, int(port)), timeout=timeout_s / len(brokers)).close()
-        except OSError as error:
-            yield broker, error.strerror or str(error)
-        else:
-            yield broker, ""
+def why_refused(broker: str, timeout_s: float) -> str:
+    """Why this broker accepts no connection; empty if it does."""
+    host, _, port = broker.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=timeout_s).close()
+    except OSError as error:
+        return error.strerror or str(error)
+    return ""
 
 
 def none_accepts(tried: Mapping[str, str]) -> str:

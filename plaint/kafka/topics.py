@@ -17,6 +17,7 @@ from schemas.topics import Topic, all_topics
 log = logging.getLogger(__name__)
 
 ATTEMPT_S = 5.0
+"""For the first attempt; each further one has twice as long, since a cluster that is sound may be slow."""
 PAUSE_S = 0.5
 MENDS: dict[type[errors.KafkaError], tuple[str, str]] = {
     errors.InvalidReplicationFactorError: ("kafka.replication_factor", "set it to at most the number of brokers"),
@@ -68,15 +69,17 @@ def ensure_topics(
     wanted = [topic for topic in all_topics(destinations) if only is None or topic.name in only]
     deadline = clock() + timeout_s
     created: set[str] = set()
+    attempt_s = ATTEMPT_S
     while True:
         try:
-            with open_admin(kafka, max(0.1, min(ATTEMPT_S, deadline - clock()))) as admin:
+            with open_admin(kafka, max(0.1, min(attempt_s, deadline - clock()))) as admin:
                 return _ensure(admin, kafka, wanted, created)
         except BrokerAway as error:
             if clock() + PAUSE_S >= deadline:
                 raise
             log.info("waiting for Kafka: %s", error)
         sleep(PAUSE_S)
+        attempt_s *= 2
 
 
 def _ensure(admin: KafkaAdminClient, kafka: KafkaSettings, wanted: list[Topic], created: set[str]) -> TopicsReport:

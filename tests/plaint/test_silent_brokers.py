@@ -5,12 +5,14 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from typing import NoReturn
 
 import pytest
 from aiokafka import AIOKafkaConsumer
+from kafka.errors import KafkaTimeoutError
 
 from plaint.kafka import answering
-from plaint.kafka.admin import open_admin
+from plaint.kafka.admin import BrokerAway, open_admin
 from plaint.kafka.publisher import OutRecord, Publisher
 from plaint.kafka.reading import TopicReader
 from plaint.kafka.settings import KafkaSettings
@@ -34,6 +36,21 @@ def test_the_topics_are_found_by_the_one_broker_that_answers(kafka: KafkaSetting
     with open_admin(kafka, 8) as admin:
         assert len(admin.describe_cluster()["brokers"]) == 1
     assert time.monotonic() - began < 8
+
+
+def test_each_of_many_has_the_time_that_one_far_away_needs(
+    kafka: KafkaSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[float] = []
+
+    def fail(kafka: KafkaSettings, broker: str, limit_s: float, timeout_s: float) -> NoReturn:
+        given.append(limit_s)
+        raise KafkaTimeoutError
+
+    monkeypatch.setattr("plaint.kafka.admin._connected", fail)
+    with pytest.raises(BrokerAway), open_admin(kafka, 8):
+        pass
+    assert given == pytest.approx([4, 4, 4, 4, 8], abs=0.5)  # none took any of it
 
 
 async def test_who_writes_and_who_reads_passes_over_those_that_do_not_answer(
