@@ -14,6 +14,7 @@ from plaint.kafka.admin import BrokerAway, open_admin
 from plaint.kafka.settings import KafkaSettings
 from plaint.monitoring.settings import MonitoringSettings
 from plaint.monitoring.stall import Guard, Key
+from schemas.faults import FaultsFound
 
 SHORTEST_PROBE_S, LONGEST_PROBE_S = 2.0, 10.0
 
@@ -86,7 +87,7 @@ class PublishingWatchdog(Guard):
     def _ask_broker(self, passed: float) -> None:
         try:
             self._probe(self._kafka, self._probe_s)
-        except (BrokerAway, OSError) as error:
+        except (BrokerAway, FaultsFound, OSError) as error:
             self.broker_away = f"no answer: {type(error).__name__}"
             self._away_at = passed
         else:

@@ -20,6 +20,7 @@ from plaint.kafka.consumer import new_consumer
 from plaint.kafka.settings import KafkaSettings
 from plaint.monitoring.settings import MonitoringSettings
 from plaint.monitoring.stall import Guard, Key
+from schemas.faults import FaultsFound
 
 PROBE_S = 20.0
 """Longer than a broker that answers takes for everything that a probe asks."""
@@ -120,7 +121,7 @@ class Watchdog(Guard):
             async with asyncio.timeout(PROBE_S):
                 # Without a partition to look at the broker is asked all the same: whether it is there matters.
                 found = await self._probe(self._kafka, self._watched.group, self._watched.topic, still or [0])
-        except (KafkaError, OSError, TimeoutError) as error:
+        except (KafkaError, FaultsFound, OSError, TimeoutError) as error:
             self.broker_away = f"no answer: {type(error).__name__}"
             self.is_excused(self.pass_time())
             return
