@@ -53,8 +53,9 @@ class Note(BaseModel):
         write_note(self._name(self.pid), self)
 
     def retract(self) -> None:
-        """Take the file away."""
-        (runtime_folder() / self._name(self.pid)).unlink(missing_ok=True)
+        """Take the file away, if there is one."""
+        with contextlib.suppress(OSError):  # else nobody could lay it there either
+            (runtime_folder() / self._name(self.pid)).unlink()
 
     @classmethod
     def of(cls, pid: int) -> Self | None:
@@ -174,8 +175,15 @@ def find_running() -> Running | None:
 
 def running_on(brokers: Iterable[str]) -> Running | None:
     """The youngest ``plaint up`` of this user that runs on any of these brokers."""
-    found = (running for running in reversed(Running.all()) if not set(brokers).isdisjoint(running.brokers))
+    wanted = set(map(_plain, brokers))
+    found = (running for running in reversed(Running.all()) if not wanted.isdisjoint(map(_plain, running.brokers)))
     return next(found, None)
+
+
+def _plain(broker: str) -> str:
+    """Its address, with one name for this machine."""
+    host, _, port = broker.rpartition(":")
+    return f"{'127.0.0.1' if host == 'localhost' else host}:{port}"
 
 
 def running_at_hand(settings: "Settings") -> Running | None:

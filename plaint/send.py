@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 from ingest.http.settings import POSTS_PATH
 from plaint.failures import Unavailable
-from plaint.running import find_running
+from plaint.running import find_running, running_at_hand
 from schemas.faults import Fault, FaultsFound, shown
 
 if TYPE_CHECKING:
@@ -77,15 +77,16 @@ def new_id() -> str:
 
 
 def find_target(config: Path | None, to: str = "") -> Found:
-    """The door at ``to``; else the Kafka of the settings; else the door of the ``plaint up`` that runs here.
+    """The door at ``to``; else that of the ``plaint up`` that runs here, on the Kafka of the settings if they name one; else
+    that Kafka.
 
     Raises SettingsInvalid or FaultsFound where there is none.
     """
     if to:
         return Found(Door(to, lambda: _settings(config)))
-    running = find_running()
     settings = _settings(config) if _are_given(config) else None
-    if settings is not None and settings.kafka.brokers and not (running and running.door and running.kafka is None):
+    running = find_running() if settings is None else running_at_hand(settings)
+    if settings is not None and settings.kafka.brokers and not (running and running.door):
         return Found(KafkaTopic(settings.kafka))
     if running is not None and running.door:
         return Found(Door(running.door, lambda: settings or _settings(config)), running.inbox)

@@ -40,8 +40,10 @@ def explain(config: Path | None, post: str, as_json: bool, everywhere: bool, add
     plaint explain 1234567 --json | jq .summary
     """
     settings = load_settings(config)
-    kafka, destinations = kafka_at_hand(settings), destinations_at_hand(settings)
-    removed = asyncio.run(find_strangers(kafka, {*destinations, *stood_in(settings)}))
+    kafka, known = kafka_at_hand(settings), destinations_at_hand(settings)
+    others = asyncio.run(find_strangers(kafka, known))
+    destinations = (*known, *(name for name in stood_in(settings) if name in others))
+    removed = [name for name in others if name not in destinations]
     with Reading("reading") as reading:
         told = asyncio.run(
             look(

@@ -14,6 +14,7 @@ from typing import Any, Self
 
 import click
 
+from plaint.failures import is_full
 from plaint.logs import escaped
 
 SLOW_S = 1.0
@@ -133,11 +134,18 @@ def leaving_early() -> Iterator[None]:
 
 
 def echo_to_who_listens(line: str) -> None:
-    """Write a line about work that goes on to its end, also once whoever read our output has seen enough (``| head``)."""
+    """Write a line about work that is done or goes on to its end, also once whoever read our output has seen enough
+    (``| head``), or the disk under it is full.
+    """
     try:
         click.echo(line)
     except BrokenPipeError:
         write_nowhere()
+    except OSError as error:
+        if not is_full(error):
+            raise
+        write_nowhere()
+        click.echo(f"plaint: {error.strerror}: what was done is done, what it says of it is lost", err=True)
 
 
 def write_nowhere() -> None:

@@ -294,8 +294,34 @@ def test_an_up_on_the_brokers_of_the_settings_takes_it_by_its_door(
     shelf: Shelf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PLAINT_KAFKA__BROKERS", '["127.0.0.1:1"]')
-    with open_door(shelf) as door, announced(None, door=f"http://127.0.0.1:{door.port}"):
+    with open_door(shelf) as door, announced(None, brokers=("localhost:1",), door=f"http://127.0.0.1:{door.port}"):
         assert run(TEXT).exit_code == 0
+    assert len(shelf.posts) == 1
+
+
+def test_an_up_on_other_brokers_than_those_of_the_settings_gets_nothing(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PLAINT_KAFKA__BROKERS", '["127.0.0.1:1"]')
+    with open_door(shelf) as door, announced(None, brokers=("stage:9092",), door=f"http://127.0.0.1:{door.port}"):
+        code, told = failure(run(TEXT))
+    assert code == EXIT_UNAVAILABLE
+    assert "127.0.0.1:1: Connection refused" in told
+    assert shelf.posts == []
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="NOT TESTED: this system has no /dev/full")
+def test_a_full_disk_under_what_it_says_is_no_reason_to_send_again(shelf: Shelf, tmp_path: Path) -> None:
+    with open_door(shelf) as door, Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "plaint", "send", "--to", f"http://127.0.0.1:{door.port}", TEXT],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            cwd=tmp_path,
+            timeout=60,
+        )
+    assert done.stderr == b"plaint: No space left on device: what was done is done, what it says of it is lost\n"
+    assert done.returncode == 0
     assert len(shelf.posts) == 1
 
 
