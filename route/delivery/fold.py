@@ -147,6 +147,8 @@ class Fold:
     def _take_up(self, entry: Entry, state: OpenState, keep_until: float, is_late: bool) -> None:
         known, before = self.settled.get(entry.key), self.open.get(entry.key)
         item = _item(entry, state, keep_until)
+        if before is not None and before.version == item.version:  # a further try of what has waited since then
+            item.since = min(filter(None, (before.since, item.since)), default=0.0)
         self.put(item)
         if not is_late:
             self.stale.discard(entry.key)

@@ -270,6 +270,15 @@ def test_a_tombstone_makes_a_key_new() -> None:
     assert what(fold) == dict.fromkeys((A, B, C), (None, None))
 
 
+def test_a_ticket_has_waited_since_its_first_try_however_many_came_after_it() -> None:
+    fold = Fold()
+    for hour, entry in enumerate(entries([Step(A, 0, "accepted"), Step(A, 0, "accepted"), Step(A, 1, "accepted")])):
+        assert entry is not None
+        entry.since = START + 3600 * hour
+        fold.apply(entry, FOREVER)
+        assert fold.open[A].since == START + (7200 if hour == 2 else 0)  # an edit begins anew
+
+
 def test_bodies_of_far_off_tickets_stay_in_the_log() -> None:
     fold = Fold()
     soon, later = entries([Step(A, 0, "accepted"), Step(B, 0, "accepted")])
