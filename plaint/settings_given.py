@@ -201,7 +201,14 @@ def _read_variable(name: str, text: str, into: Values, given: Given) -> None:
             return
         into = inner
     given.variables |= {(*path, *inner): name for inner in _leaves(value)}
-    into[last] = value
+    into[last] = _over(into.get(last), value)
+
+
+def _over(below: Any, above: Any) -> Any:
+    """What stands when ``above`` is laid over ``below``: maps key by key, all else as a whole."""
+    if not (isinstance(below, dict) and isinstance(above, dict)):
+        return above
+    return below | {key: _over(below.get(key), value) for key, value in above.items()}
 
 
 def _read(text: str, found: Any) -> Any:

@@ -195,6 +195,15 @@ def test_of_two_variables_the_nearer_one_wins_and_what_holds_text_or_a_list_is_r
     assert settings.destinations["a"].allow_private == ("10.0.0.0/8",)
 
 
+def test_a_nearer_variable_keeps_what_a_farther_one_says_beside_it() -> None:
+    settings = load(
+        PLAINT_DESTINATIONS=json.dumps({"a": {"url": "https://a.example", "secret": SECRET, "max_per_minute": 60}}),
+        PLAINT_DESTINATIONS__A='{"url": "https://b.example", "timeout_s": 5}',
+    )
+    found = settings.destinations["a"]
+    assert (found.url, found.max_per_minute, found.timeout_s) == ("https://b.example", 60, 5)
+
+
 def test_what_kubernetes_gives_for_a_service_is_told_as_that() -> None:
     given = {
         "PLAINT_SERVICE_HOST": "10.0.0.1",
