@@ -5,6 +5,7 @@ import platform
 import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from plaint.settings import Settings
 MB = 1_000_000
 NEEDED_BYTES = 700 * MB
 """Memory of the workers of one machine: the model in classify, and some 60 MB for each of the others."""
+TEMPORARY = "temporary files"
 DISK_WARN_BYTES, DISK_FAIL_BYTES = 500 * MB, 50 * MB
 LIBRARIES = ("faust-streaming", "aiokafka", "kafka-python", "aiohttp", "onnxruntime")
 
@@ -43,12 +45,17 @@ def check_disk(settings: Settings) -> Check:
     """Free space where plaint writes: temporary files, the inbox's journal, the data of a broker that it starts."""
     places = folders(settings)
     found = [finding for name, folder in places.items() for finding in _room(name, folder)]
+    if TEMPORARY not in places:
+        mend = "mount a writable one at /tmp or set TMPDIR to one; the stages alone need PLAINT_RUNTIME_DIR only"
+        found.append(warn(TEMPORARY, "there is no folder for them that can be written", mend))
     return checked("disk", "; ".join(f"{name} {folder}" for name, folder in places.items()), found)
 
 
 def folders(settings: Settings) -> dict[str, Path]:
     """The folders that plaint writes to on this machine, by what is in them."""
-    found = {"temporary files": Path(tempfile.gettempdir())}
+    found = {}
+    with suppress(FileNotFoundError):  # there is none that can be written
+        found[TEMPORARY] = Path(tempfile.gettempdir())
     if settings.inbox.journal is not None:
         found["inbox.journal"] = settings.inbox.journal.absolute().parent
     if settings.broker.embedded == "kafka" and not settings.kafka.brokers:
