@@ -14,6 +14,7 @@ from plaint.kafka.publisher import OutRecord, PublishFailed
 from plaint.kafka.settings import KafkaSettings
 from plaint.workers.delivering.lease import Lease
 from plaint.workers.delivering.log_bodies import BodyMissing, LogBodies
+from plaint.workers.delivering.log_follower import LogFollower
 from plaint.workers.delivering.log_writer import LogWriter
 from plaint.workers.delivering.partition import Partition
 from plaint.workers.delivering.window import Window
@@ -475,6 +476,75 @@ async def test_tombstones_and_garbage_are_passed_over() -> None:
     assert taken.counters.unreadable == 2
     assert len(taken.partition.fold.settled) == 0
     assert taken.partition.position() == 5
+
+
+# -- following the log -----------------------------------------------------------------------------------------------
+
+
+class Follower:
+    """Notes what it is fed."""
+
+    is_replaying = False
+
+    def __init__(self, position: int) -> None:
+        self.fed: list[int] = []
+        self._position = position
+
+    def position(self) -> int:
+        return self._position
+
+    def feed(self, records: Sequence[Any]) -> None:
+        self.fed += [record.offset for record in records]
+        self._position = self.fed[-1] + 1
+
+
+class FollowedLog:
+    """A consumer of one partition that holds offsets from 0 to before ``end``; a look waits until there is news."""
+
+    def __init__(self, end: int) -> None:
+        self.looks = 0
+        self._news = asyncio.Event()
+        self._end = end
+        self._at = 0
+
+    def grow(self) -> None:
+        self._end += 1
+        self._news.set()
+
+    def unsubscribe(self) -> None: ...
+
+    def assign(self, partitions: list[TopicPartition]) -> None: ...
+
+    def pause(self, *partitions: TopicPartition) -> None: ...
+
+    def seek(self, partition: TopicPartition, offset: int) -> None:
+        self._at = offset
+
+    async def getmany(self, timeout_ms: int, max_records: int) -> dict[TopicPartition, list[Read]]:
+        self.looks += 1
+        while self._at == self._end:
+            self._news.clear()
+            await self._news.wait()
+        found = [Read(offset, b"k", b"v") for offset in range(self._at, self._end)]
+        self._at = self._end
+        return {TopicPartition("log", 0): found}
+
+
+async def test_who_follows_a_partition_anew_gets_all_from_its_position_on_also_if_a_look_is_under_way() -> None:
+    follower = LogFollower(kafka(), "log")
+    await follower.stop()
+    follower._consumer = log = FollowedLog(end=3)
+    before, after = Follower(3), Follower(0)
+    follower.follow(0, before)
+    running = asyncio.create_task(follower.run())
+    await settle()
+    assert log.looks == 1
+    follower.leave(0, before)
+    follower.follow(0, after)
+    log.grow()  # by its own owner record, as a rule
+    await settle()
+    assert (before.fed, after.fed) == ([], [0, 1, 2, 3])
+    running.cancel()
 
 
 # -- reading bodies back ---------------------------------------------------------------------------------------------

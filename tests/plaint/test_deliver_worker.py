@@ -7,7 +7,7 @@ from aiokafka.errors import KafkaConnectionError
 
 from plaint.kafka.publisher import OutRecord
 from route.delivery import dispatch
-from route.delivery.entry import owner_record
+from route.delivery.entry import open_record, owner_record
 from schemas import topics
 from schemas.deadletter import DeadLetter
 from schemas.reasons import DeadReason, DropReason
@@ -171,6 +171,38 @@ async def test_a_newer_owner_deposes_and_an_owner_that_vanished_is_overcome(kafk
         receiver.delay_s = 0.0
         await until(lambda: worker.counters.done == 2)
     assert receiver.taken == {f"{first.key}-0": 1, f"{first.key}-1": 1, f"{ticket(later, name).key}-0": 1}
+
+
+@pytest.mark.kafka
+async def test_what_another_owner_took_on_while_this_one_delivered_is_not_forgotten_when_it_has_the_partition_again(
+    kafka: str, name: str
+) -> None:
+    """The other one has acknowledged the ticket, so that nothing but the log tells of it."""
+    await make_topics(kafka, name)
+    one = ticket(1, name)
+    partition = partition_of(one.key)
+    log = [
+        open_record(
+            one.key,
+            "accepted",
+            epoch=-1,
+            revision=0,
+            op="create",
+            attempt=0,
+            due=0.0,
+            created=False,
+            at=0.0,
+            body=one.to_bytes(),
+        ),
+        owner_record("someone-else", 0.0),
+    ]
+    async with receiving() as receiver, delivering(kafka, name, receiver.url) as worker:
+        await until(lambda: len(worker.lanes) == 4)
+        await write(kafka, [OutRecord(topics.deliveries(name), partition, *record) for record in log])
+        await until(lambda: len(worker.lanes) == 3)
+        assert not receiver.requests
+        await until(lambda: worker.counters.done == 1)
+    assert receiver.taken == {f"{one.key}-0": 1}
 
 
 @pytest.mark.kafka

@@ -70,15 +70,15 @@ class LogFollower:
                 continue
             self._skip()
             found = await self._consumer.getmany(timeout_ms=LOOK_MS, max_records=MAX_RECORDS)
+            if self._changed.is_set():  # these may go on from where another follower was: all are read again
+                continue
             for tp, records in found.items():
                 self._feed(tp.partition, records)
             await self._rest(sum(map(len, found.values())))
 
     def _feed(self, partition: int, records: Sequence[Any]) -> None:
-        follower = self._followers.get(partition)
-        if follower is not None:
-            follower.feed(records)
-            self._positions[partition] = records[-1].offset + 1
+        self._followers[partition].feed(records)
+        self._positions[partition] = records[-1].offset + 1
 
     def _skip(self) -> None:
         for number, follower in self._followers.items():
@@ -90,8 +90,6 @@ class LogFollower:
     async def _rest(self, count: int) -> None:
         if count == MAX_RECORDS or any(follower.is_replaying for follower in self._followers.values()):
             await asyncio.sleep(0)
-            return
-        if self._changed.is_set():
             return
         followed = [TopicPartition(self._topic, number) for number in self._followers]
         self._consumer.pause(*followed)
