@@ -46,14 +46,19 @@ def check(kafka: KafkaSettings) -> Check:
     except (BrokerAway, KafkaError) as error:
         return checked(NAME, looked, [*found, _speechless(kafka, str(error))])
     found = [*_spared(found, told), *_advertised(told, kafka)]
-    return checked(NAME, f"{looked}; cluster of {len(told['brokers'])}", found)
+    return checked(NAME, f"{looked}; cluster of {len(alive(told))}", found)
+
+
+def alive(told: Any) -> list[Any]:
+    """The brokers of a cluster but for those that the others take to be gone, which newer Kafkas name as well."""
+    return [broker for broker in told["brokers"] if not broker.get("is_fenced")]
 
 
 def _spared(found: Sequence[Finding], told: Any) -> Iterator[Finding]:
     """What is wrong with a broker that the others have noticed to be gone is only a warning: they do its work."""
-    alive = {f"{broker['host']}:{broker['port']}" for broker in told["brokers"]}
+    there = {f"{broker['host']}:{broker['port']}" for broker in alive(told)}
     for one in found:
-        yield one if one.place in alive else one.model_copy(update={"severity": "warn"})
+        yield one if one.place in there else one.model_copy(update={"severity": "warn"})
 
 
 def check_embedded(settings: BrokerSettings) -> Check:
@@ -103,7 +108,7 @@ def _speechless(kafka: KafkaSettings, error: str) -> Finding:
 
 
 def _advertised(told: Any, kafka: KafkaSettings) -> Iterator[Finding]:
-    for broker in told["brokers"]:
+    for broker in alive(told):
         host, port = broker["host"], broker["port"]
         if f"{host}:{port}" in kafka.brokers:
             continue

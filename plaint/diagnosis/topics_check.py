@@ -7,6 +7,7 @@ from typing import Any
 from kafka import errors
 from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
 
+from plaint.diagnosis.brokers import alive
 from plaint.diagnosis.check import Check, checked, skipped
 from plaint.diagnosis.finding import Finding, fail, warn
 from plaint.kafka.admin import open_admin
@@ -47,7 +48,7 @@ def visit(kafka: KafkaSettings, destinations: Sequence[str]) -> Visit:
     with open_admin(kafka, VISIT_S) as admin:
         told = admin.describe_cluster()
         allowed = told.get("authorized_operations")
-        ids = [broker["broker_id"] for broker in told["brokers"]]
+        ids = [broker["broker_id"] for broker in alive(told)]
         return Visit(
             states=topic_states(admin, kafka, topics.all_topics(destinations)),
             groups=group_states(admin, dict.fromkeys(groups)),
