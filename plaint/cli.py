@@ -14,7 +14,7 @@ import click
 from plaint.failures import EXIT_INTERRUPTED, is_full, tell
 from plaint.logs import escaped, setup_logging
 from plaint.masking import masked
-from plaint.tools.terminal import show_any_sign, write_nowhere
+from plaint.terminal import show_any_sign, write_nowhere
 
 COMMANDS = {
     "up": ("plaint.commands.up:up", "Run the whole way on this machine, from a source to the helpdesk."),

@@ -20,8 +20,8 @@ from plaint.kafka.admin import BrokerAway, open_admin
 from plaint.kafka.reaching import start_client
 from plaint.kafka.reading import Stored, TopicReader
 from plaint.kafka.settings import KafkaSettings
+from plaint.lookup.logbook import LogBook
 from plaint.settings import Settings
-from plaint.tools.logbook import LogBook
 from route.delivery.fold import Fold
 from route.delivery.settled import Version
 from schemas import topics

@@ -9,8 +9,8 @@ from models.choice import ModelChoice
 from models.evaluation.report import Figure
 from models.store import Known, ModelInvalid, Origin, Store
 from plaint.diagnosis import model as diagnosis
-from plaint.model_in_use import ModelInUse
-from plaint.running import find_running
+from plaint.local.running import find_running
+from plaint.reloading.model_in_use import ModelInUse
 from schemas.faults import Fault
 
 KEY = "classify.model"

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 from ingest.http.settings import POSTS_PATH
 from plaint.failures import Unavailable
-from plaint.running import find_running, running_at_hand
+from plaint.local.running import find_running, running_at_hand
 from schemas.faults import Fault, FaultsFound, shown
 
 if TYPE_CHECKING:

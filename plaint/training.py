@@ -18,8 +18,8 @@ from rich.console import Console
 from models.evaluation.evaluation import load_evaluation
 from models.evaluation.labelled import Form, LabelledPost, read_labelled
 from models.manifest import WeightsError, load_manifest
+from plaint.bar import Bar
 from plaint.failures import Unavailable
-from plaint.tools.bar import Bar
 from schemas.faults import Fault, FaultsFound
 
 if TYPE_CHECKING:

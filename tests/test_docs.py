@@ -27,11 +27,11 @@ from plaint.commands.run import read_sources
 from plaint.diagnosis.judgement import judged
 from plaint.diagnosis.status import StageStatus, Status
 from plaint.docs import pages, stale
-from plaint.explanation import Hold, HoldCause, Step, TicketLife, TicketState
 from plaint.failures import CODES
+from plaint.lookup.explanation import Hold, HoldCause, Step, TicketLife, TicketState
+from plaint.lookup.words import life_words
 from plaint.monitoring.metrics import METRICS
 from plaint.settings import load_settings
-from plaint.tools.words import life_words
 from route.destinations.base import Parcel
 from route.destinations.settings import DestinationSettings
 from route.destinations.signing import signatures
@@ -621,5 +621,13 @@ def test_every_page_is_listed_with_whom_it_is_for() -> None:
 
 
 def test_every_folder_of_the_way_is_explained() -> None:
-    rooms = {path.parent.name for path in REPOSITORY.glob("*/__init__.py")}
+    rooms = {path.parent.name for where in ("*", "plaint/*") for path in REPOSITORY.glob(f"{where}/__init__.py")}
     assert {f"`{room}/`" for room in rooms} <= set(re.findall(r"`[a-z]+/`", README.read_text()))
+
+
+def test_the_way_of_a_post_by_file_can_be_walked() -> None:
+    way = README.read_text().partition("A post's way by file:")[2].partition("\n\n")[0]
+    files = re.findall(r"`([a-z/_.]+)`", way)
+    assert len(files) > 8
+    places = [REPOSITORY, REPOSITORY / "route" / "delivery"]
+    assert [file for file in files if not any((place / file).exists() for place in places)] == []

@@ -34,8 +34,8 @@ from plaint.board.urgent import UrgentPosts
 from plaint.board.view import Shown, lines, one_row
 from plaint.failures import Unavailable
 from plaint.kafka.settings import KafkaSettings
+from plaint.local.running import Running
 from plaint.monitoring.state import RunState
-from plaint.running import Running
 
 log = logging.getLogger(__name__)
 

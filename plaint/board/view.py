@@ -11,7 +11,7 @@ from rich.text import Text
 from plaint.board.numbers import History, Numbers
 from plaint.board.urgent import UrgentPost
 from plaint.monitoring.state import ChildState, RunState, StageState
-from plaint.tools.terminal import one_line, span
+from plaint.terminal import one_line, span
 from schemas.labels import INTENTS, URGENCY_WORDS
 
 BOLD, SOFT = Style(bold=True), Style(dim=True)

@@ -12,7 +12,7 @@ from typing import IO, Any
 
 from plaint.kafka.admin import BrokerAway, open_admin
 from plaint.kafka.settings import KafkaSettings
-from plaint.leash import leashed
+from plaint.local.leash import leashed
 
 LOG_TAIL_BYTES = 4000
 

@@ -12,9 +12,9 @@ from rich.console import Console
 from plaint.board.screen import Board, can_draw
 from plaint.diagnosis.quiet import hush
 from plaint.failures import EXIT_INTERRUPTED, Unavailable
-from plaint.running import kafka_at_hand, running_at_hand
+from plaint.local.running import kafka_at_hand, running_at_hand
 from plaint.settings import load_settings
-from plaint.tools.terminal import leaving_early
+from plaint.terminal import leaving_early
 
 EVERY_S = 5.0
 

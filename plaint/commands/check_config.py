@@ -12,10 +12,10 @@ from aiokafka.errors import KafkaError
 from plaint.failures import EXIT_USAGE, Unavailable
 from plaint.kafka.admin import BrokerAway, open_admin
 from plaint.leftovers import CONNECT_S, judge, leftovers
+from plaint.local.up import stood_in
 from plaint.logs import escaped
 from plaint.preflight import check_broker, check_kafka, check_setup, check_weights
 from plaint.settings import Settings, load_settings
-from plaint.up import stood_in
 from route.rules import review
 from schemas.faults import Fault
 

@@ -11,7 +11,7 @@ import orjson
 from classify.load import load_classifier
 from ingest.decode import post_from_json
 from plaint.settings import load_settings
-from plaint.tools.terminal import shown_json
+from plaint.terminal import shown_json
 from schemas.post import Post
 from schemas.record import RecordInvalid
 from schemas.triage import Triage

@@ -9,18 +9,18 @@ from typing import Any, TypeVar
 
 import click
 
+from plaint.again.dead_letters import replay as send_again
+from plaint.again.dead_letters import stand_of
+from plaint.again.plan import Done
 from plaint.commands.holding import destination_at, done_fields, done_words, holds_at, notice
 from plaint.kafka.reading import TopicReader
 from plaint.kafka.settings import KafkaSettings
-from plaint.running import destinations_at_hand, kafka_at_hand
+from plaint.local.running import destinations_at_hand, kafka_at_hand
+from plaint.lookup.dead import STAGES, WantedLetters, find_letters, page, row, without_letters
+from plaint.lookup.holds import clues_at_hand
+from plaint.lookup.letters import HeldLetter
 from plaint.settings import SettingsInvalid, load_settings
-from plaint.tools.again import Done
-from plaint.tools.dead import STAGES, WantedLetters, find_letters, page, row, without_letters
-from plaint.tools.holds import clues_at_hand
-from plaint.tools.letters import HeldLetter
-from plaint.tools.replay import replay as send_again
-from plaint.tools.replay import stand_of
-from plaint.tools.terminal import MOMENT, Reading, confirmed, echo_to_who_listens, json_line, leaving_early, one_line
+from plaint.terminal import MOMENT, Reading, confirmed, echo_to_who_listens, json_line, leaving_early, one_line
 from schemas.faults import Fault, shown
 from schemas.reasons import DeadReason
 

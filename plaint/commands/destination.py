@@ -10,11 +10,11 @@ import click
 
 from plaint.commands.holding import ASK
 from plaint.kafka.settings import KafkaSettings
+from plaint.local.running import destinations_at_hand, kafka_at_hand
 from plaint.logs import escaped
-from plaint.running import destinations_at_hand, kafka_at_hand
+from plaint.lookup.holds import Clues, clues_at_hand, look_for_holds
 from plaint.settings import SettingsInvalid, load_settings
 from plaint.switches import switch_states, turn
-from plaint.tools.holds import Clues, clues_at_hand, look_for_holds
 from route.delivery.switch import Disabled
 from schemas.faults import Fault, one_of, shown
 

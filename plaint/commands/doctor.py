@@ -13,8 +13,8 @@ from plaint.diagnosis.doctor import CHECKS, Patient, examine
 from plaint.diagnosis.quiet import hush
 from plaint.kafka.rights import roles
 from plaint.kafka.settings import KafkaSettings
+from plaint.local.running import destinations_at_hand, kafka_at_hand
 from plaint.logs import escaped
-from plaint.running import destinations_at_hand, kafka_at_hand
 from plaint.settings import Settings, SettingsInvalid, load_settings
 from schemas.faults import one_of
 

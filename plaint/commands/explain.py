@@ -7,15 +7,15 @@ from pathlib import Path
 import click
 
 from plaint.commands.holding import ASK
-from plaint.explain import explain as look
 from plaint.leftovers import find_strangers
-from plaint.running import destinations_at_hand, kafka_at_hand
+from plaint.local.running import destinations_at_hand, kafka_at_hand
+from plaint.local.up import stood_in
+from plaint.lookup.explain import explain as look
+from plaint.lookup.explain_text import lines
+from plaint.lookup.holds import clues_at_hand
+from plaint.lookup.routes import table_at_hand
 from plaint.settings import load_settings
-from plaint.tools.explain_text import lines
-from plaint.tools.holds import clues_at_hand
-from plaint.tools.routes import table_at_hand
-from plaint.tools.terminal import Reading, json_line, leaving_early
-from plaint.up import stood_in
+from plaint.terminal import Reading, json_line, leaving_early
 
 
 @click.command()

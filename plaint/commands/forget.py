@@ -18,12 +18,12 @@ from plaint.kafka.admin import open_admin
 from plaint.kafka.settings import KafkaSettings
 from plaint.kafka.topic_states import TopicState, topic_states
 from plaint.leftovers import find_strangers
+from plaint.local.running import destinations_at_hand, kafka_at_hand
+from plaint.local.up import stood_in
 from plaint.logs import escaped
-from plaint.running import destinations_at_hand, kafka_at_hand
 from plaint.send import find_target
 from plaint.settings import load_settings
-from plaint.tools.terminal import Reading, echo_to_who_listens, shown_json, span
-from plaint.up import stood_in
+from plaint.terminal import Reading, echo_to_who_listens, shown_json, span
 from schemas.topics import all_topics
 
 ADMIN_S = 15.0

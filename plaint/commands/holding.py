@@ -6,12 +6,12 @@ from typing import Any
 
 import click
 
-from plaint.explanation import Hold
+from plaint.again.plan import Done
 from plaint.kafka.settings import KafkaSettings
-from plaint.tools.again import Done
-from plaint.tools.hold_words import hold_in_short, hold_notice
-from plaint.tools.holds import Clues, destination_holds
-from plaint.tools.terminal import one_line
+from plaint.lookup.explanation import Hold
+from plaint.lookup.hold_words import hold_in_short, hold_notice
+from plaint.lookup.holds import Clues, destination_holds
+from plaint.terminal import one_line
 from schemas import topics
 
 ASK = click.option(

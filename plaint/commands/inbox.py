@@ -11,11 +11,11 @@ from plaint.heap import settle_heap
 from plaint.inbox.door import Door
 from plaint.inbox.insight import KafkaInsight
 from plaint.inbox.server import serve
+from plaint.lookup.holds import clues_at_hand
+from plaint.lookup.routes import FreshTable
 from plaint.monitoring.monitor import Monitor
 from plaint.monitoring.needs import Needs
 from plaint.settings import Settings, load_settings
-from plaint.tools.holds import clues_at_hand
-from plaint.tools.routes import FreshTable
 from route.yamlfile import FileInvalid
 
 log = logging.getLogger(__name__)

@@ -7,7 +7,7 @@ import click
 import orjson
 
 from plaint.logs import escaped
-from plaint.reloading import faults_before, reload, restarts_needed, targets
+from plaint.reloading.asking import faults_before, reload, restarts_needed, targets
 from plaint.settings import load_settings
 
 

@@ -14,7 +14,7 @@ from classify.settings import ClassifySettings
 from plaint.logs import escaped
 from plaint.route_trial import Line, Sum, Trial, Unread, read_lines, tried
 from plaint.settings import Settings, load_settings
-from plaint.tools.terminal import shown_json
+from plaint.terminal import shown_json
 from route.rules import RouteTable
 from route.trial import Routed, destinations_named
 from schemas.triage import Triage

@@ -12,7 +12,7 @@ import click
 
 from plaint import send as sending
 from plaint.logs import escaped
-from plaint.tools.terminal import echo_to_who_listens, one_line
+from plaint.terminal import echo_to_who_listens, one_line
 
 SHOWN_IDS = 20
 TICKET_PATIENCE_S = 10.0

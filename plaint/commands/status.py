@@ -12,10 +12,10 @@ from plaint.diagnosis.finding import Finding
 from plaint.diagnosis.judgement import judged
 from plaint.diagnosis.quiet import hush
 from plaint.diagnosis.status import StageStatus, Status, look
+from plaint.local.running import destinations_at_hand, kafka_at_hand, running_at_hand
 from plaint.logs import escaped
-from plaint.running import destinations_at_hand, kafka_at_hand, running_at_hand
 from plaint.settings import Settings, load_settings
-from plaint.tools.terminal import span
+from plaint.terminal import span
 
 
 @click.command()

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import click
 
-from plaint.running import destinations_at_hand, kafka_at_hand
+from plaint.local.running import destinations_at_hand, kafka_at_hand
+from plaint.lookup.destinations import chosen_destinations
+from plaint.lookup.tail import KINDS, TELLS, Kind, Tail, Wanted, searcher, words
 from plaint.settings import load_settings
-from plaint.tools.destinations import chosen_destinations
-from plaint.tools.tail import KINDS, TELLS, Kind, Tail, Wanted, searcher, words
-from plaint.tools.terminal import MOMENT, json_line, leaving_early
+from plaint.terminal import MOMENT, json_line, leaving_early
 from schemas.labels import INTENTS
 
 

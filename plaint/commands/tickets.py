@@ -8,19 +8,20 @@ from pathlib import Path
 
 import click
 
+from plaint.again.plan import Done, Plan
+from plaint.again.tickets import plan_retries
+from plaint.again.tickets import retry as send_again
 from plaint.commands.holding import ASK, destination_at, done_fields, done_words, holds_at, notice
-from plaint.explanation import Hold
 from plaint.kafka.settings import KafkaSettings
-from plaint.running import destinations_at_hand, kafka_at_hand
+from plaint.local.running import destinations_at_hand, kafka_at_hand
+from plaint.lookup.destinations import chosen_destinations
+from plaint.lookup.explain_text import life_lines
+from plaint.lookup.explanation import Hold
+from plaint.lookup.hold_words import hold_in_short
+from plaint.lookup.holds import NO_CLUES, Clues, clues_at_hand
+from plaint.lookup.tickets import STATES, Listed, State, TicketRow, WantedTickets, key_of, list_tickets, show_tickets
 from plaint.settings import SettingsInvalid, load_settings
-from plaint.tools.again import Done, Plan
-from plaint.tools.destinations import chosen_destinations
-from plaint.tools.explain_text import life_lines
-from plaint.tools.hold_words import hold_in_short
-from plaint.tools.holds import NO_CLUES, Clues, clues_at_hand
-from plaint.tools.retry import plan_retries
-from plaint.tools.retry import retry as send_again
-from plaint.tools.terminal import (
+from plaint.terminal import (
     SPAN,
     Reading,
     confirmed,
@@ -30,7 +31,6 @@ from plaint.tools.terminal import (
     one_line,
     span,
 )
-from plaint.tools.tickets import STATES, Listed, State, TicketRow, WantedTickets, key_of, list_tickets, show_tickets
 from schemas.faults import Fault, shown
 
 MANY = 10

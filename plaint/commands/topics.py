@@ -15,8 +15,8 @@ from plaint.kafka.grants import ROLE, plan
 from plaint.kafka.settings import KafkaSettings
 from plaint.kafka.topic_states import TopicState, topic_states
 from plaint.kafka.topics import ensure_topics
+from plaint.local.running import destinations_at_hand, kafka_at_hand
 from plaint.logs import escaped
-from plaint.running import destinations_at_hand, kafka_at_hand
 from plaint.settings import load_settings
 from schemas.topics import all_topics
 

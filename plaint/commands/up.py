@@ -11,10 +11,10 @@ import click
 
 from ingest.settings import SourceSettings
 from plaint.commands.run import read_sources
+from plaint.local.running import Running
+from plaint.local.up import Run, forget_environment
 from plaint.preflight import check_broker, check_setup
-from plaint.running import Running
 from plaint.settings import Settings, SettingsInvalid, load_settings
-from plaint.up import Run, forget_environment
 
 
 @click.command()

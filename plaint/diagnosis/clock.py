@@ -9,7 +9,7 @@ from statistics import median
 from plaint.diagnosis.check import Check, checked, skipped
 from plaint.diagnosis.destinations import Date
 from plaint.diagnosis.finding import Finding, fail, warn
-from plaint.tools.terminal import span
+from plaint.terminal import span
 
 NAME = "clock"
 OFF_S = 60.0

@@ -17,9 +17,9 @@ from plaint.diagnosis.topics_check import Visit
 from plaint.failures import Unavailable
 from plaint.kafka.reading import Start, TopicReader
 from plaint.kafka.settings import KafkaSettings
+from plaint.local.up import stood_in
 from plaint.preflight import check_setup
 from plaint.settings import Settings
-from plaint.up import stood_in
 from route.rules import check_routes
 from schemas import topics
 from schemas.faults import FaultsFound

@@ -7,7 +7,7 @@ from plaint.diagnosis.answers import enable_mend, mend_of, status_of
 from plaint.diagnosis.finding import Finding, count, fail, warn
 from plaint.diagnosis.status import StageStatus, Status
 from plaint.diagnosis.topics_view import DeadTally
-from plaint.tools.terminal import span
+from plaint.terminal import span
 
 BEHIND_S = 60.0
 """A record that waits for longer than this is told."""

@@ -16,7 +16,7 @@ from plaint.kafka.groups import GroupState, group_states
 from plaint.kafka.rights import Right, roles
 from plaint.kafka.settings import KafkaSettings
 from plaint.kafka.topic_states import TopicState, topic_states
-from plaint.tools.terminal import span
+from plaint.terminal import span
 from schemas import topics
 
 VISIT_S = 8.0

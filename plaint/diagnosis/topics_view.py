@@ -9,8 +9,8 @@ from datetime import datetime
 from pydantic import BaseModel, ConfigDict
 
 from plaint.kafka.reading import Start, TopicReader
-from plaint.tools.letters import LetterBook, read_letters
-from plaint.tools.logbook import LogBook
+from plaint.lookup.letters import LetterBook, read_letters
+from plaint.lookup.logbook import LogBook
 from schemas import topics
 from schemas.deadletter import DeadLetter
 

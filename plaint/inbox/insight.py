@@ -11,13 +11,13 @@ from typing import Protocol
 
 from aiokafka.errors import KafkaError
 
-from plaint.explain import explain
-from plaint.explanation import Explanation
 from plaint.failures import Unavailable
 from plaint.inbox.outcome import MAX_TYPED, TYPED, Verdict
 from plaint.kafka.reading import ReadRefused, Start, Stored, TopicReader
 from plaint.kafka.settings import KafkaSettings
-from plaint.tools.holds import NO_CLUES, Clues
+from plaint.lookup.explain import explain
+from plaint.lookup.explanation import Explanation
+from plaint.lookup.holds import NO_CLUES, Clues
 from route.rules import RouteTable
 from route.trial import routed
 from schemas.record import RecordDropped, RecordInvalid

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from plaint.explanation import Explanation, Label, Letter, PostSeen, RuleTried, Step, TicketAsked, TicketLife
 from plaint.inbox.cards import parts_of, visible
-from plaint.tools.words import UNSENT
+from plaint.lookup.explanation import Explanation, Label, Letter, PostSeen, RuleTried, Step, TicketAsked, TicketLife
+from plaint.lookup.words import UNSENT
 from schemas.labels import URGENCY_WORDS
 
 TOLD_CHARS = 400

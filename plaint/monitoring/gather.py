@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from plaint.broker.process import Broker
 from plaint.failures import Unavailable
+from plaint.local.supervisor import Look
 from plaint.monitoring import metrics
 from plaint.monitoring.errors import ErrorMemory
 from plaint.monitoring.listener import Answer, Listener, open_socket, text
@@ -23,7 +24,6 @@ from plaint.monitoring.monitor import VERSION, process_families
 from plaint.monitoring.readings import Readings
 from plaint.monitoring.settings import DEFAULT_PORT, MonitoringSettings
 from plaint.monitoring.state import BrokerState, ChildState, RunState, StageState
-from plaint.supervisor import Look
 
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 STARTING = "is starting"

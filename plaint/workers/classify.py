@@ -7,11 +7,11 @@ from typing import NoReturn, Protocol
 from classify.meant import as_meant
 from classify.settings import ClassifySettings
 from classify.text import is_blank
-from plaint.hangup import Hangup, reload_on_hangup
-from plaint.hot_model import SOUND, WorkerModel
 from plaint.kafka.publisher import OutRecord
 from plaint.kafka.settings import KafkaSettings
 from plaint.monitoring.monitor import Monitor
+from plaint.reloading.hangup import Hangup, reload_on_hangup
+from plaint.reloading.hot_model import SOUND, WorkerModel
 from plaint.workers.faust_worker import run_stage, stage_thread
 from plaint.workers.seen import Seen, superseded
 from plaint.workers.stage import Dropped, InRecord, Outcome, Result, Stretch, decoded

@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import NoReturn
 
-from plaint.hangup import Hangup, reload_on_hangup
-from plaint.hot_routes import WorkerRoutes
 from plaint.kafka.publisher import OutRecord
 from plaint.kafka.settings import KafkaSettings
 from plaint.leftovers import warn_of_strangers
 from plaint.monitoring.monitor import Monitor
 from plaint.monitoring.routing import RouteSight
+from plaint.reloading.hangup import Hangup, reload_on_hangup
+from plaint.reloading.hot_routes import WorkerRoutes
 from plaint.workers.faust_worker import run_stage
 from plaint.workers.seen import Seen, superseded
 from plaint.workers.stage import Dropped, InRecord, Outcome, Result, Stretch, decoded

@@ -37,10 +37,10 @@ from typing import Any
 
 import psutil
 
-from plaint.census import Census
 from plaint.inbox.settings import QUEUES
 from plaint.kafka.settings import KafkaSettings
-from plaint.settle import Follower, receipts, settle
+from plaint.local.census import Census
+from plaint.local.settle import Follower, receipts, settle
 from route.rules import RouteTable
 from schemas.ticket import ticket_key
 

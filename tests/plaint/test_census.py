@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from plaint.census import Census
 from plaint.inbox.api import receipt_fields
 from plaint.inbox.store import Store
-from plaint.settle import Summary, sum_up
+from plaint.local.census import Census
+from plaint.local.settle import Summary, sum_up
 from route.rules import RouteTable
 from route.tickets import tickets_for
 from schemas import topics

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from plaint.census import Census
 from plaint.kafka.publisher import OutRecord, Publisher
 from plaint.kafka.settings import KafkaSettings
 from plaint.kafka.topics import ensure_topics
-from plaint.settle import Follower, sum_up
+from plaint.local.census import Census
+from plaint.local.settle import Follower, sum_up
 from route.rules import RouteTable
 from route.tickets import tickets_for
 from schemas import topics

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 
 from classify.meant import as_meant
+from plaint.again.dead_letters import CHUNK, REPLAYED, Stand, plan_replay, replay, stand_of
+from plaint.again.plan import Done, Plan
 from plaint.kafka.publisher import OutRecord
 from plaint.kafka.reading import Stored, TopicReader, partition_of
 from plaint.kafka.topics import ensure_topics
-from plaint.tools.again import Done, Plan
-from plaint.tools.dead import WantedLetters, find_letters, page, row, shown_bytes
-from plaint.tools.letters import HeldLetter
-from plaint.tools.replay import CHUNK, REPLAYED, Stand, plan_replay, replay, stand_of
+from plaint.lookup.dead import WantedLetters, find_letters, page, row, shown_bytes
+from plaint.lookup.letters import HeldLetter
 from schemas import topics
 from schemas.deadletter import DeadLetter, Header, Replayed
 from schemas.post import Post
@@ -98,7 +98,7 @@ def test_what_went_again_before_goes_only_by_force() -> None:
 
 
 def _replayed() -> Any:
-    from plaint.explanation import Replay
+    from plaint.lookup.explanation import Replay
 
     return Replay(at=datetime(2026, 5, 1, 12, tzinfo=UTC), place="plaint.posts[0]@9")
 

@@ -10,8 +10,8 @@ import pytest
 from standardwebhooks import Webhook as Verifier
 from standardwebhooks.webhooks import WebhookVerificationError
 
+from plaint.lookup.tickets import WantedTickets, list_tickets
 from plaint.switches import NoLog, SwitchState, switch_states, turn
-from plaint.tools.tickets import WantedTickets, list_tickets
 from schemas import topics
 from schemas.delivery import OWNER_KEY, SWITCH_KEY, Delivery
 from schemas.ticket import Ticket

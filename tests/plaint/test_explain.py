@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from plaint.explain import explain
-from plaint.explanation import Explanation
 from plaint.kafka.publisher import OutRecord
 from plaint.kafka.reading import partition_of
 from plaint.kafka.topics import ensure_topics
-from plaint.tools.explain_text import lines
-from plaint.tools.terminal import one_line
+from plaint.lookup.explain import explain
+from plaint.lookup.explain_text import lines
+from plaint.lookup.explanation import Explanation
+from plaint.terminal import one_line
 from route.rules import RouteTable
 from schemas import topics
 from schemas.reasons import DeadReason, DropReason

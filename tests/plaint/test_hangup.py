@@ -17,7 +17,7 @@ if "terminal" in sys.argv:
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 if "nohup" in sys.argv:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-from plaint.hangup import Hangup
+from plaint.reloading.hangup import Hangup
 hangup = Hangup()
 out = open(sys.argv[1], "a", buffering=1)
 signal.signal(signal.SIGHUP, lambda *_: out.write("end\\n" if hangup.means_end() else "again\\n"))

@@ -10,13 +10,13 @@ import pytest
 from click.testing import CliRunner, Result
 
 from plaint.cli import cli
-from plaint.explain import explain
 from plaint.kafka.publisher import Publisher
+from plaint.lookup.explain import explain
+from plaint.lookup.hold_words import hold_words
+from plaint.lookup.holds import Caps, Clues, Holds
+from plaint.lookup.tickets import WantedTickets, list_tickets, show_tickets
 from plaint.monitoring.state import StageState
 from plaint.switches import SwitchState, turn
-from plaint.tools.hold_words import hold_words
-from plaint.tools.holds import Caps, Clues, Holds
-from plaint.tools.tickets import WantedTickets, list_tickets, show_tickets
 from plaint.workers.delivering.switching import write_switch
 from route.delivery.switch import Disabled, Word
 from route.rules import RouteTable

@@ -26,15 +26,15 @@ from classify.settings import ClassifySettings
 from models.choice import ModelChoice
 from models.store import Store
 from plaint.commands.reload import reload_
-from plaint.hot_model import WorkerModel
 from plaint.kafka.settings import KafkaSettings
 from plaint.kafka.topics import ensure_topics
+from plaint.local.running import announced
 from plaint.model_choice import taken_by
-from plaint.model_in_use import ModelInUse
 from plaint.monitoring.readings import Readings
-from plaint.reloading import reload, restarts_needed, targets
-from plaint.run_model import RunModel
-from plaint.running import announced
+from plaint.reloading.asking import reload, restarts_needed, targets
+from plaint.reloading.hot_model import WorkerModel
+from plaint.reloading.model_in_use import ModelInUse
+from plaint.reloading.run_model import RunModel
 from plaint.settings import Settings
 from plaint.workers.classify import ClassifyStage
 from plaint.workers.faust_worker import stage_thread
@@ -183,7 +183,7 @@ class TestWorkerModel:
             return [SimpleNamespace(intents={"complaint": float("nan")}, sentiments={}, urgencies={})]
 
         broken = (SimpleNamespace(triage=triage), SimpleNamespace(version=SECOND))
-        monkeypatch.setattr("plaint.hot_model.load_classifier", lambda settings: broken)
+        monkeypatch.setattr("plaint.reloading.hot_model.load_classifier", lambda settings: broken)
         store.use(SECOND)
         assert not model.reload()
         told = ModelInUse.of(os.getpid())
@@ -227,7 +227,7 @@ class TestWorkerModel:
 WORKER = """
 import signal, sys
 from pathlib import Path
-from plaint.model_in_use import ModelInUse
+from plaint.reloading.model_in_use import ModelInUse
 told = ModelInUse(role="classify", version="a", folder=Path(sys.argv[1]))
 def again(*_):
     global told
@@ -284,7 +284,7 @@ class TestReload:
     async def test_a_worker_that_never_answers_is_told_of(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("plaint.run_model.ANSWER_S", 0.1)
+        monkeypatch.setattr("plaint.reloading.run_model.ANSWER_S", 0.1)
         run = RunModel(ClassifySettings(models=tmp_path))
         following = asyncio.create_task(run.follow(lambda: None))
         run.want()

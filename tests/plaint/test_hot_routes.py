@@ -13,13 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from plaint.hangup import on_hangup
-from plaint.hot_routes import RunRoutes, WorkerRoutes
 from plaint.kafka.admin import open_admin
 from plaint.kafka.settings import KafkaSettings
-from plaint.reloading import faults_before, reload, restarts_needed, targets
-from plaint.routes_in_use import RoutesInUse
-from plaint.running import announced
+from plaint.local.running import announced
+from plaint.reloading.asking import faults_before, reload, restarts_needed, targets
+from plaint.reloading.hangup import on_hangup
+from plaint.reloading.hot_routes import RunRoutes, WorkerRoutes
+from plaint.reloading.routes_in_use import RoutesInUse
 from plaint.settings import Settings
 from plaint.workers.route import RouteStage
 from plaint.workers.stage import Dropped, InRecord, Outcome, Result
@@ -150,7 +150,7 @@ class TestWorkerRoutes:
     def test_without_a_broker_for_the_topics_the_old_routes_stay(
         self, file: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("plaint.hot_routes.TOPICS_S", 0.2)
+        monkeypatch.setattr("plaint.reloading.hot_routes.TOPICS_S", 0.2)
         routes = WorkerRoutes(NOBODY, file, ("helpdesk", "service"))
         good = routes.table
         file.write_text(RULES.format(destination="service"))
@@ -185,8 +185,8 @@ class TestWorkerRoutes:
 WORKER = """
 import os, signal, sys
 from pathlib import Path
-from plaint.hot_routes import answered
-from plaint.routes_in_use import RoutesInUse
+from plaint.reloading.hot_routes import answered
+from plaint.reloading.routes_in_use import RoutesInUse
 from route.rules import RouteTable
 copy, refuses = Path(sys.argv[1]), sys.argv[2:] == ["refuses"]
 names = ("helpdesk", "service")
@@ -284,7 +284,7 @@ class TestRunRoutes:
     async def test_a_worker_that_never_answers_is_told_of(
         self, routes: RunRoutes, file: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("plaint.hot_routes.HAND_OVER_S", 0.2)
+        monkeypatch.setattr("plaint.reloading.hot_routes.HAND_OVER_S", 0.2)
         file.write_text(RULES.format(destination="service"))
         told = await self.again(routes, None)
         assert told.faults == ("the route worker did not take them up within 0.2 s; its log may say why",)

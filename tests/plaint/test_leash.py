@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from plaint import leash
+from plaint.local import leash
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="prctl is Linux's")
 

@@ -16,18 +16,18 @@ from kafka.admin import (
     ResourceType,
 )
 
-from plaint.explain import explain
-from plaint.hot_routes import WorkerRoutes
+from plaint.again.dead_letters import replay, stand_of
+from plaint.again.plan import Plan, WriteRefused
+from plaint.again.tickets import plan_retries, retry
 from plaint.kafka.publisher import OutRecord
 from plaint.kafka.reading import ReadRefused, TopicReader
 from plaint.kafka.rights import roles
 from plaint.kafka.settings import KafkaSettings
 from plaint.kafka.topics import ensure_topics
-from plaint.tools.again import Plan, WriteRefused
-from plaint.tools.dead import WantedLetters, find_letters
-from plaint.tools.replay import replay, stand_of
-from plaint.tools.retry import plan_retries, retry
-from plaint.tools.tickets import WantedTickets, list_tickets
+from plaint.lookup.dead import WantedLetters, find_letters
+from plaint.lookup.explain import explain
+from plaint.lookup.tickets import WantedTickets, list_tickets
+from plaint.reloading.hot_routes import WorkerRoutes
 from route.rules import RouteTable
 from schemas import topics
 from tests.plaint.delivering import kafka_settings, write

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from plaint.routes_in_use import RoutesInUse
-from plaint.running import announced
+from plaint.local.running import announced
+from plaint.lookup.routes import FreshTable, table_at_hand
+from plaint.reloading.routes_in_use import RoutesInUse
 from plaint.settings import Settings
-from plaint.tools.routes import FreshTable, table_at_hand
 from route.rules import RouteTable
 
 RULES = "rules:\n  - {{name: {name}, why: w, destinations: [helpdesk]}}\n"

@@ -11,9 +11,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from plaint.in_use import InUse
 from plaint.kafka.settings import KafkaSettings
-from plaint.running import (
+from plaint.local.running import (
     FolderInvalid,
     Running,
     announced,
@@ -25,8 +24,9 @@ from plaint.running import (
     started_at,
     write_note,
 )
+from plaint.lookup.holds import clues_at_hand
+from plaint.reloading.in_use import InUse
 from plaint.settings import Settings, SettingsInvalid
-from plaint.tools.holds import clues_at_hand
 
 EMBEDDED = KafkaSettings(brokers=("127.0.0.1:4711",), idempotent_producer=False)
 OWN = Settings.model_validate({"kafka": {"brokers": ["kafka:9092"]}})
@@ -113,7 +113,7 @@ def test_of_several_the_youngest_is_found_and_what_is_no_note_is_passed_over(fol
 
 def test_a_folder_of_somebody_else_is_not_trusted(monkeypatch: pytest.MonkeyPatch) -> None:
     runtime_folder().mkdir(parents=True)
-    monkeypatch.setattr("plaint.running.os.getuid", lambda: os.geteuid() + 1)
+    monkeypatch.setattr("plaint.local.running.os.getuid", lambda: os.geteuid() + 1)
     with pytest.raises(FolderInvalid, match="belongs to somebody else; set PLAINT_RUNTIME_DIR"), announced(None):
         pass
 
@@ -123,7 +123,7 @@ def test_a_link_that_somebody_laid_in_the_folder_for_all_is_not_followed(
 ) -> None:
     monkeypatch.delenv("PLAINT_RUNTIME_DIR")
     monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
-    monkeypatch.setattr("plaint.running.tempfile.gettempdir", lambda: str(tmp_path))
+    monkeypatch.setattr("plaint.local.running.tempfile.gettempdir", lambda: str(tmp_path))
     mine = tmp_path / "mine"
     mine.mkdir()
     runtime_folder().symlink_to(mine)
@@ -139,7 +139,7 @@ def test_where_no_temporary_file_can_be_written_nothing_is_found_and_another_fol
     def refuse() -> str:
         raise FileNotFoundError(2, "No usable temporary directory found")
 
-    monkeypatch.setattr("plaint.running.tempfile.gettempdir", refuse)
+    monkeypatch.setattr("plaint.local.running.tempfile.gettempdir", refuse)
     with announced(None) as running:
         assert find_running() == running
     monkeypatch.delenv("PLAINT_RUNTIME_DIR")

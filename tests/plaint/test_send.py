@@ -27,7 +27,7 @@ from plaint.inbox.settings import InboxSettings
 from plaint.kafka.admin import open_admin
 from plaint.kafka.settings import KafkaSettings
 from plaint.kafka.topics import ensure_topics
-from plaint.running import announced
+from plaint.local.running import announced
 from plaint.settings import Settings
 from schemas.post import Post
 from schemas.ticket import ticket_key

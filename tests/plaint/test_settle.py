@@ -8,11 +8,11 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from plaint.census import Census
 from plaint.kafka.publisher import OutRecord, Publisher
 from plaint.kafka.settings import KafkaSettings
 from plaint.kafka.topics import ensure_topics
-from plaint.settle import Follower, Summary, receipts, settle
+from plaint.local.census import Census
+from plaint.local.settle import Follower, Summary, receipts, settle
 from route.rules import RouteTable
 from schemas import topics
 from schemas.deadletter import DeadLetter

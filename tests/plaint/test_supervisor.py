@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from plaint.failures import EXIT_FAILED, EXIT_UNAVAILABLE
-from plaint.supervisor import Child, RestartPolicy, Supervisor, python_module
+from plaint.local.supervisor import Child, RestartPolicy, Supervisor, python_module
 
 REPOSITORY = Path(__file__).parents[2]
 QUICK = RestartPolicy(first_s=0.01, longest_s=0.05, exits=4, window_s=60)
@@ -261,7 +261,7 @@ async def test_the_end_of_the_broker_ends_everything(start: Start, lines: Lines)
 PROGRAM = '''
 import asyncio, logging, sys
 from plaint.failures import EXIT_FAILED, EXIT_UNAVAILABLE
-from plaint.supervisor import Child, Supervisor
+from plaint.local.supervisor import Child, Supervisor
 logging.basicConfig(level="INFO")
 code = """
 import os, signal, sys, time

@@ -13,8 +13,8 @@ import pytest
 from plaint.kafka.publisher import OutRecord
 from plaint.kafka.reading import Stored
 from plaint.kafka.topics import ensure_topics
-from plaint.tools.tail import KINDS, Kind, Line, Tail, Wanted, line_of, searcher, words
-from plaint.tools.terminal import MOMENT, SPAN, json_line, one_line, span
+from plaint.lookup.tail import KINDS, Kind, Line, Tail, Wanted, line_of, searcher, words
+from plaint.terminal import MOMENT, SPAN, json_line, one_line, span
 from schemas import topics
 from tests.plaint.delivering import kafka_settings, write
 from tests.plaint.looking import Log, asked, letter, post, ticket_of, triage

@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
+from plaint.again.plan import Done
+from plaint.again.tickets import plan_retries, retry
 from plaint.kafka.publisher import OutRecord
 from plaint.kafka.reading import Stored, TopicReader
-from plaint.tools.again import Done
-from plaint.tools.lives import LifeBook
-from plaint.tools.retry import plan_retries, retry
-from plaint.tools.tickets import TicketBook, TicketRow, WantedTickets, key_of, list_tickets, show_tickets
+from plaint.lookup.lives import LifeBook
+from plaint.lookup.tickets import TicketBook, TicketRow, WantedTickets, key_of, list_tickets, show_tickets
 from schemas import topics
 from schemas.reasons import DeadReason
 from schemas.ticket import Ticket, ticket_key

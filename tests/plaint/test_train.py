@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from plaint.bar import Bar
 from plaint.cli import cli
 from plaint.failures import Unavailable
-from plaint.tools.bar import Bar
 from plaint.training import free_folder, read_corrections, refuse_without_extra
 from schemas.faults import FaultsFound
 from tests.support.command import environment

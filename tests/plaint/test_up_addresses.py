@@ -5,8 +5,8 @@ import socket
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from plaint.local.up import children, listening
 from plaint.settings import Settings
-from plaint.up import children, listening
 
 
 def takes_connections(url: str) -> bool:

@@ -14,7 +14,7 @@ from plaint.inbox.insight import KafkaInsight
 from plaint.inbox.outcome import TYPED, Verdict
 from plaint.kafka.publisher import OutRecord
 from plaint.kafka.reading import Stored, TopicReader, partition_of
-from plaint.tools.routes import FreshTable
+from plaint.lookup.routes import FreshTable
 from schemas.post import Post
 from schemas.topics import POSTS, TRIAGED
 from schemas.triage import Triage

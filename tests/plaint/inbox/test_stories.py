@@ -3,7 +3,8 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from plaint.explanation import (
+from plaint.inbox.story import story
+from plaint.lookup.explanation import (
     Drop,
     Explanation,
     Label,
@@ -15,7 +16,6 @@ from plaint.explanation import (
     TicketAsked,
     TicketLife,
 )
-from plaint.inbox.story import story
 from schemas.labels import Intent
 from schemas.ticket import ticket_key
 from schemas.triage import UrgencyPart

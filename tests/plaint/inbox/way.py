@@ -10,10 +10,10 @@ from typing import Any
 
 from aiohttp import web
 
-from plaint.explanation import Explanation
 from plaint.failures import Unavailable
 from plaint.inbox.door import Door
 from plaint.inbox.outcome import Verdict
+from plaint.lookup.explanation import Explanation
 from route.rules import RouteTable
 from route.trial import routed
 from schemas.post import Post

@@ -15,12 +15,12 @@ from click.testing import CliRunner
 
 from plaint.cli import cli
 from plaint.kafka.publisher import OutRecord
+from plaint.lookup.holds import Clues, destination_holds, look_for_holds
 from plaint.monitoring.delivering import DeliverSight, DeliveryMeter, metered, received_at
 from plaint.monitoring.monitor import Monitor
 from plaint.monitoring.needs import Needs
 from plaint.monitoring.settings import MonitoringSettings
 from plaint.switches import SwitchState, switch_states
-from plaint.tools.holds import Clues, destination_holds, look_for_holds
 from plaint.workers.deliver import deliver_worker
 from plaint.workers.delivering.worker import DeliverWorker
 from route.destinations.base import Finds, Idempotency, MaySend, NotNow, Outcome, Parcel, Taken, Withheld

@@ -13,13 +13,13 @@ from threading import Thread
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
+from plaint.local.supervisor import Child, Look, RestartPolicy, Supervisor
 from plaint.monitoring import gather
 from plaint.monitoring.gather import RunMonitor, child_settings
 from plaint.monitoring.monitor import Monitor
 from plaint.monitoring.needs import Needs
 from plaint.monitoring.settings import AddressFileInvalid, MonitoringSettings
 from plaint.monitoring.state import RunState
-from plaint.supervisor import Child, Look, RestartPolicy, Supervisor
 from tests.plaint.delivering import until
 from tests.plaint.monitoring.asking import ask, state, told
 

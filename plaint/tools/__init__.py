@@ -1,1 +1,0 @@
-"""What the commands do that look at posts, tickets and dead letters, and that send some of them again."""
