@@ -77,7 +77,7 @@ def _print(
         click.echo("no destinations in the settings: only the topics in front of them are printed", err=True)
     found = plan(kafka, destinations, principal or f"User:{kafka.sasl_username or 'plaint'}")
     if as_json:
-        click.echo(found.model_dump_json(indent=2))
+        click.echo(found.as_json())
     else:
         click.echo(found.as_yaml() if as_yaml else found.as_commands(",".join(kafka.brokers)), nl=False)
 

@@ -108,9 +108,35 @@ def _topic(state: TopicState, brokers: int) -> Iterator[Finding]:
     for one in state.differences:
         kind = fail if one.is_fault else warn
         yield kind(state.name, f"{one.key} is {one.has}, plaint would set {one.wants}", one.mend)
-    if brokers > 1 and state.found == "there" and state.replicas == 1:
-        mend = "kafka-reassign-partitions.sh adds replicas; set kafka.replication_factor for topics that are made later"
+    if brokers > 1 and state.found == "there":
+        yield from _replication(state, brokers)
+
+
+def _replication(state: TopicState, brokers: int) -> Iterator[Finding]:
+    """What the end or the restart of one broker of several would do to a topic."""
+    in_sync = state.number("min.insync.replicas")
+    alter = f"kafka-configs.sh --alter --topic {state.name} --add-config min.insync.replicas="
+    if state.replicas == 1:
+        mend = (
+            "kafka-reassign-partitions.sh adds replicas; for topics that are made later set kafka.replication_factor, or "
+            "default.replication.factor on the brokers"
+        )
         yield warn(state.name, f"has one replica on {brokers} brokers: it is gone with its broker", mend)
+    elif in_sync is None:
+        return
+    elif in_sync >= state.replicas:
+        what = (
+            f"min.insync.replicas is {in_sync} with {state.replicas} replicas: while one broker that has it restarts, nobody "
+            "can write to it"
+        )
+        more = "kafka-reassign-partitions.sh adds a replica; or " if brokers > state.replicas == in_sync else ""
+        yield warn(state.name, what, f"{more}{alter}{state.replicas - 1}")
+    elif in_sync == 1 and state.replicas > 2:
+        what = (
+            f"min.insync.replicas is 1 with {state.replicas} replicas: a record that only one broker has is acknowledged, and "
+            "lost if that one dies"
+        )
+        yield warn(state.name, what, f"{alter}2")
 
 
 # -- rights ------------------------------------------------------------------------------------------------------------

@@ -17,13 +17,13 @@ IDEMPOTENT_WRITE = "Brokers before 2.8 ask everyone who writes for this one as w
 
 
 class TopicPlan(BaseModel):
-    """A topic to make."""
+    """A topic to make; without a replication factor it gets as many replicas as the brokers give a topic themselves."""
 
     model_config = ConfigDict(frozen=True)
 
     name: str
     partitions: int
-    replication_factor: int
+    replication_factor: int | None = None
     config: dict[str, str]
 
 
@@ -49,9 +49,13 @@ class Plan(BaseModel):
     topics: tuple[TopicPlan, ...]
     grants: tuple[Grant, ...]
 
+    def as_json(self) -> str:
+        """For a program that makes them."""
+        return self.model_dump_json(indent=2, exclude_none=True)
+
     def as_yaml(self) -> str:
         """For a repository from which topics and rights are kept in step."""
-        fields: dict[str, Any] = self.model_dump(mode="json")
+        fields: dict[str, Any] = self.model_dump(mode="json", exclude_none=True)
         return yaml.safe_dump(fields, sort_keys=False, width=120)
 
     def as_commands(self, bootstrap: str) -> str:
@@ -109,7 +113,8 @@ def _grant(role: str, principal: str, right: Right) -> Grant:
 
 def _create(topic: TopicPlan) -> str:
     config = "".join(f" --config {key}={value}" for key, value in topic.config.items())
-    counts = f"--partitions {topic.partitions} --replication-factor {topic.replication_factor}"
+    replicas = "" if topic.replication_factor is None else f" --replication-factor {topic.replication_factor}"
+    counts = f"--partitions {topic.partitions}{replicas}"
     return f"topics --create --if-not-exists --topic {topic.name} {counts}{config}"
 
 

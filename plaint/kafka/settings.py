@@ -40,8 +40,14 @@ class KafkaSettings(BaseModel):
         Field(ge=1, le=1000, description="Partitions of each topic that plaint creates; the bound of workers a stage."),
     ] = 4
     replication_factor: Annotated[
-        int, Field(ge=1, le=10, description="Replicas of each topic that plaint creates.")
-    ] = 1
+        int | None,
+        Field(
+            ge=1,
+            le=10,
+            description="Replicas of each topic that plaint creates. Empty: as many as the brokers give a topic themselves, "
+            "their default.replication.factor.",
+        ),
+    ] = None
     security_protocol: Annotated[
         Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"],
         Field(description="How the brokers want to be spoken to."),

@@ -111,7 +111,7 @@ def _differences(topic: Topic, state: TopicState, kafka: KafkaSettings) -> list[
             key="partitions", has=str(state.partitions), wants=str(kafka.partitions), is_fault=True, mend=mend
         )
         found.append(count)
-    if state.replicas < kafka.replication_factor:
+    if kafka.replication_factor is not None and state.replicas < kafka.replication_factor:
         mend = "kafka-reassign-partitions.sh adds replicas; or set kafka.replication_factor to what you mean"
         found.append(
             Difference(

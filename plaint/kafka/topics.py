@@ -19,8 +19,13 @@ log = logging.getLogger(__name__)
 ATTEMPT_S = 5.0
 """For the first attempt; each further one has twice as long, since a cluster that is sound may be slow."""
 PAUSE_S = 0.5
+BROKERS_DEFAULT = -1
+"""In a request to create a topic: as many replicas as the brokers' ``default.replication.factor`` (KIP-464, Kafka 2.4)."""
 MENDS: dict[type[errors.KafkaError], tuple[str, str]] = {
-    errors.InvalidReplicationFactorError: ("kafka.replication_factor", "set it to at most the number of brokers"),
+    errors.InvalidReplicationFactorError: (
+        "kafka.replication_factor",
+        "set it to at most the number of brokers that run; without it the brokers' default.replication.factor counts",
+    ),
     errors.InvalidPartitionsError: ("kafka.partitions", "set a count that the brokers allow"),
     errors.PolicyViolationError: (
         "kafka.partitions",
@@ -121,7 +126,7 @@ def _create(admin: KafkaAdminClient, kafka: KafkaSettings, missing: list[Topic])
     new = {
         topic.name: {
             "num_partitions": kafka.partitions,
-            "replication_factor": kafka.replication_factor,
+            "replication_factor": kafka.replication_factor or BROKERS_DEFAULT,
             "configs": topic.config,
         }
         for topic in missing

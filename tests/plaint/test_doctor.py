@@ -221,6 +221,49 @@ def test_a_topic_without_a_leader_or_with_one_replica_of_many_brokers_is_told() 
     assert "warn plaint.triaged: has one replica on 3 brokers" in said
 
 
+@pytest.mark.parametrize(
+    ("brokers", "replicas", "in_sync", "what", "mend"),
+    [
+        (
+            3,
+            3,
+            3,
+            "is 3 with 3 replicas: while one broker that has it restarts, nobody can write",
+            "→ kafka-configs.sh",
+        ),
+        (4, 3, 3, "nobody can write", "→ kafka-reassign-partitions.sh adds a replica; or kafka-configs.sh"),
+        (3, 2, 2, "nobody can write", "→ kafka-reassign-partitions.sh adds a replica; or kafka-configs.sh"),
+        (2, 2, 2, "nobody can write", "--add-config min.insync.replicas=1"),
+        (3, 2, 3, "nobody can write", "--add-config min.insync.replicas=1"),
+        (3, 3, 1, "is 1 with 3 replicas: a record that only one broker has is acknowledged", "min.insync.replicas=2"),
+        (3, 1, 1, "has one replica on 3 brokers", "default.replication.factor"),
+    ],
+)
+def test_replicas_that_stop_or_lose_records_with_one_broker_are_told_with_the_mend(
+    brokers: int, replicas: int, in_sync: int, what: str, mend: str
+) -> None:
+    [finding] = told(topics_check.check_topics(replicated(brokers, replicas, in_sync))).splitlines()
+    assert finding.startswith("warn plaint.posts: ")
+    assert what in finding
+    assert mend in finding
+
+
+@pytest.mark.parametrize(
+    ("brokers", "replicas", "in_sync"), [(3, 3, 2), (5, 5, 3), (2, 2, 1), (1, 1, 1), (1, 1, 2), (3, 3, None)]
+)
+def test_replicas_that_bear_the_loss_of_a_broker_and_those_of_a_single_broker_are_well(
+    brokers: int, replicas: int, in_sync: int | None
+) -> None:
+    assert topics_check.check_topics(replicated(brokers, replicas, in_sync)).state == "ok"
+
+
+def replicated(brokers: int, replicas: int, in_sync: int | None) -> Visit:
+    """A visit that saw ``plaint.posts`` alone."""
+    first = visit().states[0]
+    config = first.config | ({} if in_sync is None else {"min.insync.replicas": str(in_sync)})
+    return visit(states=[first.model_copy(update={"replicas": replicas, "config": config})], brokers=brokers)
+
+
 # -- destinations ------------------------------------------------------------------------------------------------------
 
 

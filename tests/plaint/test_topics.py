@@ -1,6 +1,7 @@
 """Topics on both brokers: made once, found again, and every way in which they may be wrong told with its mend."""
 
 import threading
+from collections.abc import Callable
 
 import pytest
 
@@ -8,6 +9,7 @@ from plaint.kafka.admin import BrokerAway, open_admin
 from plaint.kafka.settings import KafkaSettings
 from plaint.kafka.topics import TopicsReport, TopicsWrong, ensure_topics
 from schemas.topics import deliveries, tickets
+from tests.support.kafka_process import KafkaProcess
 
 
 def settings(bootstrap: str, **other: object) -> KafkaSettings:
@@ -93,6 +95,16 @@ def test_a_retention_chosen_by_the_operator_is_reported_only(broker: str, fresh:
 def test_more_replicas_than_brokers_is_told(kafka: str, fresh: str) -> None:
     with pytest.raises(TopicsWrong, match=r"kafka\.replication_factor: .*InvalidReplicationFactor"):
         ensure_topics(settings(kafka, replication_factor=3), [fresh])
+
+
+@pytest.mark.kafka
+def test_the_brokers_own_default_of_replicas_counts_where_the_settings_say_nothing(
+    new_kafka: Callable[..., KafkaProcess], fresh: str
+) -> None:
+    node = new_kafka(properties={"default.replication.factor": "3"})
+    with pytest.raises(TopicsWrong, match=r"replication factor of 3 cannot be reached.*default\.replication\.factor"):
+        ensure_topics(settings(node.bootstrap), [fresh])
+    assert tickets(fresh) in ensure_topics(settings(node.bootstrap, replication_factor=1), [fresh]).created
 
 
 def test_an_absent_broker_is_retried_for_the_time_given() -> None:

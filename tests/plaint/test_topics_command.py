@@ -65,6 +65,14 @@ def test_a_retention_of_ones_own_is_shown_and_well_another_count_is_not(broker: 
     assert "! partitions is 4, plaint would set 5" in wrong.output
 
 
+def test_replicas_are_compared_with_what_was_set_and_with_nothing_where_nothing_was(broker: str, fresh: str) -> None:
+    run("--create", broker=broker, destination=fresh)
+    assert "replication_factor" not in run(broker=broker, destination=fresh).output
+    more = run(broker=broker, destination=fresh, replication_factor=3)
+    assert more.exit_code == 0
+    assert "· replication_factor is 1, plaint would set 3; kafka-reassign-partitions.sh adds replicas" in more.output
+
+
 def test_states_come_as_json(tansu: str, fresh: str) -> None:
     states = orjson.loads(run("--json", broker=tansu, destination=fresh).stdout)
     assert {state["name"]: state["found"] for state in states}[tickets(fresh)] == "missing"
@@ -76,15 +84,26 @@ def test_what_is_printed_is_a_script_that_a_shell_takes_and_names_all_topics_and
     subprocess.run(["sh", "-n"], input=shown.stdout, text=True, check=True)
     for topic in all_topics(["helpdesk"]):
         [line] = [line for line in shown.stdout.splitlines() if line.startswith("topics ") and f"{topic.name} " in line]
-        assert "--partitions 4 --replication-factor 1" in line
+        assert "--partitions 4 --config" in line
         assert all(f"--config {key}={value}" in line for key, value in topic.config.items())
     for role in roles(["helpdesk"]):
         assert f"--allow-principal User:plaint-{role} " in shown.stdout
 
 
+def test_replicas_are_printed_where_they_are_set_and_else_left_to_the_brokers() -> None:
+    assert "--replication-factor" not in run("--print").stdout
+    assert "replication_factor" not in run("--print", "--yaml").stdout
+    for topic in orjson.loads(run("--print", "--json", replication_factor=3).stdout)["topics"]:
+        assert topic["replication_factor"] == 3
+        created = f"--topic {topic['name']} --partitions 4 --replication-factor 3 --config"
+        assert created in run("--print", replication_factor=3).stdout
+
+
 def test_json_and_yaml_say_the_same() -> None:
     as_json = orjson.loads(run("--print", "--json").stdout)
     assert yaml.safe_load(run("--print", "--yaml").stdout) == as_json
+    assert as_json["topics"][0]["partitions"] == 4
+    assert "replication_factor" not in as_json["topics"][0]
     assert as_json["grants"][0] == {
         "role": "ingest",
         "principal": "User:plaint",
