@@ -24,10 +24,14 @@ STACKS = ("running", "lab")
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run in one process what shares a file or a stack, the longest files first: else the run ends with one process idle."""
+    groups: dict[str, list[pytest.Item]] = {}
     for item in items:
         shared = (name for name in STACKS if name in getattr(item, "fixturenames", ()))
-        item.add_marker(pytest.mark.xdist_group(next(shared, item.location[0])))
-    items.sort(key=_begins)
+        group = next(shared, item.location[0])
+        item.add_marker(pytest.mark.xdist_group(group))
+        groups.setdefault(group, []).append(item)
+    # Within a group the order stays: tests that share something may build on each other.
+    items[:] = [item for group in sorted(groups.values(), key=lambda group: min(map(_begins, group))) for item in group]
 
 
 def _begins(item: pytest.Item) -> int:

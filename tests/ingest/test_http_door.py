@@ -4,7 +4,7 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -145,30 +145,32 @@ def signed(body: bytes, secret: str = SECRETS[0], at: datetime | None = None, **
 
 
 BODY = json.dumps(POST).encode()
-WRONG = {
-    "nothing": {},
-    "another secret": signed(BODY, "whsec_" + "b3RoZXI=" * 4),
-    "another body": signed(BODY + b" "),
-    "another id": signed(BODY, webhook_id="msg_2"),
-    "no id": signed(BODY, webhook_id=""),
-    "no time": signed(BODY, webhook_timestamp=""),
-    "no signature": signed(BODY, webhook_signature=""),
-    "no number as time": signed(BODY, webhook_timestamp="nan"),
-    "an old one": signed(BODY, at=datetime.now(UTC) - timedelta(minutes=6)),
-    "one from the future": signed(BODY, at=datetime.now(UTC) + timedelta(minutes=6)),
-    "no base64": signed(BODY, webhook_signature="v1,%%%"),
-    "no version": signed(BODY, webhook_signature="abc"),
-    "another version": signed(BODY, webhook_signature=signed(BODY)["webhook_signature"].replace("v1,", "v2,")),
-    "another token": {"Authorization": "Bearer another-token-of-tests"},
-    "no token": {"Authorization": "Bearer"},
-    "another scheme": {"Authorization": f"Basic {TOKENS[0]}"},
-    "a part of a token": {"Authorization": f"Bearer {TOKENS[0][:-1]}"},
+WRONG: dict[str, Callable[[], dict[str, str]]] = {
+    "nothing": dict,
+    "another secret": lambda: signed(BODY, "whsec_" + "b3RoZXI=" * 4),
+    "another body": lambda: signed(BODY + b" "),
+    "another id": lambda: signed(BODY, webhook_id="msg_2"),
+    "no id": lambda: signed(BODY, webhook_id=""),
+    "no time": lambda: signed(BODY, webhook_timestamp=""),
+    "no signature": lambda: signed(BODY, webhook_signature=""),
+    "no number as time": lambda: signed(BODY, webhook_timestamp="nan"),
+    "an old one": lambda: signed(BODY, at=datetime.now(UTC) - timedelta(minutes=6)),
+    "one from the future": lambda: signed(BODY, at=datetime.now(UTC) + timedelta(minutes=6)),
+    "no base64": lambda: signed(BODY, webhook_signature="v1,%%%"),
+    "no version": lambda: signed(BODY, webhook_signature="abc"),
+    "another version": lambda: signed(BODY, webhook_signature=signed(BODY)["webhook_signature"].replace("v1,", "v2,")),
+    "another token": lambda: {"Authorization": "Bearer another-token-of-tests"},
+    "no token": lambda: {"Authorization": "Bearer"},
+    "another scheme": lambda: {"Authorization": f"Basic {TOKENS[0]}"},
+    "a part of a token": lambda: {"Authorization": f"Bearer {TOKENS[0][:-1]}"},
 }
 
 
 @pytest.mark.parametrize("headers", WRONG.values(), ids=WRONG)
-def test_who_does_not_prove_who_they_are_is_refused(guarded: Door, shelf: Shelf, headers: dict[str, str]) -> None:
-    answer = guarded.post(BODY, **headers)
+def test_who_does_not_prove_who_they_are_is_refused(
+    guarded: Door, shelf: Shelf, headers: Callable[[], dict[str, str]]
+) -> None:
+    answer = guarded.post(BODY, **headers())
     assert answer.status == 401
     assert guarded.counted() == {("401", "unauthorized"): 1}
     assert answer.headers["WWW-Authenticate"].startswith("Bearer")

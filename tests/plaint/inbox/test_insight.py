@@ -187,6 +187,12 @@ async def test_what_came_while_the_board_could_not_read_is_shown_afterwards(
 
         return look
 
+    def says(trouble: str) -> Callable[[], Awaitable[bool]]:
+        async def look() -> bool:
+            return urgent.trouble == trouble
+
+        return look
+
     failed: list[int] = []
 
     async def no_answer(*_: object, **__: object) -> list[Stored]:
@@ -205,7 +211,7 @@ async def test_what_came_while_the_board_could_not_read_is_shown_afterwards(
         await until(failed_times(1), timeout=40)
         await triage(broker, f"meanwhile-{fresh}", urgent=True, urgency=4)
         await until(failed_times(len(failed) + 2), timeout=40)
-        assert urgent.trouble == "no answer"
+        await until(says("no answer"), timeout=40)
     await until(shows("meanwhile"), timeout=40)
     assert sum(post.text == f"text of before-{fresh}" for post in urgent.newest) == 1
     following.cancel()

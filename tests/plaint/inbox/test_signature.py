@@ -3,6 +3,7 @@
 import base64
 import hmac
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import aiohttp
@@ -16,7 +17,6 @@ from schemas.webhook_secret import signing_key
 from tests.plaint.inbox.peer import OTHER_SECRET, SECRET, Peer, a_ticket, body_of, signed
 
 BODY = body_of(a_ticket())
-NOW = datetime.now(UTC)
 
 
 async def test_a_signed_ticket_is_taken_and_gets_a_number_and_a_page(inbox: Peer) -> None:
@@ -29,24 +29,30 @@ async def test_a_signed_ticket_is_taken_and_gets_a_number_and_a_page(inbox: Peer
 @pytest.mark.parametrize(
     ("headers", "said"),
     [
-        ({}, "webhook-id is missing"),
-        ({k: v for k, v in signed("m", BODY).items() if k != "webhook-timestamp"}, "webhook-timestamp is missing"),
-        ({k: v for k, v in signed("m", BODY).items() if k != "webhook-signature"}, "webhook-signature is missing"),
-        (signed("m", BODY, OTHER_SECRET), "no signature"),
-        (signed("m", BODY + b" "), "no signature"),
-        (signed("m", BODY) | {"webhook-id": "n"}, "no signature"),
-        (signed("m", BODY) | {"webhook-signature": "v1,"}, "no signature"),
-        (signed("m", BODY) | {"webhook-timestamp": "now"}, "not a number"),
-        (signed("m", BODY) | {"webhook-timestamp": "²"}, "not a number"),
-        (signed("m", BODY, at=NOW - timedelta(hours=2)), "more than 300 s away"),
-        (signed("m", BODY, at=NOW + timedelta(hours=2)), "more than 300 s away"),
-        (signed("m" * 3000, BODY), "webhook-id is too long"),
+        (dict, "webhook-id is missing"),
+        (
+            lambda: {k: v for k, v in signed("m", BODY).items() if k != "webhook-timestamp"},
+            "webhook-timestamp is missing",
+        ),
+        (
+            lambda: {k: v for k, v in signed("m", BODY).items() if k != "webhook-signature"},
+            "webhook-signature is missing",
+        ),
+        (lambda: signed("m", BODY, OTHER_SECRET), "no signature"),
+        (lambda: signed("m", BODY + b" "), "no signature"),
+        (lambda: signed("m", BODY) | {"webhook-id": "n"}, "no signature"),
+        (lambda: signed("m", BODY) | {"webhook-signature": "v1,"}, "no signature"),
+        (lambda: signed("m", BODY) | {"webhook-timestamp": "now"}, "not a number"),
+        (lambda: signed("m", BODY) | {"webhook-timestamp": "²"}, "not a number"),
+        (lambda: signed("m", BODY, at=datetime.now(UTC) - timedelta(hours=2)), "more than 300 s away"),
+        (lambda: signed("m", BODY, at=datetime.now(UTC) + timedelta(hours=2)), "more than 300 s away"),
+        (lambda: signed("m" * 3000, BODY), "webhook-id is too long"),
     ],
 )
 async def test_a_badly_signed_request_is_refused_and_nothing_is_taken(
-    inbox: Peer, headers: dict[str, str], said: str
+    inbox: Peer, headers: Callable[[], dict[str, str]], said: str
 ) -> None:
-    status, problem = await inbox.post(BODY, headers)
+    status, problem = await inbox.post(BODY, headers())
     assert (status, problem["status"]) == (401, 401)
     assert said in problem["detail"]
     stats = await inbox.get("/api/stats")
