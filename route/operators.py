@@ -1,7 +1,7 @@
 """The operators of a condition: what each takes in the file, checked, and the test of a field's value it becomes."""
 
+import re
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -16,6 +16,8 @@ MAX_MATCHED_CHARS = 10_000
 
 Test = Callable[[Any], bool]
 BOUNDS = ("gte", "lte", "gt", "lt")
+_ESCAPED_CHARACTER = re.compile(r"\\[xpP]")
+"""By number or class: such a pattern may name a curly quote without writing it."""
 _QUOTES = (("’", "'"), ("‘", "'"), ("“", '"'), ("”", '"'))
 
 
@@ -169,14 +171,14 @@ def _matches(field: Field, operand: Any) -> tuple[tuple[Any, ...], Test]:
     except re2.error as error:
         what = error.args[0].decode("utf-8", "replace") if isinstance(error.args[0], bytes) else str(error)
         raise ConditionInvalid(f"not a regular expression that RE2 knows: {what}", "mend the pattern") from None
-    straightened = as_given
-    if straight(operand) != operand:
-        with suppress(re2.error):  # [A-’] is a range, [A-'] none
-            straightened = _search(straight(operand))
+    try:
+        straightened = _search(straight(operand))
+    except re2.error:  # [A-’] is a range, [A-'] none
+        straightened = as_given
+    may_name_quotes = straightened is as_given or _ESCAPED_CHARACTER.search(operand) is not None
 
     def is_found(text: str) -> bool:
-        even = straight(text)
-        return as_given(text) or ((even is not text or straightened is not as_given) and straightened(even))
+        return straightened(straight(text)) or (may_name_quotes and as_given(text))
 
     def test(found: Any) -> bool:
         texts: Sequence[str] = (found,) if isinstance(found, str) else found

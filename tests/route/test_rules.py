@@ -80,6 +80,7 @@ def taker(routes: RouteTable, triage: Triage) -> str:
         ("{post.text: {matches: \"\\\\b(can't|won't) start\\\\b\"}}", {"post.text": "It won’t start"}, True),
         ("{post.text: {matches: “refund”}}", {"post.text": 'They call it a "refund"'}, True),
         (r"{post.text: {matches: 'can\x{2019}t'}}", {"post.text": "I can’t log in"}, True),
+        ('{post.text: {matches: "can([^\']|$)"}}', {"post.text": "I can’t log in"}, False),
         (r"{post.text: {matches: 'can\p{Pf}t'}}", {"post.text": "I can’t log in"}, True),
         ("{post.text: {matches: 'can[A-’]t'}}", {"post.text": "I can’t log in"}, True),
         ("{post.brands: Odell's}", {"post.brands": ["Norvik", "Odell’s"]}, True),
