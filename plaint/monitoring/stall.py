@@ -128,6 +128,8 @@ class Guard(ABC):
 def end_process(why: str, what: str = "ends, to be started again", error: BaseException | None = None) -> NoReturn:
     """End this process at once, with its last line if the log takes one, and the traceback of ``error``."""
     last = Thread(target=log.critical, args=("%s: %s", what, why), kwargs={"exc_info": error}, daemon=True)
-    last.start()
-    last.join(LOG_S)
-    os._exit(EXIT_FAILED)
+    try:
+        last.start()  # which fails where no thread may be started any more
+        last.join(LOG_S)
+    finally:
+        os._exit(EXIT_FAILED)

@@ -31,3 +31,10 @@ def test_a_broken_stage_says_why_it_ends() -> None:
     )
     assert done.returncode == 70
     assert "ends at once: ValueError: the broker took nothing" in done.stderr
+
+
+def test_a_broken_stage_ends_also_where_no_thread_can_be_started() -> None:
+    refusing = "import _thread, threading\ndef refuse(*_): raise RuntimeError\nthreading._start_new_thread = refuse\n"
+    script = SCRIPT.format(is_full=False).replace("fatal(ValueError", refusing + "fatal(ValueError")
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, timeout=60)
+    assert done.returncode == 70
