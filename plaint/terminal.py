@@ -8,7 +8,7 @@ import re
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 
@@ -145,7 +145,8 @@ def echo_to_who_listens(line: str) -> None:
         if not is_full(error):
             raise
         write_nowhere()
-        click.echo(f"plaint: {error.strerror}: what was done is done, what it says of it is lost", err=True)
+        with suppress(OSError):  # which may lie on the same disk
+            click.echo(f"plaint: {error.strerror}: what was done is done, what it says of it is lost", err=True)
 
 
 def write_nowhere() -> None:
