@@ -30,8 +30,8 @@ empty variable is as good as none, and so is a section of the file without keys.
 Unknown keys and variables are refused; `plaint check-config` lists every fault at once. A relative path counts from the
 working directory of the process, wherever the file lies that it stands in.
 
-Secrets belong into the environment or into files (`secret_file`, `token_file`, `sasl_password_file`, `proxy_login_file`),
-not into the YAML file.
+Secrets belong into the environment or into files (`secret_file`, `token_file`, `sasl_password_file`,
+`ssl_keyfile_password_file`, `proxy_login_file`), not into the YAML file.
 """
 OTHER = {
     "PLAINT_CONFIG": "The settings file.",

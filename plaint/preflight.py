@@ -9,7 +9,8 @@ from ingest.file import FileSource
 from ingest.http.settings import DoorSettings
 from ingest.settings import SourceSettings
 from plaint.broker.kafka_release import release_faults
-from plaint.kafka.settings import AuthoritiesUnusable, KafkaSettings
+from plaint.kafka.certificate import TlsUnusable
+from plaint.kafka.settings import KafkaSettings
 from plaint.monitoring.settings import ADDRESS_FILE_MEND, MonitoringSettings
 from plaint.settings import Settings
 from plaint.workers.delivering.lease import LOG_WRITE_S
@@ -43,7 +44,7 @@ def check_kafka(kafka: KafkaSettings) -> Sequence[Fault]:
     """Whether what it is reached with can be read."""
     try:
         kafka.connection()
-    except AuthoritiesUnusable as wrong:
+    except TlsUnusable as wrong:
         return wrong.faults
     return ()
 

@@ -87,7 +87,7 @@ async def send(publisher: Publisher, plans: Sequence[Plan]) -> list[Done]:
         if not isinstance(error.__cause__, TopicAuthorizationFailedError):
             raise Unavailable(f"not all was sent: {error}; say it again, nothing is sent twice") from error
         topic = str(error).partition("[")[0]
-        fault = Fault("kafka.sasl_username", f"may not write to {topic}", f"grant it Write on {topic}")
+        fault = Fault(publisher.user_key, f"may not write to {topic}", f"grant it Write on {topic}")
         raise WriteRefused([fault]) from error
 
 

@@ -31,7 +31,7 @@ LOOK_S = 15.0
 @click.option(
     "--principal",
     help=f"With --print: whom the rights are for; {ROLE} in it stands for ingest, classify, …  [default: User: and "
-    "kafka.sasl_username, else User:plaint]",
+    "kafka.sasl_username, or whom kafka.ssl_certfile names, else User:plaint]",
 )
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 @click.option("--yaml", "as_yaml", is_flag=True, help="With --print: as YAML, for a repository.")
@@ -75,7 +75,7 @@ def _print(
 ) -> None:
     if not destinations:
         click.echo("no destinations in the settings: only the topics in front of them are printed", err=True)
-    found = plan(kafka, destinations, principal or f"User:{kafka.sasl_username or 'plaint'}")
+    found = plan(kafka, destinations, principal or kafka.principal() or "User:plaint")
     if as_json:
         click.echo(found.as_json())
     else:

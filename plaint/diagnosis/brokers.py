@@ -13,6 +13,7 @@ from plaint.diagnosis.check import Check, checked, skipped
 from plaint.diagnosis.finding import Finding, fail, warn
 from plaint.diagnosis.sockets import Unreached, addresses, connected, secured
 from plaint.kafka.admin import BrokerAway, open_admin
+from plaint.kafka.certificate import CERTFILE, is_refused, read
 from plaint.kafka.settings import KafkaSettings
 from plaint.preflight import check_kafka
 
@@ -34,18 +35,19 @@ def check(kafka: KafkaSettings) -> Check:
     looked = f"{', '.join(kafka.brokers)} ({kafka.security_protocol})"
     if faults := check_kafka(kafka):
         return checked(NAME, looked, [fail(fault.place, fault.what, fault.mend) for fault in faults])
+    own = list(_own_certificate(kafka))
     found = [finding for broker in kafka.brokers for finding in _reach(kafka, broker)]
     reached = [
         broker for broker in kafka.brokers if broker not in {one.place for one in found if one.severity == "fail"}
     ]
     if not reached:
-        return checked(NAME, looked, found)
+        return checked(NAME, looked, [*own, *found])
     try:
         with open_admin(kafka.model_copy(update={"brokers": tuple(reached)}), KAFKA_S) as admin:
             told = admin.describe_cluster()
     except (BrokerAway, KafkaError) as error:
-        return checked(NAME, looked, [*found, _speechless(kafka, str(error))])
-    found = [*_spared(found, told), *_advertised(told, kafka)]
+        return checked(NAME, looked, [*own, *found, _speechless(kafka, str(error))])
+    found = [*own, *_spared(found, told), *_advertised(told, kafka)]
     return checked(NAME, f"{looked}; cluster of {len(alive(told))}", found)
 
 
@@ -80,7 +82,22 @@ def _reach(kafka: KafkaSettings, broker: str) -> Iterator[Finding]:
                 wrapped.close()
                 yield from expiring(broker, expires, "ask whoever runs the broker to renew it")
     except Unreached as stopped:
-        yield fail(broker, stopped.what, MENDS[stopped.step])
+        if is_refused(stopped.what):
+            yield _unrecognised(kafka, broker, stopped.what)
+        else:
+            yield fail(broker, stopped.what, MENDS[stopped.step])
+
+
+def _own_certificate(kafka: KafkaSettings) -> Iterator[Finding]:
+    """Where the one that is shown to the brokers has ended, or soon will have."""
+    if kafka.ssl_certfile is None:
+        return
+    ends = read(kafka.ssl_certfile).ends
+    mend = "put a new one there and start the stages again: they read it when they start"
+    if ends <= datetime.now(UTC):
+        yield fail(CERTFILE, f"its certificate has expired on {ends:%Y-%m-%d}", mend)
+    else:
+        yield from expiring(CERTFILE, ends, mend)
 
 
 def expiring(place: str, expires: datetime | None, mend: str) -> Iterator[Finding]:
@@ -91,12 +108,14 @@ def expiring(place: str, expires: datetime | None, mend: str) -> Iterator[Findin
 
 def _speechless(kafka: KafkaSettings, error: str) -> Finding:
     """The port is open, but Kafka does not answer us."""
+    if is_refused(error):
+        return _unrecognised(kafka, CERTFILE, error)
     if kafka.security_protocol.startswith("SASL"):
         what = f"the connection is open, but the login of {kafka.sasl_username} ({kafka.sasl_mechanism}) fails: {error}"
         mend = "compare kafka.sasl_username, sasl_password and sasl_mechanism with what the broker knows"
         return fail("kafka.sasl_password", what, mend)
     wants = (
-        "a login, or a client certificate, which plaint has not"
+        "a login, or a certificate that it knows: kafka.ssl_certfile"
         if kafka.security_protocol == "SSL"
         else "TLS or a login"
     )
@@ -105,6 +124,20 @@ def _speechless(kafka: KafkaSettings, error: str) -> Finding:
         "look at its log"
     )
     return fail("kafka.brokers", f"the port is open, but no Kafka answers: {error}", mend)
+
+
+def _unrecognised(kafka: KafkaSettings, place: str, error: str) -> Finding:
+    """The listener asks for a certificate of its clients, and has not got one that it takes."""
+    if kafka.ssl_certfile is None:
+        what = "the listener wants a certificate of its clients, and the settings name none"
+        mend = "set kafka.ssl_certfile, and kafka.ssl_keyfile, to one of an authority that the brokers trust"
+    else:
+        what = "the brokers do not take the certificate in kafka.ssl_certfile"
+        mend = (
+            "give one that has not expired, of an authority in the listener's truststore; certificates between the two "
+            "belong into ssl_certfile, behind it"
+        )
+    return fail(place, f"{what}: {error}", mend)
 
 
 def _advertised(told: Any, kafka: KafkaSettings) -> Iterator[Finding]:

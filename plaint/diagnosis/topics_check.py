@@ -11,6 +11,7 @@ from plaint.diagnosis.brokers import alive
 from plaint.diagnosis.check import Check, checked, skipped
 from plaint.diagnosis.finding import Finding, fail, warn
 from plaint.kafka.admin import open_admin
+from plaint.kafka.certificate import CERTFILE
 from plaint.kafka.grants import allow
 from plaint.kafka.groups import GroupState, group_states
 from plaint.kafka.rights import Right, roles
@@ -147,7 +148,7 @@ def check_rights(seen: Visit, destinations: Sequence[str], kafka: KafkaSettings,
 
     ``only`` are the roles to look at, all if there are none.
     """
-    user = f"User:{kafka.sasl_username or 'ANONYMOUS'}"
+    user = kafka.principal() or "User:ANONYMOUS"
     wanted = {role: rights for role, rights in roles(destinations).items() if not only or role in only}
     if all(state.operations is None for state in seen.states if state.found == "there") and not _hidden(seen):
         return skipped("rights", "the broker does not tell what a user may do")
@@ -159,7 +160,8 @@ def check_rights(seen: Visit, destinations: Sequence[str], kafka: KafkaSettings,
                 lacks.setdefault(lack, []).append(role)
     found = [_lack(right, names, user, kafka.brokers[0]) for right, names in lacks.items()]
     one_for_all = "; with a user for each, --stage names one" if found and not only else ""
-    return checked("rights", f"{user} as {', '.join(wanted)}{one_for_all}", found)
+    mapped = "; ssl.principal.mapping.rules of the brokers may name it otherwise" if kafka.user_key == CERTFILE else ""
+    return checked("rights", f"{user} as {', '.join(wanted)}{one_for_all}{mapped}", found)
 
 
 def _hidden(seen: Visit) -> bool:

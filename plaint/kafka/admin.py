@@ -10,6 +10,7 @@ from kafka.admin import KafkaAdminClient
 from kafka.errors import KafkaError, RetriableError, SaslAuthenticationFailedError
 from kafka.net.compat import KafkaNetClient
 
+from plaint.kafka.certificate import is_refused
 from plaint.kafka.reaching import no_answer, none_accepts, why_refused
 from plaint.kafka.settings import KafkaSettings
 
@@ -23,8 +24,8 @@ class BrokerAway(Exception):
 class _Reason(logging.Handler):
     """The client tries until its time is up and then says only that: keep why the last try failed, which it logs.
 
-    A login that was refused outweighs what comes after it: the client often misses the broker's word for it, and the last
-    try may find no time to hear it.
+    A login or a certificate that was refused outweighs what comes after it: the client often misses the broker's word for it,
+    and the last try may find no time to hear it.
     """
 
     def __init__(self) -> None:
@@ -32,7 +33,7 @@ class _Reason(logging.Handler):
         self.error: object = None
 
     def emit(self, record: logging.LogRecord) -> None:
-        if isinstance(self.error, SaslAuthenticationFailedError):
+        if isinstance(self.error, SaslAuthenticationFailedError) or is_refused(self.error):
             return
         if isinstance(record.args, tuple) and str(record.msg).startswith("Bootstrap connection"):
             self.error = record.args[1]

@@ -20,16 +20,17 @@ class JoinRefused(FaultsFound):
 
 
 def require_group(kafka: KafkaSettings, stage: str, destinations: Sequence[str]) -> None:
-    """Raises JoinRefused where the brokers say that the user who logs in lacks the right, BrokerAway if none answers."""
+    """Raises JoinRefused where the brokers say that the user that they know lacks the right, BrokerAway if none answers."""
     wanted = [right for right in roles(destinations)[stage] if right.kind == "group"]
-    if not wanted or not kafka.sasl_username:
+    user = kafka.principal()
+    if not wanted or user is None:
         return
     with open_admin(kafka, LIMIT_S) as admin:
         try:
             states = group_states(admin, [right.name for right in wanted])
         except KafkaError:  # they don't tell
             return
-    if faults := [_fault(kafka, right) for right in wanted if _may_not_join(states[right.name])]:
+    if faults := [_fault(kafka, user, right) for right in wanted if _may_not_join(states[right.name])]:
         raise JoinRefused(faults)
 
 
@@ -37,8 +38,6 @@ def _may_not_join(group: GroupState) -> bool:
     return bool(group.refused) or (group.operations is not None and READ not in group.operations)
 
 
-def _fault(kafka: KafkaSettings, right: Right) -> Fault:
-    user = f"User:{kafka.sasl_username}"
-    return Fault(
-        "kafka.sasl_username", f"{user} lacks {READ} on the group {right.name}", allow(kafka.brokers[0], user, right)
-    )
+def _fault(kafka: KafkaSettings, user: str, right: Right) -> Fault:
+    what = f"{user} lacks {READ} on the group {right.name}"
+    return Fault(kafka.user_key, what, allow(kafka.brokers[0], user, right))

@@ -43,6 +43,11 @@ class Publisher:
         self._kafka = kafka
         self._producer: AIOKafkaProducer
 
+    @property
+    def user_key(self) -> str:
+        """The setting that says who this is to the brokers."""
+        return self._kafka.user_key
+
     async def __aenter__(self) -> Self:
         await self.start()
         return self

@@ -65,5 +65,14 @@ def no_answer(kafka: KafkaSettings, why: str) -> str:
     """Of brokers that accept a connection and don't talk."""
     return (
         f"no answer from {', '.join(kafka.brokers)}: {why}. "
-        f"If it runs: kafka.security_protocol is {kafka.security_protocol}, are protocol, user and password right?"
+        f"If it runs: kafka.security_protocol is {kafka.security_protocol}, {are_right(kafka)}?"
     )
+
+
+def are_right(kafka: KafkaSettings) -> str:
+    """The question after what a broker may have against this client."""
+    if kafka.ssl_certfile is not None:
+        more = "" if kafka.security_protocol == "SSL" else ", user, password"
+        return f"are protocol{more} and the certificate in kafka.ssl_certfile right"
+    wants = ", or does it want a certificate (kafka.ssl_certfile)" if kafka.security_protocol.endswith("SSL") else ""
+    return f"are protocol, user and password right{wants}"

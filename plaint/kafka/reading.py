@@ -20,7 +20,7 @@ from aiokafka.partitioner import murmur2
 
 from plaint.failures import Unavailable
 from plaint.kafka.consumer import new_consumer
-from plaint.kafka.reaching import start_client
+from plaint.kafka.reaching import are_right, start_client
 from plaint.kafka.settings import KafkaSettings
 from schemas.deadletter import Header
 from schemas.faults import Fault, FaultsFound
@@ -329,6 +329,6 @@ def _tell(progress: Progress, reaches: Iterable[_Reach]) -> None:
 def _told(error: KafkaError, kafka: KafkaSettings) -> Exception:
     if isinstance(error, TopicAuthorizationFailedError):
         topic = error.args[0] if error.args else "a topic"
-        what = f"{kafka.sasl_username or 'this user'} may not read {topic}"
-        return ReadRefused([Fault("kafka.sasl_username", what, f"grant it Read and Describe on {topic}")])
-    return Unavailable(f"{', '.join(kafka.brokers)}: {error!r}; is it up, are protocol, user and password right?")
+        what = f"{(kafka.principal() or 'this user').removeprefix('User:')} may not read {topic}"
+        return ReadRefused([Fault(kafka.user_key, what, f"grant it Read and Describe on {topic}")])
+    return Unavailable(f"{', '.join(kafka.brokers)}: {error!r}; is it up, {are_right(kafka)}?")

@@ -7,8 +7,10 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 
+from plaint.kafka import certificate
+from plaint.kafka.certificate import TlsUnusable
 from plaint.masking import hide_secret
-from schemas.faults import Fault, FaultsFound
+from schemas.faults import Fault
 
 Seconds = Annotated[float, Field(gt=0, le=3600)]
 
@@ -19,8 +21,17 @@ def _with_port(broker: str) -> str:
     return broker
 
 
-class AuthoritiesUnusable(FaultsFound):
-    """The file of the authorities that vouch for the brokers."""
+def _from_file(file: Path) -> str:
+    """A password without the end of its line. Raises ValueError, which holds no secret."""
+    try:
+        password = file.read_text(encoding="utf-8").rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is no UTF-8"
+        raise ValueError(f"can't be read: {why}") from None
+    if not password:
+        raise ValueError("is empty")
+    hide_secret(password)
+    return password
 
 
 class KafkaSettings(BaseModel):
@@ -55,6 +66,27 @@ class KafkaSettings(BaseModel):
     ssl_cafile: Annotated[
         str, Field(description="File of the certificate authorities to trust; empty: the system's.")
     ] = ""
+    ssl_certfile: Annotated[
+        Path | None,
+        Field(
+            description="File of the certificate to show to brokers that ask for one, with those between it and its authority "
+            "behind it, in PEM; read when a process starts."
+        ),
+    ] = None
+    ssl_keyfile: Annotated[
+        Path | None,
+        Field(description="File of that certificate's key, in PEM; without it the key stands in ssl_certfile."),
+    ] = None
+    ssl_keyfile_password: Annotated[
+        SecretStr,
+        Field(
+            description="Password of that key if it is encrypted; better from ssl_keyfile_password_file, or from "
+            "PLAINT_KAFKA__SSL_KEYFILE_PASSWORD."
+        ),
+    ] = SecretStr("")
+    ssl_keyfile_password_file: Annotated[
+        Path | None, Field(description="File that holds the password of that key, such as a mounted secret.")
+    ] = None
     sasl_mechanism: Annotated[
         Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"], Field(description="Used with SASL_PLAINTEXT and SASL_SSL.")
     ] = "SCRAM-SHA-512"
@@ -89,6 +121,7 @@ class KafkaSettings(BaseModel):
     def _contradictions(self) -> Iterator[str]:
         if self.heartbeat_s * 3 > self.session_timeout_s:
             yield "heartbeat_s must be at most a third of session_timeout_s"
+        yield from self._certificate_contradictions()
         in_settings = bool(self.sasl_password.get_secret_value())
         if in_settings and self.sasl_password_file is not None:
             yield "one of sasl_password and sasl_password_file is needed, not both"
@@ -100,33 +133,72 @@ class KafkaSettings(BaseModel):
             except ValueError as error:
                 yield str(error)
 
+    def _certificate_contradictions(self) -> Iterator[str]:
+        in_settings = bool(self.ssl_keyfile_password.get_secret_value())
+        if in_settings and self.ssl_keyfile_password_file is not None:
+            yield "one of ssl_keyfile_password and ssl_keyfile_password_file is needed, not both"
+        if self.ssl_certfile is not None:
+            if not self.security_protocol.endswith("SSL"):
+                yield "ssl_certfile is shown over TLS only: security_protocol must be SSL or SASL_SSL with it"
+            return
+        if self.ssl_keyfile is not None:
+            yield "ssl_keyfile needs ssl_certfile"
+        if in_settings or self.ssl_keyfile_password_file is not None:
+            yield "the password of a key needs ssl_certfile"
+
+    @property
+    def user_key(self) -> str:
+        """The setting that says who this is to the brokers. With SASL that is the login, whatever certificate is shown."""
+        by_certificate = self.ssl_certfile is not None and self.security_protocol == "SSL"
+        return certificate.CERTFILE if by_certificate else "kafka.sasl_username"
+
+    def principal(self) -> str | None:
+        """Whom rights name, such as ``User:plaint``, unless the brokers have mapping rules; None where that is anybody.
+
+        Raises TlsUnusable if that is who a certificate names which can't be read.
+        """
+        if self.ssl_certfile is None or self.user_key != certificate.CERTFILE:
+            return f"User:{self.sasl_username}" if self.sasl_username else None
+        return f"User:{certificate.read(self.ssl_certfile).subject}"
+
     def password(self) -> str:
         """For SASL; without the end of its line where it is in a file. Raises ValueError, which holds no secret."""
         if self.sasl_password_file is None:
             return self.sasl_password.get_secret_value()
         try:
-            password = self.sasl_password_file.read_text(encoding="utf-8").rstrip("\r\n")
-        except (OSError, UnicodeDecodeError) as error:
-            why = error.strerror if isinstance(error, OSError) else "it is no UTF-8"
-            raise ValueError(f"sasl_password_file {self.sasl_password_file} can't be read: {why}") from None
-        if not password:
-            raise ValueError(f"sasl_password_file {self.sasl_password_file} is empty")
-        hide_secret(password)
-        return password
+            return _from_file(self.sasl_password_file)
+        except ValueError as error:
+            raise ValueError(f"sasl_password_file {self.sasl_password_file} {error}") from None
 
     def ssl_context(self) -> ssl.SSLContext:
-        """What the brokers' certificates are checked with. Raises AuthoritiesUnusable."""
+        """What the brokers' certificates are checked with, and what shows them that of this client. Raises TlsUnusable."""
+        faults = []
         try:
-            return ssl.create_default_context(cafile=self.ssl_cafile or None)
+            context = ssl.create_default_context(cafile=self.ssl_cafile or None)
         except OSError as error:
             why = "holds none" if isinstance(error, ssl.SSLError) else f"can't be read: {error.strerror}"
             mend = "give a file that this user can read, with certificates in PEM (-----BEGIN CERTIFICATE-----)"
-            raise AuthoritiesUnusable(
-                [Fault("kafka.ssl_cafile", f"{Path(self.ssl_cafile).absolute()} {why}", mend)]
-            ) from None
+            faults.append(Fault("kafka.ssl_cafile", f"{Path(self.ssl_cafile).absolute()} {why}", mend))
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # the certificate may have faults as well
+        if self.ssl_certfile is not None:
+            faults += self._show(context, self.ssl_certfile)
+        if faults:
+            raise TlsUnusable(faults)
+        return context
+
+    def _show(self, context: ssl.SSLContext, certfile: Path) -> list[Fault]:
+        """Have ``context`` show the certificate; what keeps it from that."""
+        password = self.ssl_keyfile_password.get_secret_value()
+        if file := self.ssl_keyfile_password_file:
+            try:
+                password = _from_file(file)
+            except ValueError as error:
+                mend = "give a file that this user can read, with the password of the key in it"
+                return [Fault("kafka.ssl_keyfile_password_file", f"{file.absolute()} {error}", mend)]
+        return certificate.load(context, certfile, self.ssl_keyfile, password)
 
     def connection(self) -> dict[str, Any]:
-        """Keyword arguments to connect; aiokafka's and kafka-python's clients name them alike. Raises AuthoritiesUnusable."""
+        """Keyword arguments to connect; aiokafka's and kafka-python's clients name them alike. Raises TlsUnusable."""
         options: dict[str, Any] = {
             "bootstrap_servers": list(self.brokers),
             "security_protocol": self.security_protocol,

@@ -21,7 +21,7 @@ ATTEMPT_S = 5.0
 PAUSE_S = 0.5
 BROKERS_DEFAULT = -1
 """In a request to create a topic: as many replicas as the brokers' ``default.replication.factor`` (KIP-464, Kafka 2.4)."""
-MENDS: dict[type[errors.KafkaError], tuple[str, str]] = {
+MENDS: dict[type[errors.KafkaError], tuple[str | None, str]] = {
     errors.InvalidReplicationFactorError: (
         "kafka.replication_factor",
         "set it to at most the number of brokers that run; without it the brokers' default.replication.factor counts",
@@ -32,14 +32,15 @@ MENDS: dict[type[errors.KafkaError], tuple[str, str]] = {
         "the brokers' policy refuses the topic: make it by hand as the policy wants",
     ),
     errors.TopicAuthorizationFailedError: (
-        "kafka.sasl_username",
+        None,
         "grant the user Create and Describe on plaint.*, or make the topics by hand: `plaint topics --print` tells how",
     ),
     errors.ClusterAuthorizationFailedError: (
-        "kafka.sasl_username",
+        None,
         "grant the user Create on plaint.*, or make the topics by hand: `plaint topics --print` tells how",
     ),
 }
+"""The setting at fault, None for the one that says who this is, and the mend."""
 
 
 class TopicsWrong(FaultsFound):
@@ -89,12 +90,12 @@ def ensure_topics(
 
 def _ensure(admin: KafkaAdminClient, kafka: KafkaSettings, wanted: list[Topic], created: set[str]) -> TopicsReport:
     """One pass. ``created`` collects over passes, so that a broker that leaves half-way does not change the report."""
-    counts = _partition_counts(admin, wanted)
+    counts = _partition_counts(admin, kafka, wanted)
     missing = [topic for topic in wanted if topic.name not in counts]
     if missing:
         created |= _create(admin, kafka, missing)
         admin.wait_for_topics([topic.name for topic in missing])
-        counts = _partition_counts(admin, wanted)
+        counts = _partition_counts(admin, kafka, wanted)
     faults = [
         _wrong_count(name, count, kafka.partitions) for name, count in counts.items() if count != kafka.partitions
     ]
@@ -105,7 +106,7 @@ def _ensure(admin: KafkaAdminClient, kafka: KafkaSettings, wanted: list[Topic], 
     return TopicsReport(tuple(sorted(created)), tuple(sorted(topic.name for topic in existing)), tuple(differs))
 
 
-def _partition_counts(admin: KafkaAdminClient, wanted: list[Topic]) -> dict[str, int]:
+def _partition_counts(admin: KafkaAdminClient, kafka: KafkaSettings, wanted: list[Topic]) -> dict[str, int]:
     """Partition count of each topic that exists. Raises TopicsWrong where we may not look."""
     counts, faults = {}, []
     for found in admin.describe_topics([topic.name for topic in wanted]):
@@ -113,7 +114,7 @@ def _partition_counts(admin: KafkaAdminClient, wanted: list[Topic]) -> dict[str,
         if kind is errors.NoError:
             counts[found["name"]] = len(found["partitions"])
         elif kind is errors.TopicAuthorizationFailedError:
-            faults.append(_refused(found["name"], kind, ""))
+            faults.append(_refused(kafka, found["name"], kind, ""))
         elif kind is not errors.UnknownTopicOrPartitionError:
             raise BrokerAway(f"{found['name']}: {kind.__name__}")
     if faults:
@@ -139,15 +140,15 @@ def _create(admin: KafkaAdminClient, kafka: KafkaSettings, missing: list[Topic])
         elif kind.retriable or kind is errors.UnknownError:
             raise BrokerAway(f"{answer['name']}: {kind.__name__}")
         elif kind is not errors.TopicAlreadyExistsError:
-            faults.append(_refused(answer["name"], kind, answer.get("error_message") or ""))
+            faults.append(_refused(kafka, answer["name"], kind, answer.get("error_message") or ""))
     if faults:
         raise TopicsWrong(faults)
     return made
 
 
-def _refused(name: str, kind: type[errors.KafkaError], message: str) -> Fault:
+def _refused(kafka: KafkaSettings, name: str, kind: type[errors.KafkaError], message: str) -> Fault:
     key, mend = MENDS.get(kind, ("kafka", "make the topic by hand"))
-    return Fault(key, f"{name} was refused: {kind.__name__}{': ' if message else ''}{message}", mend)
+    return Fault(key or kafka.user_key, f"{name} was refused: {kind.__name__}{': ' if message else ''}{message}", mend)
 
 
 def _wrong_count(name: str, count: int, wanted: int) -> Fault:

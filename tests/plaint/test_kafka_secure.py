@@ -1,22 +1,51 @@
-"""A Kafka with TLS, passwords and rights, through both clients; and one that hangs."""
+"""A Kafka with TLS, passwords, certificates of clients and rights, through every client; and one that hangs."""
 
+import asyncio
 import gc
 import logging
+import re
+import ssl
+import subprocess
 import time
 from collections.abc import Callable, Iterator
+from contextlib import aclosing, closing, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
+from kafka.admin import (
+    ACL,
+    ACLOperation,
+    ACLPermissionType,
+    ACLResourcePatternType,
+    KafkaAdminClient,
+    ResourcePattern,
+    ResourceType,
+)
 from kafka.errors import KafkaConnectionError, KafkaTimeoutError, SaslAuthenticationFailedError
 
+from ingest.publish import PostPublisher
+from plaint.cli import cli
+from plaint.commands import run
 from plaint.diagnosis import brokers
+from plaint.failures import Unavailable
 from plaint.kafka.admin import BrokerAway, _Reason
+from plaint.kafka.certificate import Certificate
+from plaint.kafka.joining import JoinRefused, require_group
 from plaint.kafka.publisher import OutRecord, Publisher
+from plaint.kafka.reading import EARLIEST, TopicReader
 from plaint.kafka.settings import KafkaSettings
 from plaint.kafka.topics import TopicsWrong, ensure_topics
-from schemas.topics import POSTS
-from tests.support.https import self_signed
+from plaint.leftovers import find_strangers
+from plaint.settings import Settings
+from schemas.topics import POSTS, tickets
+from tests.plaint.looking import triage
+from tests.support.command import PLAINT, environment
+from tests.support.https import self_signed, signed
 from tests.support.kafka_process import KafkaProcess, why_no_kafka
+
+DESKS = ["helpdesk", "service", "marketing"]
 
 pytestmark = [pytest.mark.kafka, pytest.mark.filterwarnings("ignore:unclosed <ssl:ResourceWarning")]
 
@@ -31,17 +60,27 @@ def forgotten_sockets(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Holds ``cert``, signed by itself, for 127.0.0.1."""
+    """Holds ``cert``, signed by itself, for 127.0.0.1, and the certificates of clients, each with its key: ``known.pem``,
+    whose key is encrypted, and ``new.pem`` of the authority that the brokers trust, ``foreign.pem`` of another one.
+    """
     made = tmp_path_factory.mktemp("secure")
     self_signed(made, "127.0.0.1")
     (made / "both.pem").write_text((made / "key").read_text() + (made / "cert").read_text())
+    for authority, names in (("office", ("known", "new")), ("elsewhere", ("foreign",))):
+        (made / authority).mkdir()
+        self_signed(made / authority, authority)
+        for name in names:
+            signed(made, f"/O=Acme, Inc./emailAddress={name}@acme.example/CN={name} <a>", made / authority, name)
+    lock = ["openssl", "pkcs8", "-topk8", "-in", "known.key", "-passout", "pass:s3same", "-out", "locked.key"]
+    subprocess.run(lock, check=True, capture_output=True, cwd=made)
+    (made / "locked.key").replace(made / "known.key")
     return made
 
 
 @pytest.fixture(scope="module")
 def node(folder: Path) -> Iterator[KafkaProcess]:
-    """A Kafka that speaks SASL_SSL, and SSL with who shows a certificate; ``plaint`` may do everything, ``guest`` is known and
-    may do nothing.
+    """A Kafka that speaks SASL_SSL, and SSL with who shows a certificate; ``plaint`` may do everything
+    and ``known.pem`` what plaint does; ``guest`` and ``new.pem`` may do nothing.
     """
     if reason := why_no_kafka():
         pytest.skip(f"NOT TESTED ON APACHE KAFKA: {reason}")
@@ -54,11 +93,34 @@ def node(folder: Path) -> Iterator[KafkaProcess]:
         "ssl.keystore.type": "PEM",
         "ssl.keystore.location": str(folder / "both.pem"),
         "ssl.truststore.type": "PEM",
-        "ssl.truststore.location": str(folder / "cert"),
+        "ssl.truststore.location": str(folder / "office" / "cert"),
         "listener.name.ssl.ssl.client.auth": "required",
     }
     with KafkaProcess(folder / "kafka", properties, ["SASL_SSL", "SSL"]) as started:
+        admin = KafkaAdminClient(bootstrap_servers=started.bootstrap)
+        for kind, name in ((ResourceType.TOPIC, "plaint."), (ResourceType.GROUP, "plaint-")):
+            where = ResourcePattern(kind, name, ACLResourcePatternType.PREFIXED)
+            who = _by_certificate(folder, "known").principal()
+            admin.create_acls([ACL(who, "*", ACLOperation.ALL, ACLPermissionType.ALLOW, where)])
+        admin.close()
         yield started
+
+
+def _by_certificate(folder: Path, name: str | None, broker: str = "127.0.0.1:1") -> KafkaSettings:
+    """Settings with one of those certificates, or with none."""
+    own: dict[str, object] = {}
+    if name is not None:
+        own = {"ssl_certfile": folder / f"{name}.pem", "ssl_keyfile": folder / f"{name}.key"}
+        own["ssl_keyfile_password"] = "s3same"
+    return KafkaSettings.model_validate(
+        {"brokers": [broker], "security_protocol": "SSL", "ssl_cafile": str(folder / "cert"), **own}
+    )
+
+
+@pytest.fixture
+def shown(node: KafkaProcess, folder: Path) -> Callable[[str | None], KafkaSettings]:
+    """Makes settings for that Kafka with one of those certificates, or with none."""
+    return lambda name: _by_certificate(folder, name, node.more["SSL"])
 
 
 @pytest.fixture
@@ -144,10 +206,107 @@ def test_the_doctor_tells_password_and_certificate_apart(
     assert (ends.severity, "valid for 1 more days" in ends.what) == ("warn", True)
 
 
-def test_the_doctor_says_that_a_listener_may_want_a_certificate_of_its_clients(
-    node: KafkaProcess, folder: Path, monkeypatch: pytest.MonkeyPatch
+def test_rights_that_the_user_of_a_certificate_lacks_are_told_with_its_name(
+    shown: Callable[[str | None], KafkaSettings],
 ) -> None:
+    with pytest.raises(TopicsWrong, match=r"kafka\.ssl_certfile: plaint\.posts was refused: TopicAuthorization"):
+        ensure_topics(shown("new"), [])
+    with pytest.raises(
+        JoinRefused, match=r"kafka\.ssl_certfile: User:CN=new .*,O=Acme\\, Inc\. lacks Read on the group"
+    ):
+        require_group(shown("new"), "route", DESKS)
+
+
+async def test_who_shows_a_certificate_gets_through_with_every_client(
+    shown: Callable[[str | None], KafkaSettings], tmp_path: Path
+) -> None:
+    kafka = shown("known")
+    await asyncio.to_thread(ensure_topics, kafka, DESKS)
+    with closing(PostPublisher(kafka.connection(), idempotent=True)):
+        pass
+    async with Publisher(kafka) as publisher:
+        await publisher.publish([triage("x:1")])
+    with _routing(kafka, tmp_path) as stage:
+        async with TopicReader(kafka) as reader, asyncio.timeout(60):
+            where = await reader.partitions([tickets(name) for name in DESKS])
+            async with aclosing(reader.follow(where, EARLIEST)) as records:
+                assert b"x:1" in ((await anext(records)).value or b"")
+        stage.terminate()
+        assert await asyncio.to_thread(stage.wait, 60) == 0, (tmp_path / "log").read_text()
+    require_group(kafka, "route", DESKS)
+    assert brokers.check(kafka).state == "warn", "the certificates end tomorrow"
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        (None, "the listener wants a certificate of its clients, and the settings name none: .*ALERT"),
+        ("foreign", r"the brokers do not take the certificate in kafka\.ssl_certfile: .*ALERT"),
+    ],
+)
+async def test_a_certificate_that_is_missing_or_of_another_authority_is_told_by_whoever_meets_the_broker(
+    name: str | None, told: str, shown: Callable[[str | None], KafkaSettings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kafka = shown(name)
+    with pytest.raises(BrokerAway, match=r"ALERT_\w*CERTIFICATE.*kafka\.ssl_certfile"):
+        ensure_topics(kafka, [], timeout_s=1)
+    for reading in (TopicReader(kafka).__aenter__(), find_strangers(kafka, [])):
+        with pytest.raises(Unavailable, match=r"no answer from .*kafka\.ssl_certfile"):
+            await reading
+    monkeypatch.setattr(run, "BROKER_WAIT_S", 1)
+    for key, value in _variables(kafka).items():
+        monkeypatch.setenv(key, value)
+    stage = await asyncio.to_thread(CliRunner().invoke, cli, ["run", "route"])
+    assert isinstance(stage.exception, BrokerAway)
+    assert "kafka.ssl_certfile" in str(stage.exception)
     monkeypatch.setattr(brokers, "KAFKA_S", 2.0)
-    kafka = KafkaSettings(brokers=(node.more["SSL"],), security_protocol="SSL", ssl_cafile=str(folder / "cert"))
-    _, found = brokers.check(kafka).findings
-    assert "a client certificate, which plaint has not" in found.mend
+    [found] = [one for one in brokers.check(kafka).findings if one.severity == "fail"]
+    assert found.place == "kafka.ssl_certfile"
+    assert re.match(told, found.what)
+
+
+def test_a_broker_that_ends_the_handshake_for_want_of_a_certificate_is_not_taken_for_one_without_tls(
+    node: KafkaProcess, shown: Callable[[str | None], KafkaSettings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def older(kafka: KafkaSettings) -> ssl.SSLContext:
+        """Of TLS 1.2, in which the handshake ends only once the broker has taken the certificate."""
+        context = current(kafka)
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
+        return context
+
+    current = KafkaSettings.ssl_context
+    monkeypatch.setattr(KafkaSettings, "ssl_context", older)
+    [found] = [one for one in brokers.check(shown(None)).findings if one.severity == "fail"]
+    assert found.place == node.more["SSL"]
+    assert "the listener wants a certificate of its clients" in found.what
+
+
+def test_the_doctor_says_when_the_certificate_of_this_client_ends(
+    shown: Callable[[str | None], KafkaSettings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def told() -> list[tuple[str, str]]:
+        found = brokers.check(shown("known")).findings
+        return [(one.severity, one.what) for one in found if one.place == "kafka.ssl_certfile"]
+
+    assert [severity for severity, _ in told()] == ["warn"]
+    monkeypatch.setattr(brokers, "read", lambda file: Certificate("CN=known", datetime(2020, 1, 2, tzinfo=UTC)))
+    assert told() == [("fail", "its certificate has expired on 2020-01-02")]
+
+
+def _variables(kafka: KafkaSettings) -> dict[str, str]:
+    """The environment of a stage with these settings."""
+    hook = {"url": "http://127.0.0.1:9/hook", "secret_file": "none"}
+    return Settings.model_validate({"kafka": kafka, "destinations": dict.fromkeys(DESKS, hook)}).environment()
+
+
+@contextmanager
+def _routing(kafka: KafkaSettings, folder: Path) -> "Iterator[subprocess.Popen[bytes]]":
+    """``plaint run route`` with these settings; what it logs stands in ``folder``/log."""
+    own = environment({**_variables(kafka), "PLAINT_RUNTIME_DIR": str(folder)})
+    with (folder / "log").open("wb") as log:
+        stage = subprocess.Popen([PLAINT, "run", "route"], stdout=log, stderr=log, cwd=folder, env=own)
+    try:
+        yield stage
+    finally:
+        stage.kill()
+        stage.wait()

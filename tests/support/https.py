@@ -1,4 +1,4 @@
-"""What tests of TLS and of HTTP receivers share: a certificate that nobody vouches for, a server in a thread."""
+"""What tests of TLS and of HTTP receivers share: certificates, those that nobody vouches for too, a server in a thread."""
 
 import ssl
 import subprocess
@@ -34,6 +34,16 @@ def self_signed(folder: Path, name: str) -> None:
         "cert",
     ]
     subprocess.run(make, check=True, capture_output=True, cwd=folder)
+
+
+def signed(folder: Path, subject: str, authority: Path, name: str) -> None:
+    """Make ``folder``/``name``.pem and ``name``.key for ``subject``; ``authority`` is a folder of ``self_signed``."""
+    curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]
+    ask = ["openssl", "req", "-new", "-nodes", "-utf8", *curve, "-subj", subject, "-keyout", f"{name}.key"]
+    asked = subprocess.run(ask, check=True, capture_output=True, cwd=folder).stdout
+    by = ["-CA", str(authority / "cert"), "-CAkey", str(authority / "key"), "-set_serial", "7"]
+    sign = ["openssl", "x509", "-req", "-days", "2", *by, "-out", f"{name}.pem"]
+    subprocess.run(sign, input=asked, check=True, capture_output=True, cwd=folder)
 
 
 @contextmanager
