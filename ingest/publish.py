@@ -4,9 +4,10 @@ import logging
 import time
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from itertools import count
-from threading import Lock, current_thread
+from threading import Event, Lock, Timer, current_thread
 from typing import Any, NamedTuple
 
 from kafka import KafkaProducer
@@ -37,6 +38,7 @@ them each, so that a source that reads as fast as it can takes no room from thos
 LONG_WAIT_S = 5.0
 TICK_S = 1.0
 CLOSE_S = 10.0
+GRACE_S = 0.5
 TRY_S = 10.0
 """What a broker gets to answer before another one is asked."""
 
@@ -350,6 +352,18 @@ def _connect(connection: Mapping[str, Any], idempotent: bool, timeout_s: float) 
 
 def _tried(connection: Mapping[str, Any], idempotent: bool, block_s: float, connect_s: float) -> KafkaProducer:
     clients: list[KafkaNetClient] = []
+    is_over = Event()
+
+    def drop() -> None:
+        """The constructor starts a thread and leaves it behind when it fails."""
+        for half_open in clients:
+            half_open._net.stop()
+            with suppress(RuntimeError):  # its loop has ended before it could be told
+                half_open.close()
+
+    def time_is_over() -> None:
+        is_over.set()
+        drop()
 
     def keep(**config: Any) -> KafkaNetClient:
         clients.append(KafkaNetClient(**config))
@@ -358,8 +372,11 @@ def _tried(connection: Mapping[str, Any], idempotent: bool, block_s: float, conn
         _ask_once(clients[-1].cluster)
         return clients[-1]
 
+    limit = Timer(connect_s + GRACE_S, time_is_over)  # the client's own leaves out a TLS handshake that nobody answers
+    limit.daemon = True
+    limit.start()
     try:
-        return KafkaProducer(
+        producer = KafkaProducer(
             **connection,
             client_id="plaint-ingest",
             acks="all",
@@ -375,11 +392,16 @@ def _tried(connection: Mapping[str, Any], idempotent: bool, block_s: float, conn
             metrics_enabled=False,
             kafka_client=keep,
         )
-    except KafkaError:
-        for half_open in clients:  # the constructor starts a thread and leaves it behind when it fails
-            half_open._net.stop()
-            half_open.close()
+    except (KafkaError, RuntimeError) as error:
+        drop()
+        if is_over.is_set():
+            raise KafkaTimeoutError(f"nothing within {connect_s:.0f} s") from error
         raise
+    finally:
+        limit.cancel()
+    if is_over.is_set():  # just as it was done
+        raise KafkaTimeoutError(f"nothing within {connect_s:.0f} s")
+    return producer
 
 
 def _ask_once(cluster: ClusterMetadata) -> None:

@@ -307,6 +307,21 @@ def test_it_starts_by_the_one_broker_that_answers(bootstrap: str, monkeypatch: p
         publisher.close()
 
 
+@pytest.mark.filterwarnings("ignore:unclosed <ssl:ResourceWarning")
+def test_a_broker_that_answers_no_handshake_is_given_up_in_time(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.CRITICAL, "kafka")
+    monkeypatch.setattr(publish, "TRY_S", 0.5)
+    began = time.monotonic()
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        connection = {"bootstrap_servers": f"127.0.0.1:{silent.getsockname()[1]}", "security_protocol": "SSL"}
+        with pytest.raises(PublishFailed, match="no answer from"):
+            PostPublisher(connection, idempotent=False, start_timeout_s=1.0)
+    assert time.monotonic() - began < 10
+    gc.collect()
+
+
 @pytest.mark.kafka
 @pytest.mark.long
 @pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
