@@ -307,7 +307,7 @@ def test_it_starts_by_the_one_broker_that_answers(bootstrap: str, monkeypatch: p
         publisher.close()
 
 
-@pytest.mark.filterwarnings("ignore:unclosed <ssl:ResourceWarning")
+@pytest.mark.filterwarnings("ignore:unclosed <(ssl|socket):ResourceWarning")
 def test_a_broker_that_answers_no_handshake_is_given_up_in_time(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
