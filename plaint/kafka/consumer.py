@@ -6,6 +6,7 @@ from aiokafka import AIOKafkaConsumer
 
 from plaint.kafka.answering import give_up_the_silent
 from plaint.kafka.header_names import read_any_header_name
+from plaint.kafka.resting import rest_while_away
 from plaint.kafka.settings import KafkaSettings
 
 FETCH_WAIT_MS = 500
@@ -15,6 +16,7 @@ FETCH_WAIT_MS = 500
 def new_consumer(kafka: KafkaSettings, **options: Any) -> AIOKafkaConsumer:
     """A consumer, not started yet. It begins with the earliest record, and nothing is acknowledged by itself."""
     read_any_header_name()
+    rest_while_away()
     give_up_the_silent()
     return AIOKafkaConsumer(
         **kafka.connection(),

@@ -9,7 +9,6 @@ from aiokafka.errors import KafkaConnectionError
 
 from plaint.failures import Unavailable
 from plaint.kafka.answering import give_up_the_silent
-from plaint.kafka.resting import rest_while_away
 from plaint.kafka.settings import KafkaSettings
 
 REACH_S = 10.0
@@ -24,7 +23,6 @@ class Startable(Protocol):
 
 async def start_client(client: Startable, kafka: KafkaSettings) -> None:
     """Connect a client that a person waits for. Raises Unavailable if no broker answers, and else as the client does."""
-    rest_while_away()
     give_up_the_silent()
     if why := await asyncio.to_thread(why_away, kafka.brokers, REACH_S):
         raise Unavailable(why)

@@ -111,6 +111,21 @@ async def test_who_writes_and_who_reads_asks_a_few_times_a_second_whether_a_part
             following.cancel()
 
 
+def test_the_first_that_reads_in_a_process_rests_as_those_after_it() -> None:
+    script = """
+import asyncio
+from plaint.kafka.consumer import new_consumer
+from plaint.kafka.settings import KafkaSettings
+
+async def kind():
+    return type(new_consumer(KafkaSettings(brokers=("127.0.0.1:1",)))._client).__module__
+
+print(asyncio.run(kind()))
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+    assert done.stdout == "plaint.kafka.resting\n", done.stderr
+
+
 @pytest.mark.kafka
 @pytest.mark.long
 async def test_stages_that_are_told_to_end_while_kafka_is_away_end_within_half_a_minute_and_say_so(
