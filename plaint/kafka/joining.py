@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from kafka.errors import KafkaError
 
-from plaint.kafka.admin import open_admin
+from plaint.kafka.admin import BrokerAway, open_admin
 from plaint.kafka.grants import allow
 from plaint.kafka.groups import GroupState, group_states
 from plaint.kafka.rights import Right, roles
@@ -20,16 +20,16 @@ class JoinRefused(FaultsFound):
 
 
 def require_group(kafka: KafkaSettings, stage: str, destinations: Sequence[str]) -> None:
-    """Raises JoinRefused where the brokers say that the user that they know lacks the right, BrokerAway if none answers."""
+    """Raises JoinRefused where the brokers say that the user that they know lacks the right; where they don't say, it may."""
     wanted = [right for right in roles(destinations)[stage] if right.kind == "group"]
     user = kafka.principal()
     if not wanted or user is None:
         return
-    with open_admin(kafka, LIMIT_S) as admin:
-        try:
+    try:
+        with open_admin(kafka, LIMIT_S) as admin:
             states = group_states(admin, [right.name for right in wanted])
-        except KafkaError:  # they don't tell
-            return
+    except (BrokerAway, KafkaError):
+        return
     if faults := [_fault(kafka, user, right) for right in wanted if _may_not_join(states[right.name])]:
         raise JoinRefused(faults)
 

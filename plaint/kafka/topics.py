@@ -17,7 +17,7 @@ from schemas.topics import Topic, all_topics
 log = logging.getLogger(__name__)
 
 ATTEMPT_S = 5.0
-"""For the first attempt; each further one has twice as long, since a cluster that is sound may be slow."""
+"""For an attempt; one after another that needed all of it has twice as long, since a cluster that is sound may be slow."""
 PAUSE_S = 0.5
 BROKERS_DEFAULT = -1
 """In a request to create a topic: as many replicas as the brokers' ``default.replication.factor`` (KIP-464, Kafka 2.4)."""
@@ -77,6 +77,7 @@ def ensure_topics(
     created: set[str] = set()
     attempt_s = ATTEMPT_S
     while True:
+        began = clock()
         try:
             with open_admin(kafka, max(0.1, min(attempt_s, deadline - clock()))) as admin:
                 return _ensure(admin, kafka, wanted, created)
@@ -84,8 +85,9 @@ def ensure_topics(
             if clock() + PAUSE_S >= deadline:
                 raise
             log.info("waiting for Kafka: %s", error)
+        if clock() - began >= attempt_s:
+            attempt_s *= 2
         sleep(PAUSE_S)
-        attempt_s *= 2
 
 
 def _ensure(admin: KafkaAdminClient, kafka: KafkaSettings, wanted: list[Topic], created: set[str]) -> TopicsReport:
