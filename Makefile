@@ -21,13 +21,13 @@ run: $(VENV)/.runtime ## sample posts in, tickets out; ends with Ctrl-C, or by i
 	@if [ -n "$(ONCE)" ] || ! [ -t 1 ]; then set -- --exit-when-done; fi; exec $(BIN)/plaint up --samples "$$@" $(ARGS)
 
 test: $(VENV)/.dev ## all tests (under 10 minutes on 2 cores); TESTS=path for a part
-	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder $(or $(TESTS),tests) $(ARGS)
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(or $(TESTS),tests) $(ARGS)
 
 test-train: $(VENV)/.dev $(VENV)/.train ## the tests that need torch: training, corrections, evaluation beside baselines, Hugging Face models
-	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder tests/models tests/plaint/test_train.py tests/plaint/test_train_anew.py tests/plaint/test_evaluate.py $(ARGS)
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder tests/models tests/plaint/test_train.py tests/plaint/test_train_anew.py tests/plaint/test_evaluate.py $(ARGS)
 
 test-long: $(VENV)/.dev ## the tests that mostly wait: restarts, kills and outages at length; CI runs them if time is left
-	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder -m long tests $(ARGS)
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m long tests $(ARGS)
 
 lint: $(VENV)/.dev ## ruff, mypy --strict, import contracts, schemas and docs up to date
 	@$(BIN)/ruff check .

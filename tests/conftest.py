@@ -17,21 +17,14 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
-STACKS = ("running", "lab")
-"""Fixtures of tests/system that start a Kafka and the whole of plaint, each once in each process that asks for it."""
-
-
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run in one process what shares a file or a stack, the longest files first: else the run ends with one process idle."""
-    groups: dict[str, list[pytest.Item]] = {}
+    """The longest files first, else the run ends with one process idle. Within a file the order stays: tests that share
+    something may build on each other.
+    """
+    files: dict[Path, list[pytest.Item]] = {}
     for item in items:
-        shared = (name for name in STACKS if name in getattr(item, "fixturenames", ()))
-        group = next(shared, item.location[0])
-        item.add_marker(pytest.mark.xdist_group(group))
-        groups.setdefault(group, []).append(item)
-    # Within a group the order stays: tests that share something may build on each other.
-    items[:] = [item for group in sorted(groups.values(), key=lambda group: min(map(_begins, group))) for item in group]
+        files.setdefault(item.path, []).append(item)
+    items[:] = [item for file in sorted(files.values(), key=lambda file: min(map(_begins, file))) for item in file]
 
 
 def _begins(item: pytest.Item) -> int:
