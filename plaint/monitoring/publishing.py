@@ -87,7 +87,7 @@ class PublishingWatchdog(Guard):
     def _ask_broker(self, passed: float) -> None:
         try:
             self._probe(self._kafka, self._probe_s)
-        except (BrokerAway, FaultsFound, OSError) as error:
+        except (BrokerAway, FaultsFound, ValueError, OSError) as error:
             self.broker_away = f"no answer: {type(error).__name__}"
             self._away_at = passed
         else:

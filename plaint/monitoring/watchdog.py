@@ -121,7 +121,7 @@ class Watchdog(Guard):
             async with asyncio.timeout(PROBE_S):
                 # Without a partition to look at the broker is asked all the same: whether it is there matters.
                 found = await self._probe(self._kafka, self._watched.group, self._watched.topic, still or [0])
-        except (KafkaError, FaultsFound, OSError, TimeoutError) as error:
+        except (KafkaError, FaultsFound, ValueError, OSError, TimeoutError) as error:
             self.broker_away = f"no answer: {type(error).__name__}"
             self.is_excused(self.pass_time())
             return
