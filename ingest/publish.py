@@ -4,10 +4,9 @@ import logging
 import time
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from datetime import UTC, datetime
 from itertools import count
-from threading import Event, Lock, Timer, current_thread
+from threading import Lock, current_thread
 from typing import Any, NamedTuple
 
 from kafka import KafkaProducer
@@ -17,6 +16,7 @@ from kafka.future import Future
 from kafka.net.compat import KafkaNetClient
 from kafka.producer.future import FutureRecordMetadata
 
+from ingest.connections import GRACE_S, Connections
 from ingest.revisions import Revisions
 from ingest.source import Item, Refused, too_large
 from ingest.stamp import milliseconds, record_value, stamped
@@ -38,7 +38,6 @@ them each, so that a source that reads as fast as it can takes no room from thos
 LONG_WAIT_S = 5.0
 TICK_S = 1.0
 CLOSE_S = 10.0
-GRACE_S = 0.5
 TRY_S = 10.0
 """What a broker gets to answer before another one is asked."""
 
@@ -351,57 +350,40 @@ def _connect(connection: Mapping[str, Any], idempotent: bool, timeout_s: float) 
 
 
 def _tried(connection: Mapping[str, Any], idempotent: bool, block_s: float, connect_s: float) -> KafkaProducer:
-    clients: list[KafkaNetClient] = []
-    is_over = Event()
+    connections = Connections()
 
-    def drop() -> None:
-        """The constructor starts a thread and leaves it behind when it fails."""
-        for half_open in clients:
-            half_open._net.stop()
-            with suppress(RuntimeError):  # its loop has ended before it could be told
-                half_open.close()
-
-    def time_is_over() -> None:
-        is_over.set()
-        drop()
-
-    def keep(**config: Any) -> KafkaNetClient:
-        clients.append(KafkaNetClient(**config))
+    def make(**config: Any) -> KafkaNetClient:
+        client = connections.make(**config)
         # The producer has an option of this name and passes it on to nobody. A topic that the brokers make has their settings.
-        clients[-1].cluster.config["allow_auto_create_topics"] = False
-        _ask_once(clients[-1].cluster)
-        return clients[-1]
+        client.cluster.config["allow_auto_create_topics"] = False
+        _ask_once(client.cluster)
+        return client
 
-    limit = Timer(connect_s + GRACE_S, time_is_over)  # the client's own leaves out a TLS handshake that nobody answers
-    limit.daemon = True
-    limit.start()
     try:
-        producer = KafkaProducer(
-            **connection,
-            client_id="plaint-ingest",
-            acks="all",
-            enable_idempotence=idempotent,
-            max_in_flight_requests_per_connection=5 if idempotent else 1,  # the order of a key's records
-            delivery_timeout_ms=float("inf"),  # retry as long as it takes
-            retry_backoff_ms=200,
-            reconnect_backoff_max_ms=2_000,
-            linger_ms=5,
-            batch_size=64 * 1024,
-            max_block_ms=int(block_s * 1000),
-            bootstrap_timeout_ms=int(connect_s * 1000),
-            metrics_enabled=False,
-            kafka_client=keep,
-        )
-    except (KafkaError, RuntimeError) as error:
-        drop()
-        if is_over.is_set():
-            raise KafkaTimeoutError(f"nothing within {connect_s:.0f} s") from error
-        raise
-    finally:
-        limit.cancel()
-    if is_over.is_set():  # just as it was done
-        raise KafkaTimeoutError(f"nothing within {connect_s:.0f} s")
-    return producer
+        with connections.within(connect_s + GRACE_S):
+            producer = KafkaProducer(
+                **connection,
+                client_id="plaint-ingest",
+                acks="all",
+                enable_idempotence=idempotent,
+                max_in_flight_requests_per_connection=5 if idempotent else 1,  # the order of a key's records
+                delivery_timeout_ms=float("inf"),  # retry as long as it takes
+                retry_backoff_ms=200,
+                reconnect_backoff_max_ms=2_000,
+                linger_ms=5,
+                batch_size=64 * 1024,
+                max_block_ms=int(block_s * 1000),
+                bootstrap_timeout_ms=int(connect_s * 1000),
+                metrics_enabled=False,
+                kafka_client=make,
+            )
+        if not connections.are_late:
+            return producer
+    except (KafkaError, RuntimeError):
+        connections.drop()
+        if not connections.are_late:
+            raise
+    raise KafkaTimeoutError(f"nothing within {connect_s:.0f} s")
 
 
 def _ask_once(cluster: ClusterMetadata) -> None:

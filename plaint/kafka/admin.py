@@ -1,15 +1,14 @@
 """kafka-python's admin client, opened and closed without leftovers."""
 
 import logging
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from kafka.admin import KafkaAdminClient
 from kafka.errors import KafkaError, RetriableError, SaslAuthenticationFailedError
-from kafka.net.compat import KafkaNetClient
 
+from ingest.connections import GRACE_S, Connections
 from plaint.kafka.certificate import is_refused
 from plaint.kafka.reaching import no_answer, none_accepts, why_refused
 from plaint.kafka.settings import KafkaSettings
@@ -39,36 +38,6 @@ class _Reason(logging.Handler):
             self.error = record.args[1]
 
 
-class _Connections:
-    """The client's connections, held from outside: its constructor leaves them behind when it fails."""
-
-    def __init__(self) -> None:
-        self._made: list[KafkaNetClient] = []
-
-    def make(self, **config: object) -> KafkaNetClient:
-        """What the client calls to make its connections."""
-        self._made.append(KafkaNetClient(**config))
-        return self._made[-1]
-
-    def drop(self) -> None:
-        """End the client's thread; who waits for an answer gets a KafkaConnectionError. Any thread may call it."""
-        for connections in self._made:
-            connections._net.stop()
-            with suppress(RuntimeError):  # its loop has ended before it could be told
-                connections.close()
-
-    @contextmanager
-    def within(self, seconds: float) -> Iterator[None]:
-        """Drop them when the time is up. The client's own timeouts leave out a TLS handshake that nobody answers."""
-        timer = threading.Timer(seconds, self.drop)
-        timer.daemon = True
-        timer.start()
-        try:
-            yield
-        finally:
-            timer.cancel()
-
-
 @contextmanager
 def open_admin(kafka: KafkaSettings, timeout_s: float) -> Iterator[KafkaAdminClient]:
     """A connected client, to be used for less than a minute.
@@ -89,7 +58,7 @@ def open_admin(kafka: KafkaSettings, timeout_s: float) -> Iterator[KafkaAdminCli
             client.close()
 
 
-def _connect(kafka: KafkaSettings, timeout_s: float) -> tuple[KafkaAdminClient, _Connections]:
+def _connect(kafka: KafkaSettings, timeout_s: float) -> tuple[KafkaAdminClient, Connections]:
     """By one broker after the other: the client itself picks one and gives it all of its time, also where it hangs.
 
     Each that accepts a connection gets half of the time that is left, the last one all of it: as much as a broker far away
@@ -127,10 +96,10 @@ def _reason_of_failure() -> Iterator[_Reason]:
 
 def _connected(
     kafka: KafkaSettings, broker: str, limit_s: float, timeout_s: float
-) -> tuple[KafkaAdminClient, _Connections]:
-    connections = _Connections()
+) -> tuple[KafkaAdminClient, Connections]:
+    connections = Connections()
     try:
-        with connections.within(limit_s + 0.5):
+        with connections.within(limit_s + GRACE_S):
             client = KafkaAdminClient(
                 **kafka.model_copy(update={"brokers": (broker,)}).connection(),
                 client_id="plaint-admin",
