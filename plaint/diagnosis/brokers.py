@@ -10,7 +10,7 @@ from kafka.errors import KafkaError
 from plaint.broker.kafka_release import release_faults
 from plaint.broker.settings import BrokerSettings
 from plaint.diagnosis.check import Check, checked, skipped
-from plaint.diagnosis.finding import Finding, fail, warn
+from plaint.diagnosis.finding import Finding, fail, failures, warn
 from plaint.diagnosis.sockets import Unreached, addresses, connected, secured
 from plaint.kafka.admin import BrokerAway, open_admin
 from plaint.kafka.certificate import CERTFILE, is_refused, read
@@ -34,7 +34,7 @@ def check(kafka: KafkaSettings) -> Check:
     """Every broker of the settings, then the addresses that they tell clients to use."""
     looked = f"{', '.join(kafka.brokers)} ({kafka.security_protocol})"
     if faults := check_kafka(kafka):
-        return checked(NAME, looked, [fail(fault.place, fault.what, fault.mend) for fault in faults])
+        return checked(NAME, looked, failures(faults))
     own = list(_own_certificate(kafka))
     found = [finding for broker in kafka.brokers for finding in _reach(kafka, broker)]
     reached = [
@@ -67,7 +67,7 @@ def check_embedded(settings: BrokerSettings) -> Check:
     """Where no broker is named and none runs: whether `plaint up` could start one."""
     if settings.embedded == "tansu":
         return skipped(NAME, "kafka.brokers names none and no `plaint up` of this user runs: it brings one along")
-    found = [fail(fault.place, fault.what, fault.mend) for fault in release_faults(settings)]
+    found = failures(release_faults(settings))
     return checked(NAME, "Java and the Kafka release that `plaint up` would start", found)
 
 

@@ -17,7 +17,7 @@ import orjson
 from plaint.diagnosis.answers import mend_of
 from plaint.diagnosis.brokers import expiring
 from plaint.diagnosis.check import Check, checked
-from plaint.diagnosis.finding import Finding, fail, warn
+from plaint.diagnosis.finding import Finding, fail, failures, warn
 from plaint.diagnosis.sockets import Unreached, addresses, connected, secured, tunnelled
 from plaint.inbox.message import TEST_TYPE
 from plaint.kafka.settings import KafkaSettings
@@ -91,7 +91,7 @@ def check(
     parts = urlsplit(settings.url)
     is_tls = parts.scheme == "https"
     target = _Target(name, settings, parts.hostname or "", parts.port or (443 if is_tls else 80), is_tls)
-    found = [fail(fault.place, fault.what, fault.mend) for fault in check_destination(name, settings, kafka)]
+    found = failures(check_destination(name, settings, kafka))
     is_sound = not found
     looked = f"{parts.scheme}://{target.host}:{target.port}"
     if settings.proxy is not None:

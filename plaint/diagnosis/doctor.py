@@ -12,7 +12,7 @@ from aiokafka.errors import KafkaError as ReadFailed
 from plaint.diagnosis import brokers, clock, destinations, machine, model, topics_check
 from plaint.diagnosis.check import Check, Running, Task, checked, skipped
 from plaint.diagnosis.destinations import Date
-from plaint.diagnosis.finding import fail
+from plaint.diagnosis.finding import failures
 from plaint.diagnosis.topics_check import Visit
 from plaint.failures import Unavailable
 from plaint.kafka.reading import Start, TopicReader
@@ -128,7 +128,7 @@ def _settings(settings: Settings) -> Check:
     found = check_setup(settings, settings.sources)
     found += check_routes(settings.route.routes, [*settings.destinations, *stood_in(settings)])
     looked = "settings and routes, as check-config does"
-    return checked("settings", looked, [fail(fault.place, fault.what, fault.mend) for fault in found])
+    return checked("settings", looked, failures(found))
 
 
 def _on_kafka(patient: Patient, reached: Check, newest: list[tuple[str, float]]) -> Iterator[Check]:

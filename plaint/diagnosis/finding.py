@@ -1,8 +1,11 @@
 """One thing that is wrong, and what to do about it."""
 
+from collections.abc import Iterable
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
+
+from schemas.faults import Fault
 
 Severity = Literal["fail", "warn"]
 
@@ -24,6 +27,11 @@ class Finding(BaseModel):
 def fail(place: str, what: str, mend: str) -> Finding:
     """Something that does not work."""
     return Finding(severity="fail", place=place, what=what, mend=mend)
+
+
+def failures(faults: Iterable[Fault]) -> list[Finding]:
+    """What the settings' own checks found."""
+    return [fail(fault.place, fault.what, fault.mend) for fault in faults]
 
 
 def warn(place: str, what: str, mend: str) -> Finding:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from classify.settings import ClassifySettings
 from plaint.diagnosis.check import Check, checked
-from plaint.diagnosis.finding import fail, warn
+from plaint.diagnosis.finding import fail, failures, warn
 from schemas.faults import Fault, FaultsFound
 
 NAME = "model"
@@ -50,7 +50,7 @@ def check(settings: ClassifySettings) -> Check:
 
 def _unusable(settings: ClassifySettings, faults: Sequence[Fault]) -> Check:
     named = settings.model.text if settings.model else "the model in use"
-    return checked(NAME, named, [fail(fault.place, fault.what, fault.mend) for fault in faults])
+    return checked(NAME, named, failures(faults))
 
 
 def _posts_a_second(score: object) -> float:

@@ -10,7 +10,7 @@ from aiokafka.errors import KafkaError as ReadFailed
 from kafka.errors import KafkaError
 from pydantic import BaseModel, ConfigDict, computed_field
 
-from plaint.diagnosis.finding import Finding, fail
+from plaint.diagnosis.finding import Finding, fail, failures
 from plaint.diagnosis.processes import Address, stopped_workers
 from plaint.diagnosis.states import Told, ask
 from plaint.diagnosis.topics_check import unusable
@@ -195,7 +195,7 @@ async def _more(kafka: KafkaSettings, inputs: Mapping[str, str], told: Told, see
     except (BrokerAway, KafkaError, ReadFailed, Unavailable, OSError) as error:
         seen.troubles.append(_trouble(error))
     except FaultsFound as refused:
-        seen.troubles += [fail(fault.place, fault.what, fault.mend) for fault in refused.faults]
+        seen.troubles += failures(refused.faults)
 
 
 async def _read(kafka: KafkaSettings, inputs: Mapping[str, str], quiet: Sequence[str], seen: _Seen) -> None:

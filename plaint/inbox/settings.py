@@ -14,7 +14,7 @@ from schemas.webhook_secret import SigningSecret
 DEFAULT_PORT = 8321
 
 QUEUES = ("helpdesk", "service", "marketing")
-"""Where the shipped routes send."""
+"""The destinations of the shipped routes; the inbox stands in for those that the settings don't have."""
 
 
 def new_secret() -> SecretStr:

@@ -44,8 +44,6 @@ log = logging.getLogger(__name__)
 REPORT_CHECK_S = 0.2
 PORT_TRIES = 3
 """A port that was free may be taken when it is asked for."""
-
-"""The destinations of the shipped routes; the inbox stands in for those that the settings don't have."""
 INBOX_CONCURRENCY = 128
 """Requests under way at once to the inbox, which is not a stranger's server: the more there are, the more tickets share a
 write of the delivery log (a quarter less CPU for deliver and broker than with a destination's 32)."""
