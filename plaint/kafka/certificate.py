@@ -1,4 +1,8 @@
-"""The certificate that plaint shows to brokers that ask who is there: its files, whom it names and when it ends."""
+"""The certificate that plaint shows to brokers that ask who is there: its files, whom it names and when it ends.
+
+Its name is read by hand: Java, and so Kafka, spells some parts of it as their bytes (RFC 2253, 2.4), which neither the standard
+library nor ``cryptography`` hands out. OpenSSL has accepted the file before.
+"""
 
 import base64
 import re
