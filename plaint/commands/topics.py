@@ -59,7 +59,7 @@ def topics(
         _print(settings.kafka, destinations_at_hand(settings), principal, as_json, as_yaml)
         return
     kafka, destinations = kafka_at_hand(settings), destinations_at_hand(settings)
-    created = ensure_topics(kafka, destinations, timeout_s=LOOK_S).created if create else ()
+    created = ensure_topics(kafka, destinations, timeout_s=LOOK_S) if create else ()
     found = _look(kafka, destinations)
     if as_json:
         click.echo(TypeAdapter(list[TopicState]).dump_json(found, indent=2))

@@ -7,10 +7,12 @@ from kafka import errors
 from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
 from pydantic import BaseModel, ConfigDict
 
+from plaint.kafka.admin import BrokerAway
 from plaint.kafka.settings import KafkaSettings
 from schemas.topics import Topic
 
 Found = Literal["there", "missing", "hidden"]
+PARTITIONS = "partitions"
 RELIED_ON = "cleanup.policy"
 """The one setting on which plaint relies; the others are an operator's to choose."""
 
@@ -61,7 +63,7 @@ class TopicState(BaseModel):
 
 
 def topic_states(admin: KafkaAdminClient, kafka: KafkaSettings, wanted: Sequence[Topic]) -> list[TopicState]:
-    """Every wanted topic as it is. Raises kafka.errors.KafkaError."""
+    """Every wanted topic as it is. Raises BrokerAway where the broker can't say it now, and kafka.errors.KafkaError."""
     described = {found["name"]: found for found in admin.describe_topics([topic.name for topic in wanted])}
     there = [topic for topic in wanted if _kind(described.get(topic.name)) is errors.NoError]
     configs = _configs(admin, there)
@@ -80,6 +82,8 @@ def _state(
         return TopicState(name=topic.name, found="hidden")
     if found is None or kind is errors.UnknownTopicOrPartitionError:
         return TopicState(name=topic.name, found="missing")
+    if kind is not errors.NoError:
+        raise BrokerAway(f"{topic.name}: {kind.__name__}")
     parts = found["partitions"]
     operations = found.get("authorized_operations")
     state = TopicState(
@@ -108,7 +112,7 @@ def _differences(topic: Topic, state: TopicState, kafka: KafkaSettings) -> list[
             "it; a count is fixed for a topic's life, since every record's partition hangs on it"
         )
         count = Difference(
-            key="partitions", has=str(state.partitions), wants=str(kafka.partitions), is_fault=True, mend=mend
+            key=PARTITIONS, has=str(state.partitions), wants=str(kafka.partitions), is_fault=True, mend=mend
         )
         found.append(count)
     if kafka.replication_factor is not None and state.replicas < kafka.replication_factor:

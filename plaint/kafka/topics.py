@@ -2,15 +2,14 @@
 
 import logging
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Collection, Iterable
 
 from kafka import errors
-from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
+from kafka.admin import KafkaAdminClient
 
 from plaint.kafka.admin import BrokerAway, open_admin
 from plaint.kafka.settings import KafkaSettings
+from plaint.kafka.topic_states import PARTITIONS, Difference, TopicState, topic_states
 from schemas.faults import Fault, FaultsFound
 from schemas.topics import Topic, all_topics
 
@@ -47,15 +46,6 @@ class TopicsWrong(FaultsFound):
     """The topics are not as plaint needs them."""
 
 
-@dataclass(frozen=True)
-class TopicsReport:
-    """What ``ensure_topics`` found and did. ``differs``: a line for each setting that an operator chose otherwise."""
-
-    created: tuple[str, ...]
-    existing: tuple[str, ...]
-    differs: tuple[str, ...] = ()
-
-
 def ensure_topics(
     kafka: KafkaSettings,
     destinations: Iterable[str],
@@ -64,8 +54,8 @@ def ensure_topics(
     timeout_s: float = 60.0,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
-) -> TopicsReport:
-    """Create the topics that are missing and return once every partition of every topic has a leader. Blocks.
+) -> tuple[str, ...]:
+    """Create the topics that are missing and return once every partition of every topic has a leader: those created. Blocks.
 
     ``only`` names the topics to look at where a stage has no right to see the others. A topic that exists is never changed.
 
@@ -90,38 +80,25 @@ def ensure_topics(
         sleep(PAUSE_S)
 
 
-def _ensure(admin: KafkaAdminClient, kafka: KafkaSettings, wanted: list[Topic], created: set[str]) -> TopicsReport:
-    """One pass. ``created`` collects over passes, so that a broker that leaves half-way does not change the report."""
-    counts = _partition_counts(admin, kafka, wanted)
-    missing = [topic for topic in wanted if topic.name not in counts]
+def _ensure(admin: KafkaAdminClient, kafka: KafkaSettings, wanted: list[Topic], created: set[str]) -> tuple[str, ...]:
+    """One pass. ``created`` collects over passes, so that a broker that leaves half-way does not change the answer."""
+    states = _look(admin, kafka, wanted)
+    missing = [topic for topic, state in zip(wanted, states, strict=True) if state.found == "missing"]
     if missing:
         created |= _create(admin, kafka, missing)
         admin.wait_for_topics([topic.name for topic in missing])
-        counts = _partition_counts(admin, kafka, wanted)
-    faults = [
-        _wrong_count(name, count, kafka.partitions) for name, count in counts.items() if count != kafka.partitions
-    ]
-    existing = [topic for topic in wanted if topic.name not in created]
-    wrong, differs = _compare(_configs(admin, existing), existing)
-    if faults or wrong:
-        raise TopicsWrong(faults + wrong)
-    return TopicsReport(tuple(sorted(created)), tuple(sorted(topic.name for topic in existing)), tuple(differs))
-
-
-def _partition_counts(admin: KafkaAdminClient, kafka: KafkaSettings, wanted: list[Topic]) -> dict[str, int]:
-    """Partition count of each topic that exists. Raises TopicsWrong where we may not look."""
-    counts, faults = {}, []
-    for found in admin.describe_topics([topic.name for topic in wanted]):
-        kind = errors.for_code(found["error_code"])
-        if kind is errors.NoError:
-            counts[found["name"]] = len(found["partitions"])
-        elif kind is errors.TopicAuthorizationFailedError:
-            faults.append(_refused(kafka, found["name"], kind, ""))
-        elif kind is not errors.UnknownTopicOrPartitionError:
-            raise BrokerAway(f"{found['name']}: {kind.__name__}")
-    if faults:
+        states = _look(admin, kafka, wanted)
+    if faults := [_fault(state.name, one) for state in states for one in state.differences if one.is_fault]:
         raise TopicsWrong(faults)
-    return counts
+    return tuple(sorted(created))
+
+
+def _look(admin: KafkaAdminClient, kafka: KafkaSettings, wanted: list[Topic]) -> list[TopicState]:
+    """The topics as they are. Raises TopicsWrong where we may not look."""
+    states = topic_states(admin, kafka, wanted)
+    if hidden := [state.name for state in states if state.found == "hidden"]:
+        raise TopicsWrong([_refused(kafka, name, errors.TopicAuthorizationFailedError, "") for name in hidden])
+    return states
 
 
 def _create(admin: KafkaAdminClient, kafka: KafkaSettings, missing: list[Topic]) -> set[str]:
@@ -153,39 +130,9 @@ def _refused(kafka: KafkaSettings, name: str, kind: type[errors.KafkaError], mes
     return Fault(key or kafka.user_key, f"{name} was refused: {kind.__name__}{': ' if message else ''}{message}", mend)
 
 
-def _wrong_count(name: str, count: int, wanted: int) -> Fault:
-    return Fault(
-        "kafka.partitions",
-        f"{name} has {count} partitions, the settings say {wanted}",
-        f"set kafka.partitions to {count} if all topics have {count}, or delete the topic with what is in it; "
-        "a count is fixed for a topic's life, since every record's partition hangs on it",
-    )
-
-
-def _configs(admin: KafkaAdminClient, topics: list[Topic]) -> Mapping[str, Mapping[str, Any]]:
-    """Settings of existing topics as far as the broker tells; nothing for a topic that it keeps to itself."""
-    if not topics:
-        return {}
-    # All settings of each: the embedded broker drops a connection that asks for some by name.
-    asked = [ConfigResource(ConfigResourceType.TOPIC, topic.name) for topic in topics]
-    try:
-        found: Mapping[str, Mapping[str, Any]] = admin.describe_configs(asked, config_filter="all").get("topic", {})
-    except errors.AuthorizationError:
-        return {}
-    return found
-
-
-def _compare(found: Mapping[str, Mapping[str, Any]], topics: list[Topic]) -> tuple[list[Fault], list[str]]:
-    """Faults (a cleanup policy that loses what must stay) and differences (times that an operator may choose)."""
-    faults, differs = [], []
-    for topic in topics:
-        for key, wanted in topic.config.items():
-            has = found.get(topic.name, {}).get(key, {}).get("value")
-            if has is None or set(has.split(",")) == set(wanted.split(",")):
-                continue
-            if key == "cleanup.policy":
-                mend = f"kafka-configs.sh --alter --topic {topic.name} --add-config '{key}=[{wanted}]'"
-                faults.append(Fault("kafka", f"{topic.name} has {key}={has}, plaint relies on {wanted}", mend))
-            else:
-                differs.append(f"{topic.name} has {key}={has}, plaint would set {wanted}")
-    return faults, differs
+def _fault(name: str, difference: Difference) -> Fault:
+    if difference.key == PARTITIONS:
+        what = f"{name} has {difference.has} partitions, the settings say {difference.wants}"
+        return Fault("kafka.partitions", what, difference.mend)
+    what = f"{name} has {difference.key}={difference.has}, plaint relies on {difference.wants}"
+    return Fault("kafka", what, difference.mend)
