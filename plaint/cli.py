@@ -7,14 +7,14 @@ won't mend it · 69 the broker, a source or a port can't be had now · 70 the pr
 import sys
 from importlib import import_module
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import click
 
 from plaint.failures import EXIT_INTERRUPTED, is_full, tell
 from plaint.logs import escaped, setup_logging
 from plaint.masking import masked
-from plaint.terminal import show_any_sign, write_nowhere
+from plaint.terminal import leaving_early, show_any_sign, write_nowhere
 
 COMMANDS = {
     "up": ("plaint.commands.up:up", "Run the whole way on this machine, from a source to the helpdesk."),
@@ -47,7 +47,7 @@ COMMANDS = {
 
 
 class LazyGroup(click.Group):
-    """A group that imports a command when it is needed."""
+    """A group that imports a command when it is needed, and ends it well once nobody reads what it writes."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """All commands in the order of the table."""
@@ -66,6 +66,11 @@ class LazyGroup(click.Group):
         command = getattr(import_module(module), name)
         assert isinstance(command, click.Command)
         return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run one."""
+        with leaving_early():
+            return super().invoke(ctx)
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})

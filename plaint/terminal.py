@@ -5,6 +5,7 @@ import io
 import json
 import os
 import re
+import select
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -17,6 +18,7 @@ import click
 from plaint.failures import is_full
 from plaint.logs import escaped
 
+STDOUT, STDERR = 1, 2
 SLOW_S = 1.0
 EVERY_S = 0.2
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
@@ -124,35 +126,47 @@ SPAN = SpanType()
 
 @contextmanager
 def leaving_early() -> Iterator[None]:
-    """Whoever reads our output may have seen enough (``| head``): that ends the command, and is no failure."""
+    """Whoever reads our output may have seen enough (``| head``): that ends the command, and is no failure.
+
+    It is around every command. One whose work or exit code counts, whoever listens, says `echo_to_who_listens`.
+    """
     try:
         yield
         sys.stdout.flush()
     except BrokenPipeError:
+        if not _nobody_reads_stdout():
+            raise  # another line broke
         write_nowhere()
         sys.exit(0)
 
 
-def echo_to_who_listens(line: str) -> None:
+def _nobody_reads_stdout() -> bool:
+    """Whether it is a pipe, or a socket, whose other end is closed."""
+    poll = select.poll()
+    poll.register(STDOUT, 0)
+    return bool(poll.poll(0))
+
+
+def echo_to_who_listens(line: str, err: bool = False) -> None:
     """Write a line about work that is done or goes on to its end, also once whoever read our output has seen enough
     (``| head``), or the disk under it is full.
     """
     try:
-        click.echo(line)
+        click.echo(line, err=err)
     except BrokenPipeError:
-        write_nowhere()
+        write_nowhere(STDERR if err else STDOUT)
     except OSError as error:
         if not is_full(error):
             raise
-        write_nowhere()
+        write_nowhere(STDERR if err else STDOUT)
         with suppress(OSError):  # which may lie on the same disk
             click.echo(f"plaint: {error.strerror}: what was done is done, what it says of it is lost", err=True)
 
 
-def write_nowhere() -> None:
-    """Have stdout go nowhere: Python flushes it once more as it ends, and would complain then."""
+def write_nowhere(stream: int = STDOUT) -> None:
+    """Have this stream go nowhere: Python flushes it once more as it ends, and would complain then."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 1)
+    os.dup2(nowhere, stream)
     os.close(nowhere)
 
 

@@ -14,7 +14,6 @@ from plaint.diagnosis.quiet import hush
 from plaint.failures import EXIT_INTERRUPTED, Unavailable
 from plaint.local.running import kafka_at_hand, running_at_hand
 from plaint.settings import load_settings
-from plaint.terminal import leaving_early
 
 EVERY_S = 5.0
 
@@ -46,11 +45,10 @@ def board(config: Path | None, address: str | None, once: bool) -> None:
     console = Console()
     hush()
     work = shown.draw(console) if can_draw(console) and not once else shown.tell(sys.stdout, EVERY_S, once)
-    with leaving_early():
-        try:
-            asyncio.run(_until_ended(work))
-        except asyncio.CancelledError:
-            sys.exit(EXIT_INTERRUPTED)
+    try:
+        asyncio.run(_until_ended(work))
+    except asyncio.CancelledError:
+        sys.exit(EXIT_INTERRUPTED)
 
 
 async def _until_ended(work: Coroutine[None, None, None]) -> None:

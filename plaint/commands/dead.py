@@ -20,7 +20,7 @@ from plaint.lookup.dead import STAGES, WantedLetters, find_letters, page, row, w
 from plaint.lookup.holds import clues_at_hand
 from plaint.lookup.letters import HeldLetter
 from plaint.settings import SettingsInvalid, load_settings
-from plaint.terminal import MOMENT, Reading, confirmed, echo_to_who_listens, json_line, leaving_early, one_line
+from plaint.terminal import MOMENT, Reading, confirmed, echo_to_who_listens, json_line, one_line
 from schemas.faults import Fault, shown
 from schemas.reasons import DeadReason
 
@@ -68,9 +68,8 @@ def list_(config: Path | None, /, not_replayed: bool, most: int, as_json: bool, 
     found = _find(kafka_at_hand(load_settings(config)), WantedLetters(**filters))
     found = [held for held in found if not (not_replayed and held.replays)]
     chosen = found[-most:] if most else found
-    with leaving_early():
-        for held in chosen:
-            click.echo(json_line(held.shape().model_dump(mode="json")) if as_json else row(held))
+    for held in chosen:
+        click.echo(json_line(held.shape().model_dump(mode="json")) if as_json else row(held))
     if not as_json:
         click.echo(_summed_up(found, len(found) - len(chosen)), err=True)
 
@@ -104,14 +103,13 @@ def show(config: Path | None, letter: str, raw: bool, as_json: bool) -> None:
         what = f"means {len(found)} dead letters" if found else "is no dead letter"
         raise SettingsInvalid([Fault(shown(one_line(letter)), what, mend)])
     held = found[0]
-    with leaving_early():
-        if raw:
-            sys.stdout.buffer.write(held.letter.value)
-        elif as_json:
-            click.echo(json_line(held.shape().model_dump(mode="json")))
-        else:
-            for line in page(held, held.letter.value):
-                click.echo(line)
+    if raw:
+        sys.stdout.buffer.write(held.letter.value)
+    elif as_json:
+        click.echo(json_line(held.shape().model_dump(mode="json")))
+    else:
+        for line in page(held, held.letter.value):
+            click.echo(line)
 
 
 @dead.command()

@@ -17,6 +17,7 @@ from models.loading import Model, load_model
 from plaint.failures import Unavailable
 from plaint.logs import escaped
 from plaint.settings import load_settings
+from plaint.terminal import echo_to_who_listens
 from schemas.faults import Fault, FaultsFound
 
 MOST_FAULTS = 20
@@ -110,7 +111,7 @@ def evaluate_(
     ] + rivals
     unsure_below = engine.unsure_below if settings.unsure_below is None else settings.unsure_below
     report = evaluate(posts, engine.version, answers_of(engine, posts), Plan(unsure_below), rivals)
-    click.echo(report.model_dump_json(indent=1) if as_json else escaped(text(report)))
+    echo_to_who_listens(report.model_dump_json(indent=1) if as_json else escaped(text(report)))
     if out is not None:
         _write(out, report)
     sys.exit(1 if bad else 0)

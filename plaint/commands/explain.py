@@ -15,7 +15,7 @@ from plaint.lookup.explain_text import lines
 from plaint.lookup.holds import clues_at_hand
 from plaint.lookup.routes import table_at_hand
 from plaint.settings import load_settings
-from plaint.terminal import Reading, json_line, leaving_early
+from plaint.terminal import Reading, json_line
 
 
 @click.command()
@@ -57,10 +57,9 @@ def explain(config: Path | None, post: str, as_json: bool, everywhere: bool, add
                 clues=clues_at_hand(settings, kafka, addresses),
             )
         )
-    with leaving_early():
-        if as_json:
-            click.echo(json_line(told.model_dump(mode="json")))
-        else:
-            for line in lines(told):
-                click.echo(line)
+    if as_json:
+        click.echo(json_line(told.model_dump(mode="json")))
+    else:
+        for line in lines(told):
+            click.echo(line)
     sys.exit(0 if told.found else 1)

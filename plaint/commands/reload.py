@@ -9,6 +9,7 @@ import orjson
 from plaint.logs import escaped
 from plaint.reloading.asking import faults_before, reload, restarts_needed, targets
 from plaint.settings import load_settings
+from plaint.terminal import echo_to_who_listens
 
 
 @click.command("reload")
@@ -46,14 +47,14 @@ def reload_(config: Path | None, as_json: bool) -> None:
         done.append(one)
         _tell(one.faults)
         if not as_json or one.faults:
-            click.echo(escaped(one.text), err=bool(one.faults))
+            echo_to_who_listens(escaped(one.text), err=bool(one.faults))
     if as_json:
-        click.echo(orjson.dumps([one.model_dump() for one in done]))
+        echo_to_who_listens(orjson.dumps([one.model_dump() for one in done]).decode())
     sys.exit(1 if any(one.faults for one in done) else 0)
 
 
 def _tell(faults: "list[str] | tuple[str, ...]") -> None:
     for fault in faults:
-        click.echo(escaped(fault), err=True)
+        echo_to_who_listens(escaped(fault), err=True)
     if faults:
-        click.echo(f"{len(faults)} fault{'s' * (len(faults) > 1)}", err=True)
+        echo_to_who_listens(f"{len(faults)} fault{'s' * (len(faults) > 1)}", err=True)

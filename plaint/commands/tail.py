@@ -12,7 +12,7 @@ from plaint.local.running import destinations_at_hand, kafka_at_hand
 from plaint.lookup.destinations import chosen_destinations
 from plaint.lookup.tail import KINDS, TELLS, Kind, Tail, Wanted, searcher, words
 from plaint.settings import load_settings
-from plaint.terminal import MOMENT, json_line, leaving_early
+from plaint.terminal import MOMENT, json_line
 from schemas.labels import INTENTS
 
 
@@ -66,8 +66,7 @@ def tail(
         grep=_searcher(grep),
         since=since,
     )
-    with leaving_early():
-        asyncio.run(_print(Tail(kafka_at_hand(settings), shown, known, wanted), most, as_json, len(shown) > 1))
+    asyncio.run(_print(Tail(kafka_at_hand(settings), shown, known, wanted), most, as_json, len(shown) > 1))
 
 
 def _check(filters: dict[str, object], shown: tuple[Kind, ...]) -> None:

@@ -27,7 +27,6 @@ from plaint.terminal import (
     confirmed,
     echo_to_who_listens,
     json_line,
-    leaving_early,
     one_line,
     span,
 )
@@ -79,9 +78,8 @@ def list_(
     chosen = chosen_destinations(destinations, known) or known
     wanted = WantedTickets(states or ("open", "dead"), older or 0.0, float("inf") if younger is None else younger)
     rows, count, off = _list(kafka, chosen, wanted, most, clues_at_hand(settings, kafka, addresses))
-    with leaving_early():
-        for row in rows:
-            click.echo(json_line(row.model_dump(mode="json")) if as_json else _row(row))
+    for row in rows:
+        click.echo(json_line(row.model_dump(mode="json")) if as_json else _row(row))
     if not as_json:
         more = f"; the {count - len(rows)} oldest are left out, -n 0 shows all" if count > len(rows) else ""
         click.echo(f"{count} ticket{'s' * (count != 1)}{more}", err=True)
@@ -137,13 +135,12 @@ def show(config: Path | None, ticket: str, addresses: tuple[str, ...], as_json: 
         found = asyncio.run(show_tickets(kafka, known, ticket, reading, clues))
     if not found:
         raise SettingsInvalid([_unknown(ticket)])
-    with leaving_early():
-        for life in found:
-            if as_json:
-                click.echo(json_line(life.model_dump(mode="json")))
-                continue
-            for line in life_lines(life):
-                click.echo(line)
+    for life in found:
+        if as_json:
+            click.echo(json_line(life.model_dump(mode="json")))
+            continue
+        for line in life_lines(life):
+            click.echo(line)
 
 
 def _unknown(name: str) -> Fault:

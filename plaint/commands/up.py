@@ -15,6 +15,7 @@ from plaint.local.running import Running
 from plaint.local.up import Run, forget_environment
 from plaint.preflight import check_broker, check_setup
 from plaint.settings import Settings, SettingsInvalid, load_settings
+from plaint.terminal import echo_to_who_listens
 
 
 @click.command()
@@ -69,9 +70,9 @@ def up(
         raise SettingsInvalid(wrong)
     run = Run(settings, found, exit_when_done, patience)
     around = _board(settings, board)
-    code = run.run(lambda line: click.echo(line, err=summary == "json"), around)
+    code = run.run(partial(echo_to_who_listens, err=summary == "json"), around)
     if run.summary is not None and exit_when_done:
-        click.echo(run.summary.model_dump_json() if summary == "json" else run.summary.text())
+        echo_to_who_listens(run.summary.model_dump_json() if summary == "json" else run.summary.text())
     sys.exit(code)
 
 

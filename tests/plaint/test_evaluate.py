@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.command import environment, plaint, shown
+from tests.support.command import environment, plaint, shown, unheard
 from tests.support.forked import Done, forked
 from tests.support.pages import REPOSITORY, Command, blocks, commands
 
@@ -58,6 +58,14 @@ def test_every_command_on_the_page_does_what_it_says(folder: Path, command: Comm
         }
     if "--against" in words:
         assert "intent: ahead by" in done.said
+
+
+def test_the_files_are_written_also_where_nobody_reads_the_report(folder: Path) -> None:
+    done = unheard(
+        *("evaluate", "labelled.jsonl", "--out", "report"), cwd=folder, settings={"PLAINT_CLASSIFY__MODEL": str(TINY)}
+    )
+    assert done.returncode == 0, done.stderr
+    assert (folder / "report" / "report.json").exists()
 
 
 def test_what_the_page_says_of_the_places_of_figures_is_so(folder: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.command import LIMIT_S, PLAINT, environment, plaint, shown, trap
+from tests.support.command import LIMIT_S, PLAINT, environment, plaint, shown, trap, unheard
 from tests.support.kafka_process import free_ports
 
 SECRET = "whsec_" + "bm9ib2R5IG1heSBldmVyIHNlZSB0aGlzIHNlY3JldA=="
@@ -147,7 +147,30 @@ class TestClassify:
             process.stdout.close()
             _, errors = process.communicate(b'{"id": 1, "text": "hello"}\n', LIMIT_S)
         assert errors == b""
-        assert process.returncode == 1
+        assert process.returncode == 0
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["check-config"],
+        ["models", "list"],
+        ["completion", "bash"],
+        ["route", "test", "labelled.jsonl"],
+        ["destination", "--help"],
+    ],
+)
+def test_a_reader_who_has_seen_enough_ends_any_command_well(folder: Path, command: list[str]) -> None:
+    (folder / "labelled.jsonl").write_text('{"id": "1", "intent": "praise", "text": "thanks"}\n')
+    done = unheard(*command, cwd=folder, settings={})
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+@pytest.mark.parametrize(("check", "code"), [("machine", 0), ("brokers", 1)])
+def test_a_verdict_is_the_same_whoever_reads_it(folder: Path, check: str, code: int) -> None:
+    settings = kafka(f"127.0.0.1:{free_ports(1)[0]}")
+    done = unheard("doctor", check, cwd=folder, settings=settings)
+    assert (done.returncode, done.stderr) == (code, b"")
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")

@@ -14,7 +14,7 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.support.command import PLAINT, environment, trap
+from tests.support.command import PLAINT, environment, trap, unheard
 from tests.support.kafka_process import REPOSITORY, free_ports
 
 pytestmark = pytest.mark.timeout(300)
@@ -144,7 +144,7 @@ def everything(tmp_path: Path) -> dict[str, str]:
 
 def ask(address: str) -> Any:
     """What the inbox answers; nothing while it can't be reached."""
-    with contextlib.suppress(OSError), urllib.request.urlopen(address, timeout=10) as answer:
+    with contextlib.suppress(OSError), urllib.request.urlopen(address, timeout=60) as answer:
         return json.loads(answer.read())
     return None
 
@@ -166,6 +166,17 @@ def test_the_samples_go_the_whole_way_and_are_summed_up_in_one_line(start: Calla
     assert "Traceback" not in up.stderr
     assert SECRET.removeprefix("whsec_") not in up.stderr
     assert [*temporary.glob("plaint*"), *(tmp_path / "run").iterdir()] == []
+
+
+def test_posts_come_to_their_end_also_where_nobody_reads_what_is_said_of_them(
+    everything: dict[str, str], tmp_path: Path
+) -> None:
+    (tmp_path / "posts.jsonl").write_text('{"id": 1, "text": "my router is dead"}\n')
+    journal = tmp_path / "inbox.journal"
+    settings = {**SMALL, **everything, "PLAINT_INBOX__PORT": "0", "PLAINT_INBOX__JOURNAL": str(journal)}
+    done = unheard("up", "--source", "file:posts.jsonl", "--exit-when-done", cwd=tmp_path, settings=settings)
+    assert done.returncode == 0, done.stderr
+    assert b'"op":"create"' in journal.read_bytes()
 
 
 @pytest.mark.long
@@ -243,7 +254,7 @@ def test_nothing_outlives_it(start: Callable[..., Up], how: signal.Signals) -> N
     assert len(children) >= 7, children  # broker, classify, route, three deliver, inbox
     up.process.send_signal(how)
     code = up.process.wait(ENDING_S)
-    assert gone(children, 5) == []
+    assert gone(children, ENDING_S) == []
     assert code == {signal.SIGKILL: -signal.SIGKILL}.get(how, 0)
     assert "Traceback" not in up.stderr
 
@@ -283,6 +294,6 @@ def test_who_cleans_temporary_files_by_age_takes_nothing_that_it_needs(
 
 def is_ready(port: int) -> bool:
     """Whether it and all of its stages are ready."""
-    with contextlib.suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=10) as answer:
+    with contextlib.suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=60) as answer:
         return bool(answer.status == 200)
     return False
