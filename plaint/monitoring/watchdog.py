@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka.errors import GroupAuthorizationFailedError, KafkaError, TopicAuthorizationFailedError
 
 from plaint.kafka.consumer import new_consumer
 from plaint.kafka.settings import KafkaSettings
@@ -26,6 +26,7 @@ PROBE_S = 20.0
 """Longer than a broker that answers takes for everything that a probe asks."""
 QUIET_MS = 700
 """A fetch that waits for records is answered within 500 ms."""
+REFUSED = (GroupAuthorizationFailedError, TopicAuthorizationFailedError)
 
 
 class Watched(Protocol):
@@ -121,6 +122,12 @@ class Watchdog(Guard):
             async with asyncio.timeout(PROBE_S):
                 # Without a partition to look at the broker is asked all the same: whether it is there matters.
                 found = await self._probe(self._kafka, self._watched.group, self._watched.topic, still or [0])
+        except REFUSED as error:  # a right was taken away, which the stage's own clients may not hear of
+            self.broker_away = ""
+            self._judge(
+                {None: 0}, f"is refused by Kafka: {error}; `plaint doctor rights` names the right that is missing"
+            )
+            return
         except (KafkaError, FaultsFound, ValueError, OSError, TimeoutError) as error:
             self.broker_away = f"no answer: {type(error).__name__}"
             self.is_excused(self.pass_time())
@@ -131,9 +138,10 @@ class Watchdog(Guard):
             self.is_excused(self.pass_time())
             return
         waiting: dict[Key, int] = {number: found[number].committed for number in still if found[number].waits}
-        self._judge(waiting if in_group else {None: 0})
+        self._judge(waiting if in_group else {None: 0}, f"has had no place in its group {self._watched.group}")
 
-    def _judge(self, waiting: Mapping[Key, int]) -> None:
+    def _judge(self, waiting: Mapping[Key, int], lacks: str) -> None:
+        """``lacks`` says what it is where the whole stage stands still."""
         passed = self.pass_time()
         self.clock.see(waiting, passed)
         number, offset, seconds = next(iter(self.clock.standing(passed)), (0, 0, 0.0))
@@ -142,7 +150,7 @@ class Watchdog(Guard):
             self.is_well()
             return
         if number is None:
-            self.is_stalled(f"has had no place in its group {self._watched.group} for {seconds:.0f} s")
+            self.is_stalled(f"{lacks}, for {seconds:.0f} s")
         else:
             where = f"{self._watched.topic}[{number}]@{offset}"
             self.is_stalled(f"stalled: {where} waits and nothing moved for {seconds:.0f} s")

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import GroupAuthorizationFailedError, KafkaError
 
 from plaint.kafka.publisher import OutRecord
 from plaint.kafka.settings import KafkaSettings
@@ -129,10 +130,13 @@ class Kafka:
 
     def __init__(self, committed: int, end: int) -> None:
         self.committed, self.end = committed, end
+        self.refusal: KafkaError | None = None
 
     async def probe(
         self, kafka: KafkaSettings, group: str, topic: str, partitions: Collection[int]
     ) -> dict[int, Standing]:
+        if self.refusal is not None:
+            raise self.refusal
         return {number: Standing(self.committed, self.end, self.committed < self.end) for number in partitions}
 
 
@@ -199,10 +203,24 @@ async def test_one_that_gets_no_place_in_its_group_is_stalled() -> None:
     stage.at, stage.member = {}, False
     said = await looks(dog, time, *range(0, 181, 15))
     assert not any(said[:6]), "a session and a rebalance may pass"
-    assert said[6:] == [f"has had no place in its group group for {seconds} s" for seconds in range(90, 181, 15)]
+    assert said[6:] == [f"has had no place in its group group, for {seconds} s" for seconds in range(90, 181, 15)]
     assert len(ended) == 1
     stage.member = True
     assert await looks(dog, time, 190) == [""]
+
+
+async def test_one_whose_right_on_its_group_was_taken_away_is_ended_and_no_broker_is_called_away() -> None:
+    kafka = Kafka(0, 0)
+    dog, stage, time, ended = scripted(kafka)
+    stage.reason = "the destination is down"
+    assert await looks(dog, time, 0) == [""]
+    kafka.refusal = GroupAuthorizationFailedError("group")
+    said = await looks(dog, time, *range(15, 196, 15))
+    assert not any(said[:6]), "it may be given back"
+    assert "is refused by Kafka: [Error 30] GroupAuthorizationFailedError: group; `plaint doctor rights`" in said[6]
+    assert (len(ended), dog.broker_away) == (1, "")
+    kafka.refusal = None
+    assert await looks(dog, time, 200) == [""]
 
 
 async def test_nothing_is_stalled_while_no_broker_answers(name: str) -> None:
