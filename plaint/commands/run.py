@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from ingest.settings import SourceSettings
 from plaint.heap import settle_heap
-from plaint.kafka.joining import require_group
+from plaint.kafka.joining import require_reads
 from plaint.kafka.rights import stage_topics
 from plaint.kafka.topics import ensure_topics
 from plaint.monitoring.monitor import Monitor
@@ -46,7 +46,7 @@ def _monitor(settings: Settings, stage: StageName, destination: str = "", **need
 def _ready(
     settings: Settings, stage: str, wrong: Sequence[Fault], monitor: Monitor, needs_destinations: bool = True
 ) -> None:
-    """Return once the topics are there and the stage may be in its group.
+    """Return once the topics are there and the stage may read them and be in its group.
 
     Raises SettingsInvalid with ``wrong`` and what else is, TopicsWrong, JoinRefused, BrokerAway.
     """
@@ -62,7 +62,7 @@ def _ready(
         raise SettingsInvalid(found)
     used = stage_topics(stage, list(settings.destinations))
     ensure_topics(settings.kafka, settings.destinations, only=used, timeout_s=BROKER_WAIT_S)
-    require_group(settings.kafka, stage, list(settings.destinations))
+    require_reads(settings.kafka, stage, list(settings.destinations))
     monitor.needs.met("kafka", "topics")
 
 

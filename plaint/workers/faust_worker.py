@@ -309,6 +309,10 @@ class _Worker(faust.Worker):  # type: ignore[misc]
         end_within(STOP_S)
         super()._schedule_shutdown(signal)
 
+    def _crash(self, reason: BaseException) -> None:
+        """A service of Faust's failed, as a consumer that may no longer read: Faust itself would end with code 1."""
+        fatal(reason)
+
 
 def _app(kafka: KafkaSettings, stage: Stage, batch: int, instance: str | None) -> faust.App:
     if faust.streams._CStreamIterator is None:

@@ -29,10 +29,10 @@ from ingest.publish import PostPublisher
 from plaint.cli import cli
 from plaint.commands import run
 from plaint.diagnosis import brokers
-from plaint.failures import Unavailable
+from plaint.failures import EXIT_FAILED, Unavailable
 from plaint.kafka.admin import BrokerAway, _Reason
 from plaint.kafka.certificate import Certificate
-from plaint.kafka.joining import JoinRefused, require_group
+from plaint.kafka.joining import JoinRefused, require_reads
 from plaint.kafka.publisher import OutRecord, Publisher
 from plaint.kafka.reading import EARLIEST, TopicReader
 from plaint.kafka.settings import KafkaSettings
@@ -97,13 +97,16 @@ def node(folder: Path) -> Iterator[KafkaProcess]:
         "listener.name.ssl.ssl.client.auth": "required",
     }
     with KafkaProcess(folder / "kafka", properties, ["SASL_SSL", "SSL"]) as started:
-        admin = KafkaAdminClient(bootstrap_servers=started.bootstrap)
-        for kind, name in ((ResourceType.TOPIC, "plaint."), (ResourceType.GROUP, "plaint-")):
-            where = ResourcePattern(kind, name, ACLResourcePatternType.PREFIXED)
-            who = _by_certificate(folder, "known").principal()
-            admin.create_acls([ACL(who, "*", ACLOperation.ALL, ACLPermissionType.ALLOW, where)])
-        admin.close()
+        with closing(KafkaAdminClient(bootstrap_servers=started.bootstrap)) as admin:
+            admin.create_acls(_all(_by_certificate(folder, "known")))
         yield started
+
+
+def _all(user: KafkaSettings) -> list[ACL]:
+    """The rights to do what plaint does."""
+    prefixes = ((ResourceType.TOPIC, "plaint."), (ResourceType.GROUP, "plaint-"))
+    places = [ResourcePattern(kind, name, ACLResourcePatternType.PREFIXED) for kind, name in prefixes]
+    return [ACL(user.principal(), "*", ACLOperation.ALL, ACLPermissionType.ALLOW, place) for place in places]
 
 
 def _by_certificate(folder: Path, name: str | None, broker: str = "127.0.0.1:1") -> KafkaSettings:
@@ -214,7 +217,7 @@ def test_rights_that_the_user_of_a_certificate_lacks_are_told_with_its_name(
     with pytest.raises(
         JoinRefused, match=r"kafka\.ssl_certfile: User:CN=new .*,O=Acme\\, Inc\. lacks Read on the group"
     ):
-        require_group(shown("new"), "route", DESKS)
+        require_reads(shown("new"), "route", DESKS)
 
 
 async def test_who_shows_a_certificate_gets_through_with_every_client(
@@ -227,14 +230,32 @@ async def test_who_shows_a_certificate_gets_through_with_every_client(
     async with Publisher(kafka) as publisher:
         await publisher.publish([triage("x:1")])
     with _routing(kafka, tmp_path) as stage:
-        async with TopicReader(kafka) as reader, asyncio.timeout(60):
-            where = await reader.partitions([tickets(name) for name in DESKS])
-            async with aclosing(reader.follow(where, EARLIEST)) as records:
-                assert b"x:1" in ((await anext(records)).value or b"")
+        await _ticket(kafka, "x:1")
         stage.terminate()
         assert await asyncio.to_thread(stage.wait, 60) == 0, (tmp_path / "log").read_text()
-    require_group(kafka, "route", DESKS)
+    require_reads(kafka, "route", DESKS)
     assert brokers.check(kafka).state == "warn", "the certificates end tomorrow"
+
+
+async def test_a_stage_that_may_no_longer_read_ends_as_one_that_failed(
+    node: KafkaProcess,
+    secure: Callable[..., KafkaSettings],
+    shown: Callable[[str | None], KafkaSettings],
+    tmp_path: Path,
+) -> None:
+    await asyncio.to_thread(ensure_topics, secure(), DESKS)
+    async with Publisher(secure()) as publisher:
+        await publisher.publish([triage("x:2")])
+    with closing(KafkaAdminClient(bootstrap_servers=node.bootstrap)) as admin:
+        admin.create_acls(_all(shown("new")))
+        try:
+            with _routing(shown("new"), tmp_path) as stage:
+                await _ticket(secure(), "x:2")
+                admin.delete_acls(_all(shown("new")))
+                assert await asyncio.to_thread(stage.wait, 60) == EXIT_FAILED
+        finally:
+            admin.delete_acls(_all(shown("new")))
+    assert re.search(r"ends at once: \w+AuthorizationFailedError: .*plaint", (tmp_path / "log").read_text())
 
 
 @pytest.mark.parametrize(
@@ -297,6 +318,16 @@ def _variables(kafka: KafkaSettings) -> dict[str, str]:
     """The environment of a stage with these settings."""
     hook = {"url": "http://127.0.0.1:9/hook", "secret_file": "none"}
     return Settings.model_validate({"kafka": kafka, "destinations": dict.fromkeys(DESKS, hook)}).environment()
+
+
+async def _ticket(kafka: KafkaSettings, post: str) -> None:
+    """Return once there is a ticket of this post."""
+    async with TopicReader(kafka) as reader, asyncio.timeout(60):
+        where = await reader.partitions([tickets(name) for name in DESKS])
+        async with aclosing(reader.follow(where, EARLIEST)) as records:
+            async for record in records:
+                if post.encode() in (record.value or b""):
+                    return
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from kafka.admin import (
 from plaint.again.dead_letters import replay, stand_of
 from plaint.again.plan import Plan, WriteRefused
 from plaint.again.tickets import plan_retries, retry
+from plaint.kafka.joining import JoinRefused, require_reads
 from plaint.kafka.publisher import OutRecord
 from plaint.kafka.reading import ReadRefused, TopicReader
 from plaint.kafka.rights import roles
@@ -27,6 +28,7 @@ from plaint.kafka.topics import ensure_topics
 from plaint.lookup.dead import WantedLetters, find_letters
 from plaint.lookup.explain import explain
 from plaint.lookup.tickets import WantedTickets, list_tickets
+from plaint.monitoring.watchdog import REFUSED, probe
 from plaint.reloading.hot_routes import WorkerRoutes
 from route.rules import RouteTable
 from schemas import topics
@@ -65,6 +67,7 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaProcess]:
                 *(_allow(user, "plaint.", one, prefix=True) for user in ("reader", "writer") for one in READ),
                 *(_allow("writer", name, ACLOperation.WRITE) for name in WRITES),
                 _allow("blind", "plaint.", ACLOperation.DESCRIBE, prefix=True),
+                _allow("blind", topics.group("route"), ACLOperation.READ, ResourceType.GROUP),
                 *(
                     _allow("router", right.name, _operation(name))
                     for right in roles(["helpdesk"])["route"]
@@ -82,9 +85,11 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaProcess]:
         yield started
 
 
-def _allow(user: str, name: str, operation: ACLOperation, prefix: bool = False) -> ACL:
-    kind = ACLResourcePatternType.PREFIXED if prefix else ACLResourcePatternType.LITERAL
-    resource = ResourcePattern(ResourceType.TOPIC, name, kind)
+def _allow(
+    user: str, name: str, operation: ACLOperation, kind: ResourceType = ResourceType.TOPIC, prefix: bool = False
+) -> ACL:
+    pattern = ACLResourcePatternType.PREFIXED if prefix else ACLResourcePatternType.LITERAL
+    resource = ResourcePattern(kind, name, pattern)
     return ACL(f"User:{user}", "*", operation, ACLPermissionType.ALLOW, resource)
 
 
@@ -151,3 +156,17 @@ def test_new_routes_ask_for_no_right_that_the_router_does_not_have(
     used: list[RouteTable] = []
     assert routes.reload(used.append), routes.state().refused
     assert used == [routes.table]
+
+
+@pytest.mark.parametrize("name", ["router", "blind"], ids=["the group", "the topic"])
+async def test_a_watchdog_hears_that_a_right_is_missing(node: KafkaProcess, name: str) -> None:
+    with pytest.raises(REFUSED):
+        await probe(user(node, name), topics.group("route"), topics.TRIAGED, [0])
+
+
+def test_a_stage_that_may_not_read_its_topic_does_not_start_and_names_the_right(node: KafkaProcess) -> None:
+    with pytest.raises(JoinRefused) as told:
+        require_reads(user(node, "blind"), "route", ["helpdesk"])
+    [fault] = told.value.faults
+    assert (fault.place, fault.what) == ("kafka.sasl_username", "User:blind lacks Read on plaint.triaged")
+    assert "--topic plaint.triaged --operation Read" in fault.mend
