@@ -15,6 +15,7 @@ from plaint.failures import Unavailable
 from plaint.inbox.outcome import MAX_TYPED, TYPED, Verdict
 from plaint.kafka.reading import ReadRefused, Start, Stored, TopicReader
 from plaint.kafka.settings import KafkaSettings
+from plaint.leftovers import find_strangers
 from plaint.lookup.explain import explain
 from plaint.lookup.explanation import Explanation
 from plaint.lookup.holds import NO_CLUES, Clues
@@ -78,11 +79,16 @@ class KafkaInsight:
         return self._verdicts.get(post_id)
 
     async def explain(self, post_id: str) -> Explanation:
-        """As ``plaint explain`` has it; one at a time, since it reads whole partitions."""
+        """As ``plaint explain`` has it, with the tickets of destinations that were removed since; one at a time, since it
+        reads whole partitions.
+        """
         try:
             async with asyncio.timeout(EXPLAIN_S), self._one_explains:
                 table = self._table()
-                return await explain(self._kafka, table.destinations, table, post_id, clues=self._clues())
+                removed = await find_strangers(self._kafka, table.destinations)
+                return await explain(
+                    self._kafka, table.destinations, table, post_id, removed=removed, clues=self._clues()
+                )
         except TimeoutError:
             raise Unavailable(f"Kafka did not tell it within {EXPLAIN_S:g} s; try `plaint explain`") from None
         except KafkaError as error:

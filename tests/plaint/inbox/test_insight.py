@@ -21,6 +21,7 @@ from schemas.triage import Triage
 from tests.plaint.delivering import kafka_settings, make_topics, write
 from tests.plaint.inbox.peer import until
 from tests.plaint.inbox.way import QUEUES
+from tests.plaint.looking import asked, ticket_of
 
 PARTITIONS = 4
 
@@ -51,7 +52,7 @@ async def verdict_of(insight: KafkaInsight, post_id: str) -> Verdict:
     async def is_told() -> bool:
         return insight.verdict(post_id) is not None
 
-    await until(is_told, timeout=40)
+    await until(is_told, timeout=60)
     found = insight.verdict(post_id)
     assert found is not None
     return found
@@ -85,7 +86,7 @@ async def test_nothing_is_read_unless_somebody_looks_and_not_for_long_after(
     kafka_insight.expect()
     begun = reading(kafka_insight)
     assert begun is not None
-    await asyncio.wait_for(begun, 20)
+    await asyncio.wait_for(begun, 60)
     monkeypatch.setattr(module, "IDLE_S", 60)
     await triage(broker, f"{TYPED}{fresh}-3")
     assert kafka_insight.verdict(f"{TYPED}{fresh}-3") is None
@@ -100,6 +101,16 @@ async def test_a_story_is_told_of_any_post(kafka_insight: KafkaInsight, broker: 
     found = await kafka_insight.explain(key.decode())
     assert [seen.text for seen in found.posts] == ["my router is dead"]
     assert not (await kafka_insight.explain(f"nobody-{fresh}")).found
+
+
+async def test_a_story_tells_tickets_of_a_destination_that_was_removed_since(
+    kafka_insight: KafkaInsight, broker: str, fresh: str
+) -> None:
+    former = f"former-{fresh}"
+    await make_topics(broker, former)
+    await write(broker, [asked(ticket_of(f"at://{fresh}", former))])
+    found = await kafka_insight.explain(f"at://{fresh}")
+    assert found.removed == (former,)
 
 
 async def test_brokers_that_are_away_are_said_to_be_once_and_asked_again(
@@ -121,7 +132,7 @@ async def test_brokers_that_are_away_are_said_to_be_once_and_asked_again(
     async def is_asked_again() -> bool:
         return asked >= 3
 
-    await until(is_asked_again, timeout=30)
+    await until(is_asked_again, timeout=60)
     with pytest.raises(Unavailable):
         await away.explain("post-1")
     await away.close()
@@ -140,10 +151,10 @@ async def test_the_board_follows_what_is_urgent_and_nothing_else(broker: str, fr
     async def has_first() -> bool:
         return any(post.text == f"text of before-{fresh}" for post in urgent.newest)
 
-    await until(has_first, timeout=40)
+    await until(has_first, timeout=60)
     await triage(broker, f"calm-{fresh}", urgent=False)
     await triage(broker, f"after-{fresh}", urgent=True, urgency=3)
-    await until(has_both, timeout=40)
+    await until(has_both, timeout=60)
     assert urgent.newest[0].text == f"text of after-{fresh}"
     assert not any("calm" in post.text for post in urgent.newest)
     assert urgent.trouble == ""
@@ -167,7 +178,7 @@ async def test_the_board_shows_a_post_once_as_it_is_now_and_a_deleted_one_no_mor
         found = [post.text for post in urgent.newest if fresh in post.text]
         return sorted(found) == [f"now it smokes {fresh}", f"text of late-{fresh}"]
 
-    await until(is_as_it_is_now, timeout=40)
+    await until(is_as_it_is_now, timeout=60)
     following.cancel()
     await asyncio.wait([following])
 
@@ -205,14 +216,14 @@ async def test_what_came_while_the_board_could_not_read_is_shown_afterwards(
 
         return look
 
-    await until(shows("before"), timeout=40)
+    await until(shows("before"), timeout=60)
     with monkeypatch.context() as away:
         away.setattr(TopicReader, "_look", no_answer)
-        await until(failed_times(1), timeout=40)
+        await until(failed_times(1), timeout=60)
         await triage(broker, f"meanwhile-{fresh}", urgent=True, urgency=4)
-        await until(failed_times(len(failed) + 2), timeout=40)
-        await until(says("no answer"), timeout=40)
-    await until(shows("meanwhile"), timeout=40)
+        await until(failed_times(len(failed) + 2), timeout=60)
+        await until(says("no answer"), timeout=60)
+    await until(shows("meanwhile"), timeout=60)
     assert sum(post.text == f"text of before-{fresh}" for post in urgent.newest) == 1
     following.cancel()
     await asyncio.wait([following])
