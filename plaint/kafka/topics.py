@@ -65,16 +65,22 @@ def ensure_topics(
     wanted = [topic for topic in all_topics(destinations) if only is None or topic.name in only]
     deadline = clock() + timeout_s
     created: set[str] = set()
+    told: set[str] = set()
     attempt_s = ATTEMPT_S
     while True:
         began = clock()
         try:
             with open_admin(kafka, max(0.1, min(attempt_s, deadline - clock()))) as admin:
-                return _ensure(admin, kafka, wanted, created)
+                made = _ensure(admin, kafka, wanted, created)
+            if told:
+                log.info("Kafka answers")
+            return made
         except BrokerAway as error:
             if clock() + PAUSE_S >= deadline:
                 raise
-            log.info("waiting for Kafka: %s", error)
+            if str(error) not in told:
+                log.info("waiting for Kafka: %s", error)
+            told.add(str(error))
         if clock() - began >= attempt_s:
             attempt_s *= 2
         sleep(PAUSE_S)

@@ -1,5 +1,7 @@
 """Topics on both brokers: made once, found again, and every way in which they may be wrong told with its mend."""
 
+import itertools
+import logging
 import threading
 from collections.abc import Callable
 
@@ -121,3 +123,21 @@ def test_an_absent_broker_is_retried_for_the_time_given() -> None:
     with pytest.raises(BrokerAway, match=r"no broker answers: 127\.0\.0\.1:1: .*refused"):
         ensure_topics(settings("127.0.0.1:1"), [], timeout_s=4, clock=lambda: now, sleep=sleep)
     assert len(slept) >= 2
+
+
+@pytest.mark.kafka
+def test_an_absent_broker_is_told_once_and_that_it_is_back(
+    new_kafka: Callable[..., KafkaProcess], caplog: pytest.LogCaptureFixture
+) -> None:
+    node = new_kafka()
+    node.kill()
+    tries = itertools.count(1)
+
+    def back_after_three(_: float) -> None:
+        if next(tries) == 3:
+            node.start()
+
+    caplog.set_level(logging.INFO, "plaint")
+    ensure_topics(settings(node.bootstrap), [], timeout_s=300, sleep=back_after_three)
+    said = [record.getMessage().partition(":")[0] for record in caplog.records if record.name == "plaint.kafka.topics"]
+    assert said == ["waiting for Kafka", "Kafka answers"]
