@@ -22,6 +22,7 @@ from ingest.source import Item, Refused, too_large
 from ingest.stamp import milliseconds, record_value, stamped
 from schemas import topics
 from schemas.deadletter import DeadLetter, Header
+from schemas.faults import Unavailable
 from schemas.post import Post
 from schemas.reasons import DeadReason
 from schemas.record import MAX_RECORD_BYTES
@@ -42,7 +43,7 @@ TRY_S = 10.0
 """What a broker gets to answer before another one is asked."""
 
 
-class PublishFailed(Exception):
+class PublishFailed(Unavailable):
     """The broker will not take a record, or none answered: what was read is not all written."""
 
 

@@ -5,7 +5,7 @@ from datetime import datetime
 from threading import Event
 from typing import NamedTuple, Protocol
 
-from schemas.faults import Fault
+from schemas.faults import Fault, Unavailable
 from schemas.post import Post
 from schemas.reasons import DeadReason
 from schemas.record import MAX_RECORD_BYTES
@@ -53,7 +53,7 @@ def not_utf8(error: UnicodeDecodeError) -> str:
     return f"byte {error.start + 1} of the line is no UTF-8 ({error.reason})"
 
 
-class SourceFailed(Exception):
+class SourceFailed(Unavailable):
     """The source can't be read, now or any further: nothing of it is skipped, the process has to end and say so."""
 
 

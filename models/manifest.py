@@ -6,6 +6,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from models.outputs import Calibration
+from schemas.faults import Unusable
 from schemas.labels import INTENTS, SENTIMENTS, URGENCIES, Intent, Sentiment
 
 MANIFEST = "manifest.json"
@@ -16,7 +17,7 @@ TOKENIZER = "tokenizer.json"
 MEND = "restore it from the release (git checkout, or install plaint again), or export the weights anew"
 
 
-class WeightsError(Exception):
+class WeightsError(Unusable):
     """Weights that can't be served; says which file, what is wrong with it and the mend."""
 
 

@@ -4,7 +4,7 @@ import errno
 import logging
 from typing import TypeGuard
 
-from schemas.faults import FaultsFound
+from schemas.faults import FaultsFound, Unavailable, Unusable
 
 log = logging.getLogger(__name__)
 
@@ -30,22 +30,18 @@ CODES = {
 }
 
 
-class Unavailable(Exception):
-    """Something outside of plaint can't be had now; the message says what and what mends it."""
-
-
 def tell(error: Exception) -> tuple[int, list[str]]:
     """The exit code, and the lines for the person. What nobody expected is logged with its traceback."""
     if isinstance(error, FaultsFound):
         count = len(error.faults)
         return EXIT_USAGE, [f"plaint: {count} fault{'s' * (count > 1)}", *(f"  {fault}" for fault in error.faults)]
-    if isinstance(error, _never_again()):
+    if isinstance(error, Unusable):
         return EXIT_USAGE, [f"plaint: {error}"]
     if isinstance(error, _refused()):
         return EXIT_USAGE, [
             f"plaint: Kafka refuses it: {error}; `plaint doctor rights` names the right that is missing"
         ]
-    if isinstance(error, _not_now()):
+    if isinstance(error, (Unavailable, _away())):
         return EXIT_UNAVAILABLE, [f"plaint: {error}"]
     if is_full(error):
         where = error.filename or "what it writes to"
@@ -59,16 +55,8 @@ def is_full(error: Exception) -> TypeGuard[OSError]:
     return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
-def _never_again() -> tuple[type[Exception], ...]:
-    # Imported here, since most commands get by without most of these.
-    from models.manifest import WeightsError
-    from plaint.inbox.journal import JournalDamaged
-
-    return WeightsError, JournalDamaged
-
-
 def _refused() -> tuple[type[Exception], ...]:
-    from aiokafka import errors
+    from aiokafka import errors  # here, since the commands that need no Kafka get by without it
 
     return (
         errors.TopicAuthorizationFailedError,
@@ -77,13 +65,8 @@ def _refused() -> tuple[type[Exception], ...]:
     )
 
 
-def _not_now() -> tuple[type[Exception], ...]:
+def _away() -> type[Exception]:
     from aiokafka.errors import KafkaConnectionError
 
-    from ingest.http.server import DoorFailed
-    from ingest.publish import PublishFailed
-    from ingest.source import SourceFailed
-    from plaint.broker.process import BrokerFailed
-    from plaint.kafka.admin import BrokerAway
-
-    return Unavailable, BrokerAway, BrokerFailed, SourceFailed, DoorFailed, PublishFailed, KafkaConnectionError
+    found: type[Exception] = KafkaConnectionError
+    return found

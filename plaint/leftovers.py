@@ -15,7 +15,6 @@ from aiokafka.errors import KafkaError
 from kafka.errors import KafkaError as AdminError
 from pydantic import BaseModel, ConfigDict
 
-from plaint.failures import Unavailable
 from plaint.kafka.admin import BrokerAway, open_admin
 from plaint.kafka.reaching import start_client
 from plaint.kafka.reading import Stored, TopicReader
@@ -25,7 +24,7 @@ from plaint.settings import Settings
 from route.delivery.fold import Fold
 from route.delivery.settled import Version
 from schemas import topics
-from schemas.faults import Fault, shown
+from schemas.faults import Fault, Unavailable, shown
 from schemas.record import RecordDropped, RecordInvalid
 from schemas.ticket import Ticket
 

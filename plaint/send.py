@@ -17,9 +17,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
 from ingest.http.settings import POSTS_PATH
-from plaint.failures import Unavailable
 from plaint.local.running import find_running, running_at_hand
-from schemas.faults import Fault, FaultsFound, shown
+from schemas.faults import Fault, FaultsFound, Unavailable, shown
 
 if TYPE_CHECKING:
     from ingest.publish import PostPublisher

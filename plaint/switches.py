@@ -7,14 +7,13 @@ from typing import NamedTuple
 
 from aiokafka.errors import KafkaConnectionError
 
-from plaint.failures import Unavailable
 from plaint.kafka.publisher import Publisher, PublishFailed
 from plaint.kafka.reading import Stored, TopicReader
 from plaint.kafka.settings import KafkaSettings
 from plaint.workers.delivering.switching import write_switch
 from route.delivery.switch import SWITCH_KEYS, Disabled, Enabled, InUse, Word, ends, read_switch
 from schemas import topics
-from schemas.faults import Fault, FaultsFound
+from schemas.faults import Fault, FaultsFound, Unavailable
 from schemas.record import RecordInvalid
 
 

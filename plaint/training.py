@@ -19,8 +19,7 @@ from models.evaluation.evaluation import load_evaluation
 from models.evaluation.labelled import Form, LabelledPost, read_labelled
 from models.manifest import WeightsError, load_manifest
 from plaint.bar import Bar
-from plaint.failures import Unavailable
-from schemas.faults import Fault, FaultsFound
+from schemas.faults import Fault, FaultsFound, Unavailable
 
 if TYPE_CHECKING:
     from models.evaluation.evaluation import Evaluation

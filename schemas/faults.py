@@ -1,4 +1,4 @@
-"""What is wrong with something that a person set up, such as a file of settings: where, what, and how to mend it."""
+"""What stops plaint and can be mended from outside: what a person set up is wrong, or something can't be had now."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -17,12 +17,20 @@ class Fault:
         return f"{self.place}: {self.what}; {self.mend}"
 
 
-class FaultsFound(Exception):
-    """What a person set up can't be used; ``faults`` are all that was found, and trying again won't change them."""
+class Unusable(Exception):
+    """What a person set up can't be used, and trying again won't change that; the message says what and what mends it."""
+
+
+class FaultsFound(Unusable):
+    """The same of something that is looked through to its end; ``faults`` are all that was found."""
 
     def __init__(self, faults: Sequence[Fault]) -> None:
         super().__init__("\n".join(map(str, faults)))
         self.faults = tuple(faults)
+
+
+class Unavailable(Exception):
+    """Something outside of plaint can't be had now; the message says what and what mends it."""
 
 
 def one_of(wrong: str, known: Iterable[str]) -> str:

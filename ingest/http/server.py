@@ -18,6 +18,7 @@ from ingest.http.handlers import ACK_S_AT_END, Handlers, Publisher
 from ingest.http.listening import BACKLOG, address, bind, handed_over, is_loopback
 from ingest.http.outcomes import BY_SERVER, NONE, Meter, Refusal
 from ingest.http.settings import DEFAULT_PORT, DoorSettings
+from schemas.faults import Unavailable
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +32,7 @@ LINGER_S = 2.0
 TCP_USER_TIMEOUT = getattr(socket, "TCP_USER_TIMEOUT", None)
 
 
-class DoorFailed(Exception):
+class DoorFailed(Unavailable):
     """It can't listen; the message says why and what mends it."""
 
 

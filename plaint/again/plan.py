@@ -7,14 +7,13 @@ from datetime import UTC, datetime
 
 from aiokafka.errors import TopicAuthorizationFailedError
 
-from plaint.failures import Unavailable
 from plaint.kafka.publisher import OutRecord, Publisher, PublishFailed
 from plaint.kafka.settings import KafkaSettings
 from plaint.lookup.letters import HeldLetter
 from plaint.lookup.tickets import TicketRow
 from schemas import topics
 from schemas.deadletter import Replayed
-from schemas.faults import Fault, FaultsFound
+from schemas.faults import Fault, FaultsFound, Unavailable
 from schemas.ticket import Ticket, ticket_partition
 
 

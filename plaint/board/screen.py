@@ -32,10 +32,10 @@ from rich.live import Live
 from plaint.board.numbers import History, read_numbers
 from plaint.board.urgent import UrgentPosts
 from plaint.board.view import Shown, lines, one_row
-from plaint.failures import Unavailable
 from plaint.kafka.settings import KafkaSettings
 from plaint.local.running import Running
 from plaint.monitoring.state import RunState
+from schemas.faults import Unavailable
 
 log = logging.getLogger(__name__)
 

@@ -7,10 +7,9 @@ from datetime import datetime
 
 from aiokafka.errors import KafkaError
 
-from plaint.failures import Unavailable
 from plaint.kafka.reading import Start, Stored, TopicReader
 from plaint.kafka.settings import KafkaSettings
-from schemas.faults import FaultsFound
+from schemas.faults import FaultsFound, Unavailable
 from schemas.record import RecordDropped, RecordInvalid
 from schemas.topics import TRIAGED
 from schemas.triage import Triage

@@ -13,11 +13,12 @@ from typing import IO, Any
 from plaint.kafka.admin import BrokerAway, open_admin
 from plaint.kafka.settings import KafkaSettings
 from plaint.local.leash import leashed
+from schemas.faults import Unavailable
 
 LOG_TAIL_BYTES = 4000
 
 
-class BrokerFailed(Exception):
+class BrokerFailed(Unavailable):
     """The broker could not be started, or not in time. The message says why and what mends it."""
 
 

@@ -11,9 +11,10 @@ from rich.console import Console
 
 from plaint.board.screen import Board, can_draw
 from plaint.diagnosis.quiet import hush
-from plaint.failures import EXIT_INTERRUPTED, Unavailable
+from plaint.failures import EXIT_INTERRUPTED
 from plaint.local.running import kafka_at_hand, running_at_hand
 from plaint.settings import load_settings
+from schemas.faults import Unavailable
 
 EVERY_S = 5.0
 

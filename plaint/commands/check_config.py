@@ -9,15 +9,15 @@ from pathlib import Path
 import click
 from aiokafka.errors import KafkaError
 
-from plaint.failures import EXIT_USAGE, Unavailable
-from plaint.kafka.admin import BrokerAway, open_admin
+from plaint.failures import EXIT_USAGE
+from plaint.kafka.admin import open_admin
 from plaint.leftovers import CONNECT_S, judge, leftovers
 from plaint.local.up import stood_in
 from plaint.logs import escaped
 from plaint.preflight import check_broker, check_kafka, check_setup, check_weights
 from plaint.settings import Settings, load_settings
 from route.rules import review
-from schemas.faults import Fault
+from schemas.faults import Fault, Unavailable
 
 
 @click.command("check-config")
@@ -72,7 +72,7 @@ def _leftovers(settings: Settings, wanted: bool | None) -> tuple[list[Fault], li
         with open_admin(settings.kafka, CONNECT_S):
             pass
         found = asyncio.run(leftovers(settings.kafka, {*settings.destinations, *stood_in(settings)}))
-    except (BrokerAway, KafkaError, Unavailable) as error:
+    except (KafkaError, Unavailable) as error:
         if wanted:
             raise Unavailable(str(error)) from error
         note = Fault(

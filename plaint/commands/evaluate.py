@@ -14,11 +14,10 @@ from models.evaluation.labelled import Complaints, Form, LabelledPost, read_labe
 from models.evaluation.report import Report
 from models.evaluation.written import text, write_report
 from models.loading import Model, load_model
-from plaint.failures import Unavailable
 from plaint.logs import escaped
 from plaint.settings import load_settings
 from plaint.terminal import echo_to_who_listens
-from schemas.faults import Fault, FaultsFound
+from schemas.faults import Fault, FaultsFound, Unavailable
 
 MOST_FAULTS = 20
 """So many lines that can't be used are named."""

@@ -12,7 +12,6 @@ from kafka.errors import KafkaError
 
 from plaint.diagnosis.finding import count
 from plaint.diagnosis.quiet import hush
-from plaint.failures import Unavailable
 from plaint.forget import OUTSIDE, Erased, Forgotten, Held, Kind, erase, find, remains
 from plaint.kafka.admin import open_admin
 from plaint.kafka.settings import KafkaSettings
@@ -24,6 +23,7 @@ from plaint.logs import escaped
 from plaint.send import find_target
 from plaint.settings import load_settings
 from plaint.terminal import Reading, echo_to_who_listens, shown_json, span
+from schemas.faults import Unavailable
 from schemas.topics import all_topics
 
 ADMIN_S = 15.0

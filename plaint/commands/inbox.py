@@ -6,7 +6,6 @@ from pathlib import Path
 
 import click
 
-from plaint.failures import Unavailable
 from plaint.heap import settle_heap
 from plaint.inbox.door import Door
 from plaint.inbox.insight import KafkaInsight
@@ -17,6 +16,7 @@ from plaint.monitoring.monitor import Monitor
 from plaint.monitoring.needs import Needs
 from plaint.settings import Settings, load_settings
 from route.yamlfile import FileInvalid
+from schemas.faults import Unavailable
 
 log = logging.getLogger(__name__)
 

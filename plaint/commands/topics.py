@@ -9,7 +9,6 @@ from kafka.errors import KafkaError
 from pydantic import TypeAdapter
 
 from plaint.diagnosis.quiet import hush
-from plaint.failures import Unavailable
 from plaint.kafka.admin import open_admin
 from plaint.kafka.grants import ROLE, plan
 from plaint.kafka.settings import KafkaSettings
@@ -18,6 +17,7 @@ from plaint.kafka.topics import ensure_topics
 from plaint.local.running import destinations_at_hand, kafka_at_hand
 from plaint.logs import escaped
 from plaint.settings import load_settings
+from schemas.faults import Unavailable
 from schemas.topics import all_topics
 
 LOOK_S = 15.0

@@ -14,7 +14,6 @@ from plaint.diagnosis.check import Check, Running, Task, checked, skipped
 from plaint.diagnosis.destinations import Date
 from plaint.diagnosis.finding import failures
 from plaint.diagnosis.topics_check import Visit
-from plaint.failures import Unavailable
 from plaint.kafka.reading import Start, TopicReader
 from plaint.kafka.settings import KafkaSettings
 from plaint.local.up import stood_in
@@ -22,7 +21,7 @@ from plaint.preflight import check_setup
 from plaint.settings import Settings
 from route.rules import check_routes
 from schemas import topics
-from schemas.faults import FaultsFound
+from schemas.faults import FaultsFound, Unavailable
 
 BROKERS_S, VISIT_S, MODEL_S, DESTINATION_S, NEWEST_S, QUICK_S = 30.0, 30.0, 60.0, 25.0, 8.0, 10.0
 HUNG = "something that it asks does not answer: look at what it names, and run `plaint doctor` again"

@@ -15,7 +15,6 @@ from plaint.diagnosis.processes import Address, stopped_workers
 from plaint.diagnosis.states import Told, ask
 from plaint.diagnosis.topics_check import unusable
 from plaint.diagnosis.topics_view import DeadTally, OpenTickets, dead_letters, open_tickets
-from plaint.failures import Unavailable
 from plaint.kafka.admin import BrokerAway, open_admin
 from plaint.kafka.backlog import Backlog, backlogs
 from plaint.kafka.groups import GroupState, committed_offsets, group_states
@@ -26,7 +25,7 @@ from plaint.monitoring.gather import STARTING
 from plaint.monitoring.state import ChildState, LastError, StageState
 from plaint.switches import switch_states, why_disabled
 from schemas import topics
-from schemas.faults import FaultsFound
+from schemas.faults import FaultsFound, Unavailable
 from schemas.topics import DELIVER
 
 ADMIN_S = 8.0
@@ -192,7 +191,7 @@ async def _more(kafka: KafkaSettings, inputs: Mapping[str, str], told: Told, see
     quiet = [name for name in inputs if name not in telling]
     try:
         await asyncio.gather(_watch(kafka, inputs, quiet, seen), _read(kafka, inputs, quiet, seen))
-    except (BrokerAway, KafkaError, ReadFailed, Unavailable, OSError) as error:
+    except (KafkaError, ReadFailed, Unavailable, OSError) as error:
         seen.troubles.append(_trouble(error))
     except FaultsFound as refused:
         seen.troubles += failures(refused.faults)

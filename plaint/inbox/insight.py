@@ -11,7 +11,6 @@ from typing import Protocol
 
 from aiokafka.errors import KafkaError
 
-from plaint.failures import Unavailable
 from plaint.inbox.outcome import MAX_TYPED, TYPED, Verdict
 from plaint.kafka.reading import ReadRefused, Start, Stored, TopicReader
 from plaint.kafka.settings import KafkaSettings
@@ -21,6 +20,7 @@ from plaint.lookup.explanation import Explanation
 from plaint.lookup.holds import NO_CLUES, Clues
 from route.rules import RouteTable
 from route.trial import routed
+from schemas.faults import Unavailable
 from schemas.record import RecordDropped, RecordInvalid
 from schemas.topics import TRIAGED
 from schemas.triage import Triage

@@ -13,9 +13,10 @@ from typing import Self
 import orjson
 
 from plaint.inbox.store import Event, Store
+from schemas.faults import Unusable
 
 
-class JournalDamaged(Exception):
+class JournalDamaged(Unusable):
     """A line in the middle of the file is no event: it isn't a journal, or was changed by hand. Says which, and the mend."""
 
 

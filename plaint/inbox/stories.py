@@ -4,13 +4,12 @@ from collections.abc import Iterable
 
 from aiohttp import web
 
-from plaint.failures import Unavailable
 from plaint.inbox.answers import json_answer, problem
 from plaint.inbox.cards import visible
 from plaint.inbox.insight import Insight
 from plaint.inbox.story import story
 from plaint.inbox.templating import Templates
-from schemas.faults import FaultsFound
+from schemas.faults import FaultsFound, Unavailable
 
 
 class Stories:

@@ -12,11 +12,12 @@ from ingest.connections import GRACE_S, Connections
 from plaint.kafka.certificate import is_refused
 from plaint.kafka.reaching import no_answer, none_accepts, why_refused
 from plaint.kafka.settings import KafkaSettings
+from schemas.faults import Unavailable
 
 USE_S = 60.0
 
 
-class BrokerAway(Exception):
+class BrokerAway(Unavailable):
     """No broker answered in time: not now, try again later."""
 
 

@@ -7,9 +7,9 @@ from typing import Protocol
 
 from aiokafka.errors import KafkaConnectionError
 
-from plaint.failures import Unavailable
 from plaint.kafka.answering import give_up_the_silent
 from plaint.kafka.settings import KafkaSettings
+from schemas.faults import Unavailable
 
 REACH_S = 10.0
 

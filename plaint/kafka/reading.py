@@ -18,12 +18,11 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError, TopicAuthorizationFailedError
 from aiokafka.partitioner import murmur2
 
-from plaint.failures import Unavailable
 from plaint.kafka.consumer import new_consumer
 from plaint.kafka.reaching import are_right, start_client
 from plaint.kafka.settings import KafkaSettings
 from schemas.deadletter import Header
-from schemas.faults import Fault, FaultsFound
+from schemas.faults import Fault, FaultsFound, Unavailable
 from schemas.topics import place
 
 LOOK_MS = 50

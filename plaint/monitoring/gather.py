@@ -15,7 +15,6 @@ from urllib.parse import urlsplit
 from pydantic import ValidationError
 
 from plaint.broker.process import Broker
-from plaint.failures import Unavailable
 from plaint.local.supervisor import Look
 from plaint.monitoring import metrics
 from plaint.monitoring.errors import ErrorMemory
@@ -24,6 +23,7 @@ from plaint.monitoring.monitor import VERSION, process_families
 from plaint.monitoring.readings import Readings
 from plaint.monitoring.settings import DEFAULT_PORT, MonitoringSettings
 from plaint.monitoring.state import BrokerState, ChildState, RunState, StageState
+from schemas.faults import Unavailable
 
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 STARTING = "is starting"

@@ -12,8 +12,8 @@ from threading import Thread
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ingest.http.listening import bind, url
-from plaint.failures import Unavailable
 from plaint.monitoring.lines import Lines
+from schemas.faults import Unavailable
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment

@@ -12,13 +12,13 @@ from typing import Literal
 
 from pydantic import BaseModel
 
-from plaint.failures import Unavailable
 from plaint.local.running import find_running
 from plaint.reloading.hot_routes import RESTART
 from plaint.reloading.model_in_use import ModelInUse
 from plaint.reloading.routes_in_use import RoutesInUse
 from plaint.settings import Settings
 from route.rules import check_routes
+from schemas.faults import Unavailable
 
 CHECK_S = 0.05
 

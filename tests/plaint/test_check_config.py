@@ -11,7 +11,6 @@ from click.testing import CliRunner, Result
 
 from ingest.settings import SourceSettings
 from plaint.cli import cli
-from plaint.failures import Unavailable
 from plaint.kafka.publisher import OutRecord, Publisher
 from plaint.kafka.settings import KafkaSettings
 from plaint.kafka.topics import ensure_topics
@@ -19,6 +18,7 @@ from plaint.preflight import check_sources
 from plaint.settings import SettingsInvalid
 from schemas import topics
 from schemas.delivery import Delivery
+from schemas.faults import Unavailable
 from schemas.ticket import Ticket, ticket_key
 from tests.support.command import plaint, shown
 from tests.support.kafka_process import free_ports

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from plaint.failures import EXIT_UNAVAILABLE, Unavailable
+from plaint.failures import EXIT_UNAVAILABLE
 from plaint.kafka.admin import open_admin
 from plaint.kafka.publisher import OutRecord, Publisher
 from plaint.kafka.reading import EARLIEST, TopicReader
@@ -19,6 +19,7 @@ from plaint.kafka.settings import KafkaSettings
 from plaint.kafka.topics import ensure_topics
 from plaint.leftovers import find_strangers
 from schemas import topics
+from schemas.faults import Unavailable
 from tests.plaint.delivering import SECRET, make_topics, until
 from tests.support.command import PLAINT, environment, plaint, shown
 from tests.support.kafka_process import KafkaProcess, free_ports, kafka_cluster, why_no_kafka

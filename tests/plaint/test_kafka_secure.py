@@ -29,7 +29,7 @@ from ingest.publish import PostPublisher
 from plaint.cli import cli
 from plaint.commands import run
 from plaint.diagnosis import brokers
-from plaint.failures import EXIT_FAILED, Unavailable
+from plaint.failures import EXIT_FAILED
 from plaint.kafka.admin import BrokerAway, _Reason
 from plaint.kafka.certificate import Certificate
 from plaint.kafka.joining import JoinRefused, require_reads
@@ -39,6 +39,7 @@ from plaint.kafka.settings import KafkaSettings
 from plaint.kafka.topics import TopicsWrong, ensure_topics
 from plaint.leftovers import find_strangers
 from plaint.settings import Settings
+from schemas.faults import Unavailable
 from schemas.topics import POSTS, tickets
 from tests.plaint.looking import triage
 from tests.support.command import PLAINT, environment

@@ -78,7 +78,7 @@ def test_what_the_command_line_says_of_a_failure_is_masked(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from plaint import cli
-    from plaint.failures import Unavailable
+    from schemas.faults import Unavailable
 
     def fail(**_: object) -> None:
         masking.MASKED.hide(["hunter2"])

@@ -10,9 +10,8 @@ from rich.console import Console
 
 from plaint.bar import Bar
 from plaint.cli import cli
-from plaint.failures import Unavailable
 from plaint.training import free_folder, read_corrections, refuse_without_extra
-from schemas.faults import FaultsFound
+from schemas.faults import FaultsFound, Unavailable
 from tests.support.command import environment
 from tests.support.forked import Done, forked
 from tests.support.pages import REPOSITORY, blocks

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 from plaint.board.urgent import UrgentPosts
-from plaint.failures import Unavailable
 from plaint.inbox import insight as module
 from plaint.inbox.insight import KafkaInsight
 from plaint.inbox.outcome import TYPED, Verdict
 from plaint.kafka.publisher import OutRecord
 from plaint.kafka.reading import Stored, TopicReader, partition_of
 from plaint.lookup.routes import FreshTable
+from schemas.faults import Unavailable
 from schemas.post import Post
 from schemas.topics import POSTS, TRIAGED
 from schemas.triage import Triage

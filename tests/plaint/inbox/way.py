@@ -10,12 +10,12 @@ from typing import Any
 
 from aiohttp import web
 
-from plaint.failures import Unavailable
 from plaint.inbox.door import Door
 from plaint.inbox.outcome import Verdict
 from plaint.lookup.explanation import Explanation
 from route.rules import RouteTable
 from route.trial import routed
+from schemas.faults import Unavailable
 from schemas.post import Post
 from schemas.triage import Triage
 

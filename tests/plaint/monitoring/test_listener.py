@@ -15,13 +15,13 @@ from pathlib import Path
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
-from plaint.failures import Unavailable
 from plaint.monitoring import listener
 from plaint.monitoring.listener import Listener, open_socket, text
 from plaint.monitoring.monitor import Monitor
 from plaint.monitoring.needs import Needs
 from plaint.monitoring.settings import MonitoringSettings
 from plaint.monitoring.state import StageState
+from schemas.faults import Unavailable
 from tests.plaint.monitoring.asking import ask, state, told
 
 
