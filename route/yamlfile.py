@@ -4,7 +4,11 @@ Stricter than the loader alone: a key that stands twice is refused rather than t
 (a small file can stand for a huge one), tags and nesting beyond reason.
 """
 
-from collections.abc import Mapping
+import errno
+import io
+import os
+import select
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +20,8 @@ MAX_BYTES = 1024 * 1024
 MAX_DEPTH = 30
 MAX_NODES = 50_000
 """Keys, values and lists of a file; reading so many takes some seconds."""
+PIPE_S = 10.0
+"""A file may be a pipe, such as ``<(sops -d plaint.yaml)`` in a shell; one that says nothing for so long is given up."""
 
 KeyPath = tuple[str | int, ...]
 Lines = Mapping[KeyPath, int]
@@ -80,8 +86,8 @@ def read_yaml(path: Path) -> tuple[Any, Lines]:
 def read_bytes(path: Path) -> bytes:
     """What is in the file. Raises FileInvalid if it can't be read or is too large."""
     try:
-        with path.open("rb") as file:
-            raw = file.read(MAX_BYTES + 1)
+        with open(path, "rb", buffering=0, opener=_without_waiting) as file:
+            raw = b"".join(_parts(file))
             size = len(raw) if len(raw) <= MAX_BYTES else max(len(raw), path.stat().st_size)
     except OSError as error:
         what = f"can't be read: {error.strerror}"
@@ -89,6 +95,26 @@ def read_bytes(path: Path) -> bytes:
     if size > MAX_BYTES:
         raise _invalid(path.name, f"has {size:,} bytes", f"keep it under {MAX_BYTES:,}")
     return raw
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    """A file's descriptor, of a named pipe also before somebody writes to it. Raises OSError."""
+    return os.open(path, flags | os.O_NONBLOCK)
+
+
+def _parts(file: io.FileIO) -> Iterator[bytes]:
+    """All of it, or a byte more than may be there. Raises OSError, also for a pipe that nobody writes to."""
+    left = MAX_BYTES + 1
+    ready = select.poll()
+    ready.register(file, select.POLLIN)
+    while left:
+        if not ready.poll(PIPE_S * 1000):
+            raise TimeoutError(errno.ETIMEDOUT, f"it is a pipe to which nobody has written for {PIPE_S:g} s")
+        part = file.read(left)
+        if not part:
+            return
+        left -= len(part)
+        yield part
 
 
 def read_yaml_bytes(raw: bytes, name: str) -> tuple[Any, Lines]:

@@ -1,5 +1,7 @@
 """Every fault of a routes file is found at once, with its line, its rule, its key, what is wrong and the mend."""
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -7,6 +9,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from route import yamlfile
 from route.conditions import compile_condition
 from route.fields import FIELDS
 from route.proofs import Hiding, Region
@@ -177,6 +180,39 @@ def test_a_missing_file_is_a_fault_and_no_traceback(tmp_path: Path) -> None:
     (fault,) = check_routes(tmp_path / "none.yaml", DESTINATIONS)
     where = tmp_path / "none.yaml"
     assert str(fault) == f"{where}: can't be read: No such file or directory; give the path of a readable file"
+
+
+def test_a_pipe_to_which_nobody_writes_is_a_fault_and_keeps_nobody_waiting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(yamlfile, "PIPE_S", 0.05)
+    os.mkfifo(tmp_path / "routes.yaml")
+    [fault] = check_routes(tmp_path / "routes.yaml", DESTINATIONS)
+    assert "can't be read: it is a pipe to which nobody has written" in str(fault)
+
+
+def test_a_pipe_is_read_to_its_end_however_slowly_it_comes(tmp_path: Path) -> None:
+    pipe = tmp_path / "routes.yaml"
+    os.mkfifo(pipe)
+
+    def write() -> None:
+        with pipe.open("w") as file:
+            for line in ("rules:\n", "  - {name: all, why: All., ", "destinations: [service]}\n"):
+                file.write(line)
+                file.flush()
+
+    with ThreadPoolExecutor() as beside:
+        writing = beside.submit(write)
+        assert check_routes(pipe, DESTINATIONS) == []
+        writing.result()
+
+
+@pytest.mark.parametrize(
+    ("place", "what"), [(".", "Is a directory"), ("/dev/null", "no list of rules"), ("/dev/zero", "keep it under")]
+)
+def test_a_folder_or_a_device_is_a_fault(place: str, what: str) -> None:
+    [fault] = check_routes(Path(place), DESTINATIONS)
+    assert what in str(fault)
 
 
 @pytest.mark.parametrize(
