@@ -206,19 +206,18 @@ class TopicReader:
             return {}
         self._consumer.assign(tps)
         try:
-            found: dict[TopicPartition, int | None] = dict(await self._consumer.beginning_offsets(tps))
-            if start.since is not None:
+            if start.since is None:
+                found = dict(await self._consumer.beginning_offsets(tps))
+            else:
+                # The ends before the times, so that what comes in between is not passed over.
+                found = dict(await self._consumer.end_offsets(tps))
                 times = await self._consumer.offsets_for_times(dict.fromkeys(tps, start.least_ms))
-                # None: no record is as young. The embedded broker tells offset 0 then; what is older is left out later.
-                found = {tp: None if times[tp] is None else times[tp].offset for tp in tps}
+                # None: no record was as young. The embedded broker tells offset 0 then; what is older is left out later.
+                found |= {tp: known.offset for tp, known in times.items() if known is not None}
         except KafkaError as error:
             raise _told(error, self._kafka) from error
-        late = [tp for tp, offset in found.items() if offset is None]
-        if late:
-            found |= await self._consumer.end_offsets(late)
         reaches = {}
         for tp, offset in found.items():
-            assert offset is not None, "it was asked for above"
             self._consumer.seek(tp, offset)
             reaches[tp] = _Reach(offset, offset)
         return reaches

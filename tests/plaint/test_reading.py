@@ -1,6 +1,7 @@
 """Topics are read to their present end, from a time, from the newest few, and live, on each broker."""
 
 import asyncio
+from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -78,7 +79,7 @@ async def test_a_scan_ends_although_somebody_goes_on_writing(broker: str, topic:
 
     writing = asyncio.create_task(keep_writing())
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             found = await read(kafka, topic)
     finally:
         stop.set()
@@ -99,6 +100,27 @@ async def test_reading_since_a_time_leaves_out_what_is_older(broker: str, topic:
     assert await read(kafka, topic, Start(since=datetime.now(UTC) + timedelta(days=1))) == []
 
 
+async def test_what_comes_while_the_beginning_is_looked_for_is_read(
+    broker: str, topic: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kafka = kafka_settings(broker)
+    await fill(kafka, topic, 6)
+    newest = max(record.timestamp for record in await read(kafka, topic))
+    await asyncio.sleep(0.05)
+    async with TopicReader(kafka) as reader:
+        look_up = reader._consumer.offsets_for_times
+
+        async def and_one_comes(times: dict[TopicPartition, int]) -> object:
+            found = await look_up(times)
+            await fill(kafka, topic, 1, begin=100)
+            return found
+
+        monkeypatch.setattr(reader._consumer, "offsets_for_times", and_one_comes)
+        since = Start(since=datetime.fromtimestamp(newest + 0.01, UTC))
+        async with asyncio.timeout(60), aclosing(reader.follow({topic: range(PARTITIONS)}, since)) as found:
+            assert (await anext(found)).value == b"v100"
+
+
 async def test_the_newest_few_are_counted_over_all_partitions(broker: str, topic: str) -> None:
     kafka = kafka_settings(broker)
     assert await read(kafka, topic, Start(newest=3)) == []
@@ -117,7 +139,7 @@ async def test_a_reader_that_is_left_right_after_it_turned_to_other_partitions_e
     """The client's own end hangs now and then if it comes while it takes up an assignment."""
     monkeypatch.setattr(reading, "STOP_S", 0.2)
     kafka = kafka_settings(broker)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         for pause in (0, 1, 2, 5):
             async with TopicReader(kafka) as reader:
                 await read_all(reader, topic, [0])
@@ -139,7 +161,7 @@ async def test_following_begins_at_the_present_end(broker: str, topic: str) -> N
         await asyncio.sleep(1.2)  # it has found the end by then; what it is to leave out was written before
         assert not first.done()
         await fill(kafka, topic, 3, begin=500)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             found = [await first, await anext(stream), await anext(stream)]
         await stream.aclose()
     assert {record.value for record in found} == {b"v500", b"v501", b"v502"}
@@ -148,7 +170,7 @@ async def test_following_begins_at_the_present_end(broker: str, topic: str) -> N
 async def test_following_from_the_newest_goes_on_with_what_comes(broker: str, topic: str) -> None:
     kafka = kafka_settings(broker)
     await fill(kafka, topic, 20)
-    async with TopicReader(kafka) as reader, asyncio.timeout(20):
+    async with TopicReader(kafka) as reader, asyncio.timeout(60):
         stream = reader.follow(await reader.partitions([topic]), Start(newest=2))
         found = [await anext(stream), await anext(stream)]
         await fill(kafka, topic, 1, begin=900)
