@@ -246,8 +246,7 @@ async def erase(kafka: KafkaSettings, target: Target, held: Held) -> Erased:
     """Publish the deletes, and return once Kafka has them.
 
     ``target`` takes them as it takes every post. A post that lies on another partition than plaint's own producer puts it
-    on (librdkafka's do) is deleted there as well, since compaction knows one partition only. Raises Unavailable or
-    PublishFailed.
+    on (librdkafka's do) is deleted there as well, since compaction knows one partition only. Raises Unavailable or NotWritten.
     """
     taken: list[Json] = []
     refused: list[str] = []

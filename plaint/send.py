@@ -54,7 +54,7 @@ class Target(Protocol):
     """Where posts go."""
 
     def send(self, posts: Sequence[Json]) -> None:
-        """Return once Kafka has them all. Raises Unavailable or PublishFailed; Refused if it does not take all."""
+        """Return once Kafka has them all. Raises Unavailable; Refused if it does not take all."""
         ...
 
     def close(self) -> None:
@@ -202,7 +202,7 @@ class KafkaTopic:
         self._publisher: PostPublisher | None = None
 
     def send(self, posts: Sequence[Json]) -> None:
-        """Raises Refused for a post that is none, PublishFailed; FaultsFound before the first one if there is no topic."""
+        """Raises Refused for a post that is none, Unavailable; FaultsFound before the first one if there is no topic."""
         from pydantic import ValidationError
 
         from ingest.publish import PostPublisher
@@ -287,8 +287,7 @@ def batches(posts: Iterable[Json]) -> Iterator[list[Json]]:
 def send_all(target: Target, posts: Iterable[Json]) -> Iterator[tuple[list[Json], str]]:
     """Send them in as many requests as it takes: the posts of each, and why they were refused, nothing if they were taken.
 
-    A post that is refused takes no other along, and a target that takes fewer at once gets fewer. Raises Unavailable,
-    PublishFailed.
+    A post that is refused takes no other along, and a target that takes fewer at once gets fewer. Raises Unavailable.
     """
     for batch in batches(posts):
         waiting = [batch]

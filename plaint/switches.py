@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from aiokafka.errors import KafkaConnectionError
 
-from plaint.kafka.publisher import Publisher, PublishFailed
+from plaint.kafka.publisher import NotWritten, Publisher
 from plaint.kafka.reading import Stored, TopicReader
 from plaint.kafka.settings import KafkaSettings
 from plaint.workers.delivering.switching import write_switch
@@ -103,6 +103,6 @@ async def turn(kafka: KafkaSettings, destination: str, off: str | None) -> None:
         now = time.time()
         try:
             await write_switch(publisher, destination, Enabled() if off is None else Disabled(off, now), now)
-        except (PublishFailed, KafkaConnectionError) as error:
+        except (NotWritten, KafkaConnectionError) as error:
             why = f"{topic} could not be written, so nothing is certain: {error}; run this again"
             raise Unavailable(why) from error

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from aiokafka.errors import TopicAuthorizationFailedError
 
-from plaint.kafka.publisher import OutRecord, Publisher, PublishFailed
+from plaint.kafka.publisher import NotWritten, OutRecord, Publisher
 from plaint.kafka.settings import KafkaSettings
 from plaint.lookup.letters import HeldLetter
 from plaint.lookup.tickets import TicketRow
@@ -82,7 +82,7 @@ async def send(publisher: Publisher, plans: Sequence[Plan]) -> list[Done]:
     """
     try:
         return await _sent(publisher, plans)
-    except PublishFailed as error:
+    except NotWritten as error:
         if not isinstance(error.__cause__, TopicAuthorizationFailedError):
             raise Unavailable(f"not all was sent: {error}; say it again, nothing is sent twice") from error
         topic = str(error).partition("[")[0]

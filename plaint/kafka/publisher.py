@@ -30,7 +30,7 @@ class OutRecord(NamedTuple):
     timestamp: int | None = None
 
 
-class PublishFailed(Exception):
+class NotWritten(Exception):
     """The broker did not take the records in time: what they came from must not be acknowledged."""
 
 
@@ -76,14 +76,14 @@ class Publisher:
         return len(await self._producer.partitions_for(topic))
 
     async def publish(self, records: Iterable[OutRecord]) -> None:
-        """Return once every record is acknowledged by the broker. Raises PublishFailed if one isn't."""
+        """Return once every record is acknowledged by the broker. Raises NotWritten if one isn't."""
         by_partition: dict[tuple[str, int], list[OutRecord]] = defaultdict(list)
         for record in records:
             by_partition[record.topic, record.partition].append(record)
         await asyncio.gather(*(self.append(topic, part, found) for (topic, part), found in by_partition.items()))
 
     async def append(self, topic: str, partition: int, records: Sequence[OutRecord]) -> list[int]:
-        """Write to one partition, in order; the offset of each record. Raises PublishFailed.
+        """Write to one partition, in order; the offset of each record. Raises NotWritten.
 
         Calls for the same partition must not overlap: the order of the records is the order of the calls.
         """
@@ -101,12 +101,12 @@ class Publisher:
                     break
                 count += 1
             if count == len(offsets):
-                raise PublishFailed(f"a record of {len(records[count].value)} bytes does not fit into a batch")
+                raise NotWritten(f"a record of {len(records[count].value)} bytes does not fit into a batch")
             batch.close()
             try:
                 written = await self._producer.send_batch(batch, topic, partition=partition)
                 base = (await written).offset
             except KafkaError as error:
-                raise PublishFailed(f"{topic}[{partition}]: {error!r}") from error
+                raise NotWritten(f"{topic}[{partition}]: {error!r}") from error
             offsets += range(base, base + count - len(offsets))
         return offsets

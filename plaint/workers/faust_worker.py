@@ -88,7 +88,7 @@ class Batches:
         return found
 
     async def write(self, found: Sequence[Outcome], records: Sequence[InRecord]) -> None:
-        """Return once everything that these outcomes write is acknowledged. Raises PublishFailed."""
+        """Return once everything that these outcomes write is acknowledged. Raises NotWritten."""
         begun = perf_counter()
         await self.publisher.publish(written(found, records))
         self.meter.written(perf_counter() - begun)

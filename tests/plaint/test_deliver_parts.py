@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from aiokafka import TopicPartition
 
-from plaint.kafka.publisher import OutRecord, PublishFailed
+from plaint.kafka.publisher import NotWritten, OutRecord
 from plaint.kafka.settings import KafkaSettings
 from plaint.workers.delivering.lease import Lease
 from plaint.workers.delivering.log_bodies import BodyMissing, LogBodies
@@ -153,7 +153,7 @@ async def test_who_no_longer_waits_does_not_stop_the_others() -> None:
     assert await second == [1]
 
 
-@pytest.mark.parametrize("error", [PublishFailed("no"), ZeroDivisionError("a bug")])
+@pytest.mark.parametrize("error", [NotWritten("no"), ZeroDivisionError("a bug")])
 async def test_a_write_that_fails_is_fatal_and_nobody_is_told_that_it_is_written(error: Exception) -> None:
     publisher, faults = SlowPublisher(), list[BaseException]()
     publisher.error = error

@@ -121,7 +121,7 @@ async def test_a_log_that_takes_no_record_ends_the_process_at_once_and_says_why(
         await until(lambda: worker.process.poll() is not None)
     assert worker.process.returncode == 70
     assert time.monotonic() - begun < 15
-    assert "ends at once: PublishFailed: plaint.deliveries" in worker.log.read_text()
+    assert "ends at once: NotWritten: plaint.deliveries" in worker.log.read_text()
     assert not receiver.requests
 
 

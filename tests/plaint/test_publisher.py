@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from aiokafka.errors import KafkaTimeoutError
 
-from plaint.kafka.publisher import OutRecord, Publisher, PublishFailed
+from plaint.kafka.publisher import NotWritten, OutRecord, Publisher
 from plaint.kafka.settings import KafkaSettings
 from tests.route.delivery.doubles import settle
 
@@ -97,11 +97,11 @@ async def test_it_is_published_once_every_partition_has_acknowledged(publisher: 
 async def test_one_partition_that_is_refused_fails_it_all(publisher: Publisher, producer: Producer) -> None:
     producer.refuses = 3
     producer.answers.set()
-    with pytest.raises(PublishFailed, match=r"out\[3\]: KafkaTimeoutError"):
+    with pytest.raises(NotWritten, match=r"out\[3\]: KafkaTimeoutError"):
         await publisher.publish([*records(1), *records(1, partition=3)])
 
 
 async def test_a_record_that_fits_into_no_batch_is_told(publisher: Publisher, producer: Producer) -> None:
     producer.answers.set()
-    with pytest.raises(PublishFailed, match="a record of 11 bytes does not fit into a batch"):
+    with pytest.raises(NotWritten, match="a record of 11 bytes does not fit into a batch"):
         await publisher.append("out", 0, [*records(1), OutRecord("out", 0, None, b"x" * 11)])

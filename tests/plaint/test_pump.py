@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from faust.types import TP
 
-from plaint.kafka.publisher import OutRecord, PublishFailed
+from plaint.kafka.publisher import NotWritten, OutRecord
 from plaint.kafka.settings import KafkaSettings
 from plaint.workers import faust_worker
 from plaint.workers.faust_worker import Batches, Pump, in_record, written
@@ -81,7 +81,7 @@ class Broker:
         self.asked += 1
         await self.answers.wait()
         if self.refuses:
-            raise PublishFailed("no")
+            raise NotWritten("no")
         self.taken += [record.value for record in records]
 
 
@@ -232,7 +232,7 @@ async def test_a_batch_that_cannot_be_written_is_fatal_at_once_also_when_nothing
         made.broker.answers.set()
         await made.pump.feed(fetch(0, 3))
         await until(lambda: made.fatal)
-        assert isinstance(made.fatal[0], PublishFailed)
+        assert isinstance(made.fatal[0], NotWritten)
     assert made.acknowledged == []
 
 

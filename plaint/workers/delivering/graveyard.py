@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from plaint.kafka.publisher import OutRecord, Publisher, PublishFailed
+from plaint.kafka.publisher import NotWritten, OutRecord, Publisher
 from route.delivery.courier import Dead
 from route.delivery.intake import STAGE
 from schemas import topics
@@ -30,5 +30,5 @@ class Graveyard:
                 OutRecord(topics.DEAD_LETTERS, partition, letter.key, letter.value, letter.headers())
                 for letter in letters
             )
-        except PublishFailed as error:
+        except NotWritten as error:
             self._fatal(error)

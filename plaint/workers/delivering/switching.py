@@ -6,7 +6,7 @@ from schemas import topics
 
 
 async def write_switch(publisher: Publisher, destination: str, word: Word, at: float) -> None:
-    """Return once it stands in every partition of the log: a process reads those that it owns. Raises PublishFailed."""
+    """Return once it stands in every partition of the log: a process reads those that it owns. Raises NotWritten."""
     topic = topics.deliveries(destination)
     record = switch_record(word, at)
     numbers = range(await publisher.partitions(topic))

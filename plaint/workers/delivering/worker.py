@@ -9,7 +9,7 @@ from typing import Any
 from aiokafka import TopicPartition
 from aiokafka.errors import IllegalStateError
 
-from plaint.kafka.publisher import Publisher, PublishFailed
+from plaint.kafka.publisher import NotWritten, Publisher
 from plaint.kafka.settings import KafkaSettings
 from plaint.monitoring.batches import Place
 from plaint.workers.delivering.consumer import tickets_consumer
@@ -263,7 +263,7 @@ class DeliverWorker:
     async def _tell(self, word: Word) -> None:
         try:
             await write_switch(self._publisher, self._name, word, self._clock.wall())
-        except PublishFailed as error:
+        except NotWritten as error:
             self._fatal(error)
 
     # -- its tickets come ----------------------------------------------------------------------------------------
