@@ -21,6 +21,8 @@ from plaint.logs import escaped
 STDOUT, STDERR = 1, 2
 SLOW_S = 1.0
 EVERY_S = 0.2
+LONGEST_S = 1e9
+"""Thirty years; of some hundred the clock of the machine refuses to count the seconds."""
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _SPAN = re.compile(r"(\d+(?:\.\d+)?)([smhd])")
 
@@ -122,6 +124,22 @@ class SpanType(click.ParamType):
 
 
 SPAN = SpanType()
+
+
+class SecondsType(click.FloatRange):
+    """A number of seconds that one can wait for: what is no number (``nan``) or has no end (``inf``) is refused too."""
+
+    name = "seconds"
+
+    def __init__(self, least: float) -> None:
+        super().__init__(least)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """As click asks for it."""
+        seconds: float = super().convert(value, param, ctx)
+        if not seconds <= LONGEST_S:
+            self.fail(f"{value} is no number of seconds up to {LONGEST_S:,.0f}", param, ctx)
+        return seconds
 
 
 @contextmanager

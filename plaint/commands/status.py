@@ -15,7 +15,7 @@ from plaint.diagnosis.status import StageStatus, Status, look
 from plaint.local.running import destinations_at_hand, kafka_at_hand, running_at_hand
 from plaint.logs import escaped
 from plaint.settings import Settings, load_settings
-from plaint.terminal import echo_to_who_listens, span
+from plaint.terminal import SecondsType, echo_to_who_listens, span
 
 
 @click.command()
@@ -30,7 +30,7 @@ from plaint.terminal import echo_to_who_listens, span
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 @click.option(
     "--watch",
-    type=click.FloatRange(0.5),
+    type=SecondsType(0.5),
     is_flag=False,
     flag_value=5.0,
     metavar="[SECONDS]",

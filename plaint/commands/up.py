@@ -15,7 +15,7 @@ from plaint.local.running import Running
 from plaint.local.up import Run, forget_environment
 from plaint.preflight import check_broker, check_setup
 from plaint.settings import Settings, SettingsInvalid, load_settings
-from plaint.terminal import echo_to_who_listens
+from plaint.terminal import SecondsType, echo_to_who_listens
 
 
 @click.command()
@@ -29,7 +29,7 @@ from plaint.terminal import echo_to_who_listens
 )
 @click.option(
     "--patience",
-    type=click.FloatRange(1),
+    type=SecondsType(1),
     default=120.0,
     show_default=True,
     help="Seconds without any progress after which what is missing is lost.",

@@ -166,6 +166,14 @@ def test_a_reader_who_has_seen_enough_ends_any_command_well(folder: Path, comman
     assert (done.returncode, done.stderr) == (0, b"")
 
 
+@pytest.mark.parametrize("seconds", ["nan", "inf", "1e300", "0"])
+@pytest.mark.parametrize("command", [["status", "--watch"], ["up", "--patience"]])
+def test_seconds_that_nobody_can_wait_are_wrong_usage(folder: Path, command: list[str], seconds: str) -> None:
+    done = plaint(*command, seconds, cwd=folder)
+    assert done.returncode == USAGE
+    assert f"Invalid value for '{command[-1]}'" in done.stderr.decode()
+
+
 @pytest.mark.parametrize(("check", "code"), [("machine", 0), ("brokers", 1)])
 def test_a_verdict_is_the_same_whoever_reads_it(folder: Path, check: str, code: int) -> None:
     settings = kafka(f"127.0.0.1:{free_ports(1)[0]}")
