@@ -15,6 +15,8 @@ LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 NOISY = ("faust", "mode", "aiokafka", "kafka", "asyncio", "aiohttp.access")
 """Libraries whose INFO speaks of their own life."""
+ALARMIST = "kafka.net.selector"
+"""kafka-python's event loop: it warns of a blocked loop whenever a step took 0.1 s, as on any busy machine while it starts."""
 REPETITIVE = ("aiokafka", "kafka")
 """Libraries that say the same tens of times a second for as long as no broker answers."""
 QUIET_S = 10.0
@@ -92,3 +94,4 @@ def setup_logging() -> None:
     logging.basicConfig(level=level, handlers=[handler], force=True)
     for name in NOISY:
         logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger(ALARMIST).setLevel(logging.ERROR)

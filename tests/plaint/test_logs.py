@@ -2,6 +2,8 @@
 
 import io
 import logging
+import subprocess
+import sys
 import time
 
 from plaint.logs import KNOWN, QUIET_S, Sparing
@@ -58,3 +60,21 @@ def test_lines_that_are_all_different_are_not_remembered_for_ever() -> None:
         log.say("aiokafka", "Fetch offset %d is out of range", number)
     log.say("aiokafka", "Fetch offset %d is out of range", 0)
     assert len(log.lines) == KNOWN + 2
+
+
+def test_a_step_of_kafka_python_that_a_busy_machine_made_slow_is_no_warning() -> None:
+    script = """
+import time
+from kafka.net.selector import NetworkSelector
+from plaint.logs import setup_logging
+
+async def slow():
+    time.sleep(0.2)
+
+setup_logging()
+selector = NetworkSelector()
+selector.run(slow)
+selector.close()
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
