@@ -30,8 +30,6 @@ Json = dict[str, Any]
 SOURCE = "forget"
 OUTSIDE = (
     "what a destination has: it gets ticket.withdrawn, whether it deletes its copy is its own affair",
-    "an inbox of plaint's: it shows the ticket as withdrawn, its journal and memory keep the text until it is restarted "
-    "without them",
     "the sources: they may deliver the post again; a revision that is not newer stays without effect",
     "backups, mirrors of the topics, and logs of whoever reads them",
 )
