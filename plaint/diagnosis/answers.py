@@ -2,6 +2,8 @@
 
 import re
 
+from route.destinations.statuses import Verdict, verdict
+
 _STATUS = re.compile(r"(?:^|[:;] |last: |answered )([1-5]\d\d)\b")
 _PROXYS = re.compile(r"(?:^|last: |destination: )the proxy answered ([1-5]\d\d)\b")
 _BY_PROXY = {
@@ -18,7 +20,6 @@ _PROXY_REFUSES = (
     "its log"
 )
 _BY_STATUS = {
-    400: "it refuses what tickets hold: its answer says what; `plaint dead list --reason refused` shows them",
     401: "the secret is not the one that it knows, or one of the clocks is off: compare destinations.{name}.secret_file with "
     "the receiver's, `plaint doctor` compares the clocks, `plaint doctor --send-test` tries again",
     403: "the receiver knows the caller and forbids the call: look at its rules for this address and secret",
@@ -28,6 +29,10 @@ _BY_STATUS = {
     413: "it takes smaller bodies only: let it take 20 kB",
     429: "it wants fewer requests: set destinations.{name}.concurrency or max_per_minute to what it allows",
 }
+_REFUSES = (
+    "it refuses what tickets hold: its answer says what, `plaint dead list --reason refused` shows them; once that is mended "
+    "`plaint dead replay --reason refused --force` sends them again"
+)
 _BY_WORDS = {
     "no connection to the proxy": "look whether the proxy runs, at destinations.{name}.proxy and at the firewall between; "
     "`plaint doctor` tries it",
@@ -41,6 +46,7 @@ _BY_WORDS = {
     "NotEnoughReplicas": "brokers are down or full: look at their disks and logs, `plaint doctor` shows them",
     "KafkaStorage": "a disk of a broker failed or is full: `plaint doctor` shows them",
     "MessageSizeTooLarge": "set max.message.bytes of the topic to 1048588 again",
+    "PLAINT_INSTANCE": "give each process of a stage a PLAINT_INSTANCE of its own, such as its pod's name, and restart them",
     "StageBroken": "the stage fails on sound records: its log says why, `plaint doctor` tries the model",
 }
 
@@ -66,6 +72,8 @@ def mend_of(detail: str, destination: str = "") -> str:
         return "the receiver itself fails: look at its log; tickets wait and go by themselves when it is back"
     if status is not None and 300 <= status < 400:
         return f"redirects are not followed: set destinations.{destination or '<id>'}.url to where it leads"
+    if status is not None and verdict(status) is Verdict.NEVER:
+        return _REFUSES
     for words, mend in _BY_WORDS.items():
         if words.casefold() in detail.casefold():
             return mend.format(name=destination or "<id>")

@@ -141,6 +141,7 @@ def test_processes_of_two_versions_are_told() -> None:
     [
         ("401 bad signature", 401, "secret_file"),
         ("the destination answered 404", 404, "helpdesk.url"),
+        ("422 the queue is unknown", 422, "`plaint dead replay --reason refused --force`"),
         ("18 tries; the last: 503 busy", 503, "the receiver itself fails"),
         ("302", 302, "redirects are not followed"),
         ("no connection: Connection refused", None, "whether it runs"),
