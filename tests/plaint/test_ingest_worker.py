@@ -24,9 +24,10 @@ from plaint.workers.ingest import Report, ingest
 from schemas.deadletter import DeadLetter
 from schemas.post import Post
 from schemas.topics import POSTS
-from tests.ingest.poison import POISON
 from tests.support.kafka_process import KafkaProcess
 from tests.support.topic_reading import dead_letters, posts, wait_for
+from tests.system.poison import PASSES
+from tests.system.poison import POSTS as POISON
 
 ON_TERMINAL = """
 import fcntl, termios
@@ -110,31 +111,33 @@ def letters(broker: Broker, count: int) -> dict[str, DeadLetter]:
 def test_every_poison_line_is_a_post_or_a_dead_letter_and_the_next_line_goes_through(
     broker: Broker, kafka: KafkaSettings, tmp_path: Path
 ) -> None:
+    cases = [case for case in POISON.values() if case.is_line]
+    lines = [case.filled(f"id-{number:09}") or b"" for number, case in enumerate(cases)]
     path = tmp_path / "poison.jsonl"
     with path.open("wb") as file:
-        for number, (line, _) in enumerate(POISON.values()):
+        for number, line in enumerate(lines):
             file.write(line + b"\n" + json.dumps({"id": f"after-{number}", "text": "ok"}).encode() + b"\n")
     report = ingest(kafka, [from_file(path)], Monitor("ingest"), tmp_path / "report.json")
 
-    refused = {f"{path}:{2 * number + 1}": poison for number, poison in enumerate(POISON.values()) if poison[1]}
-    sound = [line for line, reason in POISON.values() if reason is None]
+    refused = {f"{path}:{2 * number + 1}": number for number, case in enumerate(cases) if case.at_door != PASSES}
     found = letters(broker, len(refused))
     assert {place: letter.reason for place, letter in found.items()} == {
-        p: reason for p, (_, reason) in refused.items()
+        place: cases[number].at_door for place, number in refused.items()
     }
-    for place, (line, _) in refused.items():
-        assert found[place].value == line[: 256 * 1024]
-        assert found[place].size == len(line)
+    for place, number in refused.items():
+        assert found[place].value == lines[number][: 256 * 1024]
+        assert found[place].size == len(lines[number])
         assert found[place].detail
 
-    read = posts(broker.bootstrap, len(sound) + len(POISON))
-    assert len(read) == len(sound) + len(POISON)
-    assert {f"after-{number}".encode() for number in range(len(POISON))} <= {record.key for record in read}
+    sound = 2 * len(cases) - len(refused)
+    read = posts(broker.bootstrap, sound)
+    assert len(read) == sound
+    assert {f"after-{number}".encode() for number in range(len(cases))} <= {record.key for record in read}
     for record in read:
         assert Post.from_bytes(record.value).id.encode() == record.key
 
-    assert len(POISON) >= 40
-    assert report.read == 2 * len(POISON) == report.published + sum(report.dead.values())
+    assert len(cases) >= 100
+    assert report.read == 2 * len(cases) == report.published + sum(report.dead.values())
     assert Report.model_validate_json((tmp_path / "report.json").read_bytes()) == report
     assert report.finished
     assert [entry.name for entry in tmp_path.iterdir() if "report" in entry.name] == ["report.json"]
