@@ -5,6 +5,8 @@ refused in both. Every fault is told with its key, what is wrong and the mend.
 """
 
 import os
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import orjson
@@ -19,11 +21,11 @@ from plaint.kafka.settings import KafkaSettings
 from plaint.masking import hide_secrets
 from plaint.monitoring.settings import MonitoringSettings
 from plaint.settings_faults import faults_of
-from plaint.settings_given import read_given, spelled
+from plaint.settings_given import Values, read_given, spelled
 from route.destinations.settings import DestinationSettings
 from route.settings import RouteSettings
-from route.yamlfile import FileInvalid
-from schemas.faults import FaultsFound
+from route.yamlfile import FileInvalid, KeyPath
+from schemas.faults import Fault, FaultsFound
 from schemas.ticket import DestinationId
 
 USUAL = "plaint.yaml"
@@ -57,26 +59,62 @@ class SettingsInvalid(FaultsFound):
     """The settings can't be used."""
 
 
+@dataclass(frozen=True)
+class Sound:
+    """Settings as far as they can be used, and every fault of them.
+
+    ``left_out`` are the sections that have faults, and the destinations: ``("kafka",)``, ``("destinations", "helpdesk")``.
+    """
+
+    settings: Settings
+    faults: Sequence[Fault]
+    left_out: frozenset[KeyPath]
+
+
 def load_settings(file: Path | None) -> Settings:
     """Read the settings. ``file`` None means ``plaint.yaml`` in the working directory, if there is one, be it a broken link.
 
     Raises SettingsInvalid with every fault found.
     """
+    found = read_settings(file)
+    if found.faults:
+        raise SettingsInvalid(found.faults)
+    return found.settings
+
+
+def read_settings(file: Path | None) -> Sound:
+    """The same where faults keep nobody from looking at the rest. Raises SettingsInvalid for a file that is no YAML."""
     if file is None and os.path.lexists(USUAL):
         file = Path(USUAL)
     try:
         given = read_given(Settings, file)
     except FileInvalid as error:
         raise SettingsInvalid(error.faults) from None
-    faults = given.faults
+    faults, left_out = given.faults, set[KeyPath]()
     try:
         settings = Settings.model_validate(given.values)
     except ValidationError as error:
         faults += faults_of(error, given)
-    if faults:
-        raise SettingsInvalid([fault for _, fault in sorted(faults, key=lambda found: found[0])])
+        left_out = {_part(found["loc"]) for found in error.errors(include_url=False, include_input=False)}
+        settings = Settings.model_validate(_without(left_out, given.values))
     hide_secrets(settings)
-    return settings
+    return Sound(settings, [fault for _, fault in sorted(faults, key=lambda found: found[0])], frozenset(left_out))
+
+
+def _part(path: KeyPath) -> KeyPath:
+    """What is left out for a fault at ``path``: its section, of destinations the one that has it."""
+    return path[:2] if path[0] == "destinations" else path[:1]
+
+
+def _without(parts: set[KeyPath], values: Values) -> Values:
+    """``values`` but for these parts of them."""
+    return {
+        name: {key: inner for key, inner in value.items() if (name, key) not in parts}
+        if isinstance(value, dict)
+        else value
+        for name, value in values.items()
+        if (name,) not in parts
+    }
 
 
 def _revealed(value: object) -> object:

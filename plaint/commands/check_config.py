@@ -15,7 +15,7 @@ from plaint.leftovers import CONNECT_S, judge, leftovers
 from plaint.local.up import stood_in
 from plaint.logs import escaped
 from plaint.preflight import check_broker, check_kafka, check_setup, check_weights
-from plaint.settings import Settings, load_settings
+from plaint.settings import Settings, Sound, read_settings
 from route.rules import review
 from schemas.faults import Fault, Unavailable
 
@@ -42,12 +42,16 @@ def check_config(config: Path | None, broker: bool | None, strict: bool) -> None
     plaint check-config
     plaint --config plaint.yaml check-config --broker --strict
     """
-    settings = load_settings(config)
-    setup = [*check_broker(settings), *check_setup(settings, settings.sources), *check_weights(settings)]
-    names = [*settings.destinations, *stood_in(settings)]
-    routes, notes = review(settings.route.routes, names, datetime.now(UTC), own=settings.destinations)
-    left, more = _leftovers(settings, False if check_kafka(settings.kafka) else broker)
-    notes = [*notes, *_only_up(settings), *more]
+    found = read_settings(config)
+    settings = found.settings
+    setup = [*found.faults, *check_broker(settings), *check_weights(settings)]
+    if ("kafka",) not in found.left_out:  # by whose times those of destinations are judged
+        setup += check_setup(settings, settings.sources)
+    routes, notes = _routes(found)
+    left: Sequence[Fault] = ()
+    if not found.faults:
+        left, more = _leftovers(settings, False if check_kafka(settings.kafka) else broker)
+        notes = [*notes, *_only_up(settings), *more]
     for fault in (*setup, *left, *routes):
         click.echo(escaped(str(fault)), err=True)
     for note in notes:
@@ -55,6 +59,16 @@ def check_config(config: Path | None, broker: bool | None, strict: bool) -> None
     if code := _code([*setup, *left], [*routes, *notes] if strict else routes):
         sys.exit(code)
     click.echo("settings and routes can be used")
+
+
+def _routes(found: Sound) -> tuple[Sequence[Fault], Sequence[Fault]]:
+    """Faults and notes of the routes, where it is known which they are and what destinations there are."""
+    if found.left_out & {("route",), ("destinations",)}:
+        return (), ()
+    settings = found.settings
+    faulty = [str(part[1]) for part in found.left_out if part[0] == "destinations"]
+    names = [*settings.destinations, *faulty, *stood_in(settings)]
+    return review(settings.route.routes, names, datetime.now(UTC), own=settings.destinations)
 
 
 def _code(others: Sequence[Fault], routes: Sequence[Fault]) -> int:

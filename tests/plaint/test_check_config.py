@@ -142,6 +142,31 @@ def test_a_rule_that_never_matches_and_a_destination_that_does_not_exist_are_fau
     ]
 
 
+def test_routes_and_files_are_looked_at_also_where_settings_have_faults(check: Check) -> None:
+    wrong = ROUTES.replace("[desk]", "[desk, dsk]").replace("intent: complaint", "intent: complaimt")
+    late = {**HOOK, "timeout_s": "soon"}
+    other = {"url": HOOK["url"], "secret_file": "gone"}
+    found = check(wrong, destinations={"desk": late, "other": other}, door={"prot": 1}, route={"remember": 5})
+    *told, count = [line for line in found.stderr.splitlines() if not line.startswith("note: ")]
+    assert (found.exit_code, count) == (2, "5 faults")
+    for fault in (
+        "destinations.desk.timeout_s: ",
+        "door.prot: ",
+        '"dsk"',
+        "complaimt",
+        "destinations.other.secret_file: ",
+    ):
+        assert any(fault in line for line in told), told
+    assert len(told) == 5
+    assert "settings and routes can be used" not in found.stdout
+
+
+def test_nothing_is_said_of_routes_that_settings_with_faults_may_not_name(check: Check) -> None:
+    found = check(ROUTES.replace("[desk]", "[dsk]"), route={"remember": "all"})
+    assert found.exit_code == 2
+    assert [line for line in found.stderr.splitlines() if "route.remember" not in line] == ["1 fault"]
+
+
 def test_sources_that_cannot_start_are_all_named(tmp_path: Path) -> None:
     (tmp_path / "sound.jsonl").write_text('{"id":"a","text":"1"}\n')
     (tmp_path / "b.csv").write_text("no,header\n")
