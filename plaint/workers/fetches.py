@@ -14,6 +14,7 @@ from faust.types import TP
 from faust.types.tuples import ConsumerMessage
 
 from plaint.kafka.consumer import FETCH_WAIT_MS
+from plaint.kafka.namesake import tell_of_namesakes
 
 Fetches = AsyncIterator[tuple[TP, "Fetch"]]
 
@@ -45,6 +46,7 @@ class Fetch(ConsumerMessage):  # type: ignore[misc]
 
 class _Thread(AIOKafkaConsumerThread):  # type: ignore[misc]
     def _create_worker_consumer(self, transport: Transport) -> AIOKafkaConsumer:
+        tell_of_namesakes()
         consumer = super()._create_worker_consumer(transport)
         # With Faust's own 1,500 the embedded broker answers up to 700 ms late.
         consumer._fetch_max_wait_ms = FETCH_WAIT_MS

@@ -4,6 +4,7 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
 
 from plaint.kafka.consumer import new_consumer
+from plaint.kafka.namesake import tell_of_namesakes
 from plaint.kafka.settings import KafkaSettings
 from schemas import topics
 
@@ -13,6 +14,7 @@ def tickets_consumer(kafka: KafkaSettings, name: str, instance: str | None) -> A
 
     Sticky, since the memory of a partition is kept: who had it before takes it up again at once.
     """
+    tell_of_namesakes()
     return new_consumer(
         kafka,
         client_id=f"plaint-deliver-{name}",
