@@ -7,11 +7,10 @@ from typing import NamedTuple
 
 from aiokafka.errors import KafkaConnectionError
 
-from plaint.kafka.publisher import NotWritten, Publisher
+from plaint.kafka.publisher import NotWritten, OutRecord, Publisher
 from plaint.kafka.reading import Stored, TopicReader
 from plaint.kafka.settings import KafkaSettings
-from plaint.workers.delivering.switching import write_switch
-from route.delivery.switch import SWITCH_KEYS, Disabled, Enabled, InUse, Word, ends, read_switch
+from route.delivery.switch import SWITCH_KEYS, Disabled, Enabled, InUse, Word, ends, read_switch, switch_record
 from schemas import topics
 from schemas.faults import Fault, FaultsFound, Unavailable
 from schemas.record import RecordInvalid
@@ -106,3 +105,11 @@ async def turn(kafka: KafkaSettings, destination: str, off: str | None) -> None:
         except (NotWritten, KafkaConnectionError) as error:
             why = f"{topic} could not be written, so nothing is certain: {error}; run this again"
             raise Unavailable(why) from error
+
+
+async def write_switch(publisher: Publisher, destination: str, word: Word, at: float) -> None:
+    """Return once it stands in every partition of the log: a process reads those that it owns. Raises NotWritten."""
+    topic = topics.deliveries(destination)
+    record = switch_record(word, at)
+    numbers = range(await publisher.partitions(topic))
+    await publisher.publish(OutRecord(topic, number, record.key, record.value) for number in numbers)

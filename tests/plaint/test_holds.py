@@ -16,8 +16,7 @@ from plaint.lookup.hold_words import hold_words
 from plaint.lookup.holds import Caps, Clues, Holds
 from plaint.lookup.tickets import WantedTickets, list_tickets, show_tickets
 from plaint.monitoring.state import StageState
-from plaint.switches import SwitchState, turn
-from plaint.workers.delivering.switching import write_switch
+from plaint.switches import SwitchState, turn, write_switch
 from route.delivery.switch import Disabled, Word
 from route.rules import RouteTable
 from schemas import topics

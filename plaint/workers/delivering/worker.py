@@ -12,6 +12,7 @@ from aiokafka.errors import IllegalStateError
 from plaint.kafka.publisher import NotWritten, Publisher
 from plaint.kafka.settings import KafkaSettings
 from plaint.monitoring.batches import Place
+from plaint.switches import write_switch
 from plaint.workers.delivering.consumer import tickets_consumer
 from plaint.workers.delivering.graveyard import Graveyard
 from plaint.workers.delivering.lease import Lease
@@ -20,7 +21,6 @@ from plaint.workers.delivering.log_follower import LogFollower
 from plaint.workers.delivering.log_writer import LogWriter
 from plaint.workers.delivering.membership import Membership
 from plaint.workers.delivering.partition import Partition
-from plaint.workers.delivering.switching import write_switch
 from plaint.workers.delivering.window import Window
 from route.delivery.breaker import Breaker
 from route.delivery.clock import Clock
