@@ -13,7 +13,7 @@ export PLAINT_DATA ?= $(abspath ../shared/data)
 .PHONY: help install run test test-train test-long lint bench bench-delivery bench-model chaos soak train clean
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 18
 
 install: $(VENV)/.runtime ## create .venv with what plaint needs to run
 
@@ -43,16 +43,16 @@ bench: $(VENV)/.dev ## the whole way against the bare engine on the same posts
 bench-delivery: $(VENV)/.dev ## one deliver worker on a real Kafka: signed deliveries a second, and what each costs
 	@$(BIN)/python -m tests.bench.delivery $(ARGS)
 
-bench-model: $(VENV)/.dev $(VENV)/.train ## the engine against transformers.pipeline and plain ONNX Runtime, on $$PLAINT_DATA (needs torch)
+bench-model: $(VENV)/.dev $(VENV)/.train ## the engine against transformers.pipeline and plain ONNX Runtime, on the posts in PLAINT_DATA (needs torch)
 	@$(BIN)/python -m tests.bench.model $(ARGS)
 
-chaos: $(VENV)/.dev ## long kill tests and outages on a real Kafka; ARGS=kills, outages or embedded for a part
+chaos: $(VENV)/.dev ## long kill tests and outages on a real Kafka; ARGS=kills, outages, isolation or embedded for a part
 	@$(BIN)/python -m tests.chaos $(ARGS)
 
 soak: $(VENV)/.dev ## 100,000 posts: memory of each worker over time
 	@$(BIN)/python -m tests.bench.soak $(ARGS)
 
-train: $(VENV)/.train $(VENV)/.teacher ## train teacher and model from $$PLAINT_DATA (hours; goes on where it was broken off); CLEAR=1 without sources of unclear terms
+train: $(VENV)/.train $(VENV)/.teacher ## train teacher and model from the posts in PLAINT_DATA (hours; goes on where it was broken off); CLEAR=1 without sources of unclear terms
 	@$(BIN)/plaint train $(if $(CLEAR),--clear) --base mpnet --run plaint-run/teacher --out plaint-run/teacher-weights
 	@$(BIN)/plaint train $(if $(CLEAR),--clear) --teacher plaint-run/teacher --run plaint-run/student $(ARGS)
 
