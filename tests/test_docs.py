@@ -526,6 +526,11 @@ def test_the_runbook_names_every_reason() -> None:
     assert [reason for reason in (*DeadReason, *DropReason) if reason.value not in RUNBOOK] == []
 
 
+def test_the_runbook_says_what_to_read_for_every_alert() -> None:
+    table = RUNBOOK.partition("## With an alert\n")[2].partition("\n## ")[0]
+    assert set(re.findall(r"`(Plaint\w+)`", table)) == SHIPPED_RULES.keys()
+
+
 def findings_of(**fields: Any) -> Iterator[str]:
     """What status tells of a stage."""
     stage = StageStatus(**{"name": "classify", "processes": 1, **fields})
@@ -539,6 +544,7 @@ def test_the_runbook_knows_what_status_says() -> None:
         "acknowledged nothing while it was watched": findings_of(moves=False),
         "it is behind; 12,000 posts waiting": findings_of(lag=12_000, oldest_waiting_s=90.0),
         "17 posts aged out of the topic": findings_of(lost=17),
+        "what it was to take up was refused": findings_of(kept=("routes.yaml:3: no rule",)),
         "its consumer group may not be looked at": findings_of(refused="Describe"),
         "its consumer group can't be looked at": findings_of(trouble="away"),
         "is taken to be down": findings_of(name="deliver-helpdesk", destination="helpdesk", breaker="open"),
