@@ -19,8 +19,7 @@ from ingest.publish import PostPublisher, PublishFailed
 from ingest.settings import SourceSettings
 from ingest.source import Source
 from plaint.kafka.settings import KafkaSettings
-from plaint.monitoring.door import DoorMeter
-from plaint.monitoring.ingesting import IngestSight
+from plaint.monitoring.ingesting import DoorMeter, IngestSight
 from plaint.monitoring.monitor import Monitor
 from plaint.reloading.hangup import Hangup
 from plaint.workers.door import DoorThread

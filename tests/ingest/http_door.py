@@ -16,7 +16,7 @@ from ingest.http.handlers import Publisher
 from ingest.http.server import listen, opened
 from ingest.http.settings import DoorSettings
 from ingest.publish import PostTooLarge
-from plaint.monitoring.door import DoorMeter
+from plaint.monitoring.ingesting import DoorMeter
 from plaint.monitoring.metrics import DOOR_REQUESTS
 from plaint.monitoring.readings import Readings
 from schemas.post import Post
