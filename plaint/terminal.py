@@ -81,6 +81,28 @@ def span(seconds: float) -> str:
 EPOCH = datetime.fromtimestamp(0, UTC)
 
 
+def as_typed(text: str) -> str:
+    """``text`` of the shell, or of a stream that is read with ``surrogateescape``, where the locale does not know UTF-8.
+
+    Where it is ``C`` or is no locale of the machine, Python takes bytes beyond ASCII for no signs, and hands them on as they
+    are, each as half a character. People type UTF-8 all the same.
+    """
+    return text.encode(errors="surrogateescape").decode(errors="replace")
+
+
+class TextType(click.ParamType):
+    """Text that may hold any sign, whatever the locale: an id, a name, what a post says."""
+
+    name = "text"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """As click asks for it."""
+        return as_typed(value)
+
+
+TEXT = TextType()
+
+
 class MomentType(click.ParamType):
     """A time: ``10m``, ``2h``, ``3d`` ago, or ``2026-05-01T12:00:00Z``; UTC if it names no zone.
 

@@ -20,7 +20,7 @@ from plaint.lookup.dead import STAGES, WantedLetters, find_letters, page, row, w
 from plaint.lookup.holds import clues_at_hand
 from plaint.lookup.letters import HeldLetter
 from plaint.settings import SettingsInvalid, load_settings
-from plaint.terminal import MOMENT, Reading, confirmed, echo_to_who_listens, json_line, one_line
+from plaint.terminal import MOMENT, TEXT, Reading, confirmed, echo_to_who_listens, json_line, one_line
 from schemas.faults import Fault, shown
 from schemas.reasons import DeadReason
 
@@ -32,7 +32,9 @@ _FILTERS = (
     click.option("--stage", "stages", multiple=True, type=click.Choice(STAGES), help="Which refused it."),
     click.option("--since", type=MOMENT, help="Refused then or later: 10m, 2h, 3d ago, or 2026-05-01T12:00:00Z."),
     click.option("--until", type=MOMENT, help="Refused before then."),
-    click.option("--place", "places", multiple=True, help="A part of the place, or a pattern with *: 'posts.csv:*'."),
+    click.option(
+        "--place", "places", type=TEXT, multiple=True, help="A part of the place, or a pattern with *: 'posts.csv:*'."
+    ),
 )
 
 
@@ -82,7 +84,7 @@ def _summed_up(found: Sequence[HeldLetter], left_out: int) -> str:
 
 
 @dead.command()
-@click.argument("letter")
+@click.argument("letter", type=TEXT)
 @click.option("--raw", is_flag=True, help="Write the bytes of the record, and nothing else, as they are.")
 @click.option("--json", "as_json", is_flag=True, help="What is said about it, as one JSON object, without the bytes.")
 @click.pass_obj
@@ -113,7 +115,7 @@ def show(config: Path | None, letter: str, raw: bool, as_json: bool) -> None:
 
 
 @dead.command()
-@click.argument("letters", nargs=-1)
+@click.argument("letters", type=TEXT, nargs=-1)
 @_filtered
 @click.option("--all", "everything", is_flag=True, help="All that the filters leave, also without any filter.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be done.")

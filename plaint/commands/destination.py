@@ -15,6 +15,7 @@ from plaint.logs import escaped
 from plaint.lookup.holds import Clues, clues_at_hand, look_for_holds
 from plaint.settings import SettingsInvalid, load_settings
 from plaint.switches import switch_states, turn
+from plaint.terminal import TEXT
 from route.delivery.switch import Disabled
 from schemas.faults import Fault, one_of, shown
 
@@ -67,7 +68,7 @@ def enable(config: Path | None, name: str) -> None:
 
 @destination.command()
 @click.argument("name")
-@click.option("--why", required=True, help="The reason, for whoever finds it off.")
+@click.option("--why", type=TEXT, required=True, help="The reason, for whoever finds it off.")
 @click.pass_obj
 def disable(config: Path | None, name: str, why: str) -> None:
     """Send nothing to NAME until it is enabled again; what is under way comes to its end.

@@ -15,11 +15,11 @@ from plaint.lookup.explain_text import lines
 from plaint.lookup.holds import clues_at_hand
 from plaint.lookup.routes import table_at_hand
 from plaint.settings import load_settings
-from plaint.terminal import Reading, json_line
+from plaint.terminal import TEXT, Reading, json_line
 
 
 @click.command()
-@click.argument("post")
+@click.argument("post", type=TEXT)
 @click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
 @click.option("--everywhere", is_flag=True, help="Look on every partition, for producers that choose them otherwise.")
 @ASK

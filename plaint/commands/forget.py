@@ -22,7 +22,7 @@ from plaint.local.up import stood_in
 from plaint.logs import escaped
 from plaint.send import find_target
 from plaint.settings import load_settings
-from plaint.terminal import Reading, echo_to_who_listens, shown_json, span
+from plaint.terminal import TEXT, Reading, echo_to_who_listens, shown_json, span
 from schemas.faults import Unavailable
 from schemas.topics import all_topics
 
@@ -31,7 +31,7 @@ SHOWN = 20
 
 
 @click.command()
-@click.argument("who", metavar="POST|AUTHOR")
+@click.argument("who", type=TEXT, metavar="POST|AUTHOR")
 @click.option(
     "--as",
     "kind",

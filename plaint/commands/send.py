@@ -12,21 +12,21 @@ import click
 
 from plaint import send as sending
 from plaint.logs import escaped
-from plaint.terminal import echo_to_who_listens, one_line
+from plaint.terminal import TEXT, as_typed, echo_to_who_listens, one_line
 
 SHOWN_IDS = 20
 TICKET_PATIENCE_S = 10.0
 
 
 @click.command()
-@click.argument("text", nargs=-1)
+@click.argument("text", type=TEXT, nargs=-1)
 @click.option(
     "--file", type=click.File("rb"), help="Send each line of a file of JSON Lines instead; - is standard input."
 )
-@click.option("--id", "post_id", help="The post's own id; without it one is made.")
+@click.option("--id", "post_id", type=TEXT, help="The post's own id; without it one is made.")
 @click.option("--event", type=click.Choice(["create", "edit", "delete"]), default="create", show_default=True)
-@click.option("--author", help="Handle of who wrote it.")
-@click.option("--network", help="Where it was posted.")
+@click.option("--author", type=TEXT, help="Handle of who wrote it.")
+@click.option("--network", type=TEXT, help="Where it was posted.")
 @click.option("--language", help="Language of the text, such as en.")
 @click.option("--to", default="", metavar="URL", help="A door elsewhere, such as https://plaint.example.com.")
 @click.option(
@@ -91,10 +91,14 @@ def _text(words: tuple[str, ...], event: str) -> str | None:
     """Raises UsageError if there is none."""
     if event == "delete":
         return None
-    text = sys.stdin.read() if words == ("-",) else " ".join(words)
+    text = _from_stdin() if words == ("-",) else " ".join(words)
     if not text.strip():
         raise click.UsageError('there is no text: plaint send "my router is dead", or - to read it from standard input')
     return text.rstrip("\n")
+
+
+def _from_stdin() -> str:
+    return as_typed(click.get_text_stream("stdin", errors="surrogateescape").read())
 
 
 def _post(

@@ -12,7 +12,7 @@ from plaint.local.running import destinations_at_hand, kafka_at_hand
 from plaint.lookup.destinations import chosen_destinations
 from plaint.lookup.tail import KINDS, TELLS, Kind, Tail, Wanted, searcher, words
 from plaint.settings import load_settings
-from plaint.terminal import MOMENT, json_line
+from plaint.terminal import MOMENT, TEXT, json_line
 from schemas.labels import INTENTS
 
 
@@ -23,9 +23,10 @@ from schemas.labels import INTENTS
 )
 @click.option("--urgent", is_flag=True, help="Only what was judged urgent.")
 @click.option("--destination", "destinations", multiple=True, help="Only tickets and deliveries of these.")
-@click.option("--network", "networks", multiple=True, help="Only posts of these networks.")
+@click.option("--network", "networks", type=TEXT, multiple=True, help="Only posts of these networks.")
 @click.option(
     "--grep",
+    type=TEXT,
     metavar="REGEX",
     help="Only where this (RE2, any case) is found in the text, or in a dead letter's detail.",
 )

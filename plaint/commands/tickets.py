@@ -23,6 +23,7 @@ from plaint.lookup.tickets import STATES, Listed, State, TicketRow, WantedTicket
 from plaint.settings import SettingsInvalid, load_settings
 from plaint.terminal import (
     SPAN,
+    TEXT,
     Reading,
     confirmed,
     echo_to_who_listens,
@@ -115,7 +116,7 @@ def _row(row: TicketRow) -> str:
 
 
 @tickets.command()
-@click.argument("ticket")
+@click.argument("ticket", type=TEXT)
 @ASK
 @click.option("--json", "as_json", is_flag=True, help="As one JSON object a ticket.")
 @click.pass_obj
@@ -149,7 +150,7 @@ def _unknown(name: str) -> Fault:
 
 
 @tickets.command("retry")
-@click.argument("names", metavar="[TICKET]...", nargs=-1)
+@click.argument("names", type=TEXT, metavar="[TICKET]...", nargs=-1)
 @click.option("--state", "states", multiple=True, type=click.Choice(["open", "dead"]), help="All of this state.")
 @click.option("--destination", "destinations", multiple=True, help="Only of these.")
 @click.option("--older", type=SPAN, help="Of at least this age: 10m, 2h, 3d.")
