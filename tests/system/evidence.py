@@ -67,10 +67,11 @@ class Evidence:
             and any(s.state in wire.FINAL and s.revision >= steps[-1].revision for s in steps)
         ]
 
-    def owner(self, destination: str, partition: int, at: float) -> str | None:
-        """Who owned a partition of a destination at a time, by the owner records in the log."""
-        names = [worker for since, worker in self.owners.get((destination, partition), []) if since <= at]
-        return names[-1] if names else None
+    def owners_between(self, destination: str, partition: int, since: float, until: float) -> set[str]:
+        """Who owned a partition of a destination in that time, by the owner records in the log."""
+        came = self.owners.get((destination, partition), [])
+        before = [worker for at, worker in came if at <= since]
+        return {*before[-1:], *(worker for at, worker in came if since < at <= until)}
 
 
 class Reader:

@@ -99,7 +99,7 @@ def _oldest(stack: Stack, stage: str) -> Plaint:
 
 
 def _report(stack: Stack, verdict: Verdict, begun: float, seconds: float, ids: Sequence[str]) -> KillReport:
-    kills = stack.incidents("killed", begun)
+    kills, late_s = stack.incidents("killed", begun), stack.wiretap.late_s
     in_flight, unanswered, moved, late = (dict.fromkeys(DESTINATIONS, 0) for _ in range(4))
     unexplained = []
     for requests in repeated(stack.wiretap.sent(begun)).values():
@@ -107,11 +107,11 @@ def _report(stack: Stack, verdict: Verdict, begun: float, seconds: float, ids: S
             destination = request.worker[:-2]
             if request.dropped:  # would have come again in any case
                 unanswered[destination] += 1
-            elif was_in_flight(request, kills):
+            elif was_in_flight(request, kills, late_s):
                 in_flight[destination] += 1
-            elif _has_moved(stack.read(0), destination, request, again):
+            elif _has_moved(stack.read(0), destination, request, again, late_s):
                 moved[destination] += 1
-            elif request.answered_at is None and again.at - request.at >= TIMEOUT_S - LAG_S:
+            elif request.answered_at is None and again.at - request.at >= TIMEOUT_S - LAG_S - late_s:
                 late[destination] += 1
             else:
                 unexplained.append(f"{request.webhook_id} by {request.worker} at {request.at:.3f}: {request.status}")
@@ -119,16 +119,19 @@ def _report(stack: Stack, verdict: Verdict, begun: float, seconds: float, ids: S
     return KillReport(verdict, kills, seconds, in_flight, unanswered, moved, late, unexplained, exits)
 
 
-def _has_moved(seen: Evidence, destination: str, request: Request, again: Request) -> bool:
+def _has_moved(seen: Evidence, destination: str, request: Request, again: Request, late_s: float) -> bool:
     """Whether the ticket's partition came to another worker between two requests, and that one sent the second."""
     steps = seen.deliveries[destination, request.webhook_id.rpartition("-")[0]]
     owners = seen.owners[destination, steps[0].partition]
-    came = any(request.at - LAG_S < at <= again.at and worker == again.worker for at, worker in owners)
+    came = any(request.at - LAG_S - late_s < at <= again.at and worker == again.worker for at, worker in owners)
     return came and again.worker != request.worker
 
 
-def was_in_flight(request: Request, kills: Sequence[Incident]) -> bool:
-    """Whether the worker was killed before it can have written down what came of the request."""
+def was_in_flight(request: Request, kills: Sequence[Incident], late_s: float = 0.0) -> bool:
+    """Whether the worker was killed before it can have written down what came of the request.
+
+    ``late_s``: how much longer than usual anything may have taken, see Wiretap.
+    """
     end = request.answered_at if request.answered_at is not None else request.at + TIMEOUT_S
     own = [kill.at for kill in kills if kill.name == request.worker]
-    return any(request.at - LAG_S <= kill <= end + WRITTEN_S for kill in own)
+    return any(request.at - LAG_S - late_s <= kill <= end + WRITTEN_S + late_s for kill in own)

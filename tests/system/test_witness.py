@@ -2,6 +2,7 @@
 
 import http.server
 import threading
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -47,7 +48,7 @@ def wiretap() -> Iterator[Wiretap]:
 def _post(port: int, path: str, webhook_id: str) -> int:
     headers = {"Webhook-Id": webhook_id}
     request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", data=b"{}" * 5000, headers=headers)
-    with urllib.request.urlopen(request, timeout=10) as answer:
+    with urllib.request.urlopen(request, timeout=60) as answer:
         return int(answer.status)
 
 
@@ -70,6 +71,13 @@ def test_a_shut_wire_refuses_connections_until_it_is_opened(wiretap: Wiretap) ->
     assert _post(door, "/", "a-0") == 201
 
 
+def test_a_wire_that_the_machine_let_wait_says_so(wiretap: Wiretap) -> None:
+    assert _post(wiretap.door("helpdesk-0"), "/", "a-0") == 201
+    wiretap._loop.call_soon_threadsafe(time.sleep, 0.5)
+    while wiretap.late_s < 3 * 0.4:
+        time.sleep(0.01)
+
+
 def test_a_request_was_in_flight_only_if_its_worker_was_killed_before_it_can_have_written_the_outcome() -> None:
     kills = [Incident(100.0, "helpdesk-0", "killed")]
     assert was_in_flight(Request(99.9, "helpdesk-0", "a-0"), kills)
@@ -77,6 +85,7 @@ def test_a_request_was_in_flight_only_if_its_worker_was_killed_before_it_can_hav
     assert not was_in_flight(Request(99.9, "helpdesk-1", "a-0"), kills)
     assert not was_in_flight(Request(90.0, "helpdesk-0", "a-0", 201, 90.1), kills)
     assert not was_in_flight(Request(101.0, "helpdesk-0", "a-0"), kills)
+    assert was_in_flight(Request(101.0, "helpdesk-0", "a-0"), kills, late_s=0.6)
 
 
 def test_requests_are_counted_at_once_while_they_have_no_answer() -> None:
@@ -85,14 +94,16 @@ def test_requests_are_counted_at_once_while_they_have_no_answer() -> None:
     assert most_at_once([*requests, Request(3.6, "w", "d-0")]) == 3
 
 
-def test_the_newest_owner_record_before_a_time_names_the_owner() -> None:
+def test_the_newest_owner_record_before_a_time_and_those_in_it_name_the_owners() -> None:
     seen = Evidence()
     seen.owners["helpdesk", 0] += [(10.0, "helpdesk-0"), (20.0, "helpdesk-1")]
-    assert [seen.owner("helpdesk", 0, at) for at in (5.0, 10.0, 19.9, 20.0)] == [
-        None,
-        "helpdesk-0",
-        "helpdesk-0",
-        "helpdesk-1",
+    times = ((4.0, 5.0), (9.0, 10.0), (11.0, 19.9), (19.0, 20.0), (20.0, 30.0))
+    assert [seen.owners_between("helpdesk", 0, *time) for time in times] == [
+        set(),
+        {"helpdesk-0"},
+        {"helpdesk-0"},
+        {"helpdesk-0", "helpdesk-1"},
+        {"helpdesk-1"},
     ]
 
 

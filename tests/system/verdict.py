@@ -13,7 +13,7 @@ from tests.system.stack import DESTINATIONS, ROUTES, Plaint, Stack
 from tests.system.wiretap import Request
 
 LAG_S = 0.5
-"""How long a request may lie in a socket before the wire notes it: the machine may be busy."""
+"""How long a request may lie in a socket before the wire notes it, beside what the machine makes it wait."""
 
 
 @dataclass(frozen=True)
@@ -126,19 +126,21 @@ def judge(stack: Stack, ids: Sequence[str]) -> Verdict:
         strays=[
             _shown(request)
             for request in requests
-            if stack.static and request.worker in stack.workers and _is_stray(seen, mine[request.webhook_id], request)
+            if stack.static
+            and request.worker in stack.workers
+            and _is_stray(stack, seen, mine[request.webhook_id], request)
         ],
     )
 
 
-def _is_stray(seen: Evidence, destination: str, request: Request) -> bool:
+def _is_stray(stack: Stack, seen: Evidence, destination: str, request: Request) -> bool:
     """Sent by a worker that was not the partition's owner, by the owner records in the log."""
     key = request.webhook_id.rpartition("-")[0]
     steps = seen.deliveries.get((destination, key))
     if not steps:
         return True  # a request that the log knows nothing of
-    owners = {seen.owner(destination, steps[0].partition, request.at - late) for late in (0.0, LAG_S)}
-    return request.worker not in owners
+    since = request.at - LAG_S - stack.wiretap.late_s
+    return request.worker not in seen.owners_between(destination, steps[0].partition, since, request.at)
 
 
 def _shown(request: Request) -> str:

@@ -15,6 +15,9 @@ from typing import Any, Self
 
 LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)\r\n", re.IGNORECASE)
 WEBHOOK_ID = re.compile(rb"\r\nwebhook-id: *([^\r\n]+)\r\n", re.IGNORECASE)
+LOOK_S = 0.05
+STEPS = 3
+"""A connection, a head and a body: so often a request waits for the wire."""
 
 
 @dataclass(slots=True)
@@ -38,6 +41,8 @@ class Wiretap:
     def __init__(self, upstream: int) -> None:
         self.requests: list[Request] = []
         self.connections: Counter[str] = Counter()
+        self.late_s = 0.0
+        """How much later than it came a request may have been noted, since the machine was busy: by the longest wait seen."""
         self._upstream = upstream
         self._doors: dict[str, int] = {}
         self._servers: dict[str, asyncio.Server] = {}
@@ -47,9 +52,11 @@ class Wiretap:
 
     def __enter__(self) -> Self:
         self._thread.start()
+        self._looking = asyncio.run_coroutine_threadsafe(self._look(), self._loop)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._looking.cancel()
         self._do(self._close())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
@@ -77,6 +84,12 @@ class Wiretap:
 
     def _do(self, work: Coroutine[Any, Any, None]) -> None:
         asyncio.run_coroutine_threadsafe(work, self._loop).result(30)
+
+    async def _look(self) -> None:
+        while True:
+            begun = time.monotonic()
+            await asyncio.sleep(LOOK_S)
+            self.late_s = max(self.late_s, STEPS * (time.monotonic() - begun - LOOK_S))
 
     async def _listen(self, worker: str) -> None:
         server = await asyncio.start_server(
