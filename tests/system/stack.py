@@ -137,6 +137,7 @@ class Stack:
     """``workers`` of each stage, the receiver, and who starts again what has ended, as an orchestrator would.
 
     A worker is named STAGE-N (``classify-0``, ``helpdesk-1``). ``static`` makes them static members of their groups.
+    Workers start at once, or once ``begin`` is called if ``begins`` is false.
     """
 
     def __init__(
@@ -146,6 +147,7 @@ class Stack:
         *,
         workers: int = 2,
         static: bool = True,
+        begins: bool = True,
         destination: Mapping[str, Any] | None = None,
         settings: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None:
@@ -167,6 +169,9 @@ class Stack:
         self._closing = threading.Event()
         self._receiver_wanted = threading.Event()
         self._receiver_wanted.set()
+        self._workers_wanted = threading.Event()
+        if begins:
+            self.begin()
         self._keeper = threading.Thread(target=self._keep, name="keeper")
 
     # -- life ----------------------------------------------------------------------------------------------------
@@ -198,7 +203,7 @@ class Stack:
             if self._receiver_wanted.is_set():
                 self._receiver_wanted.clear()
                 self.inbox.start()
-            for name, worker in self.workers.items():
+            for name, worker in self.workers.items() if self._workers_wanted.is_set() else ():
                 worker.exited()
                 if worker.running:
                     self._ended_at.pop(name, None)
@@ -213,6 +218,10 @@ class Stack:
         return now - self._ended_at.setdefault(name, now) >= self.restart_after_s
 
     # -- what a test does ----------------------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """Have the workers start."""
+        self._workers_wanted.set()
 
     def feed(self, posts: Path, rate: float | None = None) -> Plaint:
         """Publish a file of posts with ``plaint run ingest``, evenly at ``rate`` a second; the process, under way."""

@@ -40,10 +40,12 @@ def test_what_an_older_version_had_in_hand_is_delivered_once_and_nothing_again(
     left: Path, new_tansu: str, tmp_path: Path
 ) -> None:
     expected = _ids("helpdesk", *IN_HAND)
-    with Stack(tmp_path / "stack", new_tansu, workers=1, settings={**SETTINGS, "kafka": KAFKA}) as stack:
+    settings = {**SETTINGS, "kafka": KAFKA}
+    with Stack(tmp_path / "stack", new_tansu, workers=1, begins=False, settings=settings) as stack:
         stack.receiver.wait()
         assert _run(stack, "topics", "--create").returncode == 0
         put(left, new_tansu)
+        stack.begin()
         _until(stack, lambda: expected <= _taken(stack))
         if _is_off(left, "service"):
             assert "stock-taking" in shown(_run(stack, "destination", "list"))
