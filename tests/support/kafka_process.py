@@ -5,7 +5,9 @@ Imports nothing of plaint, so that black-box tests may use it. Needs Java 17 or 
 """
 
 import ctypes
+import itertools
 import os
+import random
 import shutil
 import signal
 import socket
@@ -13,6 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -24,6 +27,10 @@ REPOSITORY = Path(__file__).parents[2]
 CLUSTER_ID = "4L6g3nShT-eMCtK--X86sw"
 PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None)
+PORTS, PARTS = 2_000, 10
+"""How many ports one of pytest's workers goes round in, and how many workers have ports of their own."""
+_FIRST_PORT = 12_000 + int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % PARTS * PORTS
+_TURNS = itertools.count(random.randrange(PORTS))
 
 
 def kafka_home() -> Path:
@@ -41,15 +48,18 @@ def why_no_kafka() -> str | None:
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports of 127.0.0.1 that nobody listens on, all different."""
-    probes = [socket.socket() for _ in range(count)]
-    try:
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [probe.getsockname()[1] for probe in probes]
-    finally:
-        for probe in probes:
-            probe.close()
+    """Ports of 127.0.0.1 that nobody listens on, all different.
+
+    The system itself hands out only those above, and each of pytest's workers goes round in a part of its own: nobody is
+    given one of these before it is used, or while its server is away.
+    """
+    found: list[int] = []
+    while len(found) < count:
+        port = _FIRST_PORT + next(_TURNS) % PORTS
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            found.append(port)
+    return found
 
 
 def answers(bootstrap: str, timeout_s: float) -> bool:
