@@ -21,7 +21,7 @@ class Place(NamedTuple):
 
 
 class Outcomes(Protocol):
-    """What became of the records so far: ``faust_worker.Tally`` is one."""
+    """What became of the records so far: ``plaint.workers.batches.Tally`` is one."""
 
     results: int
     drops: Counter[str]

@@ -12,7 +12,8 @@ from plaint.kafka.settings import KafkaSettings
 from plaint.monitoring.monitor import Monitor
 from plaint.reloading.hangup import Hangup, reload_on_hangup
 from plaint.reloading.hot_model import SOUND, WorkerModel
-from plaint.workers.faust_worker import run_stage, stage_thread
+from plaint.workers.batches import stage_thread
+from plaint.workers.faust_worker import run_stage
 from plaint.workers.seen import Seen, superseded
 from plaint.workers.stage import Dropped, InRecord, Outcome, Result, Stretch, decoded
 from schemas import topics

@@ -7,11 +7,8 @@ at once with a code of its own, and the records are read again.
 """
 
 import asyncio
-from collections import Counter
-from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from signal import Signals
-from time import perf_counter
 from typing import Any, NoReturn
 
 import faust
@@ -19,190 +16,16 @@ import uvloop
 from yarl import URL
 
 from plaint.kafka.header_names import read_any_header_name
-from plaint.kafka.lookback import read_stretch
-from plaint.kafka.publisher import OutRecord, Publisher
+from plaint.kafka.publisher import Publisher
 from plaint.kafka.settings import KafkaSettings
-from plaint.monitoring.batches import BatchMeter, BatchSight, Place
+from plaint.monitoring.batches import BatchSight, Place
 from plaint.monitoring.monitor import Monitor
+from plaint.workers.batches import Batches
 from plaint.workers.fetches import FetchTransport
 from plaint.workers.last_moment import STOP_S, end_within, fatal
-from plaint.workers.stage import Dropped, InRecord, Outcome, Result, Stage, StageBroken, outcomes
+from plaint.workers.pump import Pump
+from plaint.workers.stage import InRecord, Stage, StageBroken
 from schemas import topics
-from schemas.deadletter import DeadLetter
-
-
-class Tally:
-    """What became of the records so far."""
-
-    def __init__(self) -> None:
-        self.results = 0
-        self.drops: Counter[str] = Counter()
-        self.dead: Counter[str] = Counter()
-
-    def add(self, found: Sequence[Outcome]) -> None:
-        """Count these outcomes."""
-        for outcome in found:
-            if isinstance(outcome, Result):
-                self.results += 1
-            elif isinstance(outcome, Dropped):
-                self.drops[outcome.reason.value] += 1
-            else:
-                self.dead[outcome.reason.value] += 1
-
-
-def stage_thread(name: str) -> ThreadPoolExecutor:
-    """One thread for a stage to work in: what others put into it runs between two batches."""
-    return ThreadPoolExecutor(1, thread_name_prefix=name)
-
-
-class Batches:
-    """Takes batches of a stage from records to acknowledged results, in two steps. Knows nothing of Faust."""
-
-    def __init__(
-        self,
-        kafka: KafkaSettings,
-        stage: Stage,
-        publisher: Publisher,
-        canary: InRecord,
-        thread: ThreadPoolExecutor | None = None,
-    ) -> None:
-        """``thread`` is the one that the stage works in, None for one of its own."""
-        self._kafka = kafka
-        self.stage = stage
-        self.publisher = publisher
-        self.canary = canary
-        self.tally = Tally()
-        self.meter = BatchMeter()
-        self._thread = thread or stage_thread(stage.name)
-
-    async def process(self, records: Sequence[InRecord]) -> list[Outcome]:
-        """What becomes of ``records``. Raises StageBroken."""
-        for stretch in self.stage.unknown(records):
-            before = await read_stretch(self._kafka, self.stage.input_topic, *stretch)
-            self.stage.remember([in_record(message) for message in before])
-        loop = asyncio.get_running_loop()
-        self.meter.taken(records)
-        begun = perf_counter()
-        found = await loop.run_in_executor(self._thread, outcomes, self.stage, records, self.canary)
-        self.meter.computed.add(perf_counter() - begun)
-        return found
-
-    async def write(self, found: Sequence[Outcome], records: Sequence[InRecord]) -> None:
-        """Return once everything that these outcomes write is acknowledged. Raises NotWritten."""
-        begun = perf_counter()
-        await self.publisher.publish(written(found, records))
-        self.meter.written(perf_counter() - begun)
-        self.tally.add(found)
-
-    def close(self) -> None:
-        """End the stage's thread."""
-        self._thread.shutdown(wait=False, cancel_futures=True)
-
-
-def written(found: Sequence[Outcome], records: Sequence[InRecord]) -> list[OutRecord]:
-    """All that these outcomes write. A dead letter goes to the partition of its record."""
-    out: list[OutRecord] = []
-    for outcome, record in zip(found, records, strict=True):
-        if isinstance(outcome, Result):
-            out += outcome.records
-        elif isinstance(outcome, DeadLetter):
-            letter = OutRecord(topics.DEAD_LETTERS, record.partition, outcome.key, outcome.value, outcome.headers())
-            out.append(letter)
-    return out
-
-
-class Pump:
-    """Moves fetches through a stage: while one batch is being written, the next is computed already.
-
-    Batches are acknowledged in their order, each once all that came of it is written. A fetch from before a rebalance is
-    left out: whoever owns its partition now, maybe this process, reads it again.
-    """
-
-    def __init__(
-        self, app: faust.App, batches: Batches, batch: int, linger_s: float, fatal: Callable[[BaseException], object]
-    ) -> None:
-        """``fatal`` must end the process: it is called when a stage is broken or a result can't be written."""
-        self._app = app
-        self._fatal = fatal
-        self._batches = batches
-        self._batch = batch
-        self._linger_s = linger_s
-        self._fed: asyncio.Queue[Any] = asyncio.Queue(maxsize=1)
-        self._held: Any = None
-        self._ended = False
-
-    async def feed(self, event: Any) -> None:
-        """Take a fetch; waits while there is enough to do."""
-        await self._fed.put(event)
-
-    async def end(self) -> None:
-        """Let ``run`` end once the batches under way are acknowledged."""
-        self._ended = True
-        while not self._fed.empty():
-            self._fed.get_nowait()
-        await self._fed.put(None)
-
-    async def run(self, stream: Any) -> None:
-        """Work until ``end`` is called."""
-        try:
-            await self._run(stream)
-        except Exception as error:
-            self._fatal(error)
-
-    async def _run(self, stream: Any) -> None:
-        writing: asyncio.Task[None] | None = None
-        while events := await self._gather():
-            events = [event for event in events if self._is_current(event)]
-            records = [in_record(record) for event in events for record in event.message.records]
-            if not records:
-                continue
-            found = await self._batches.process(records)
-            if writing is not None:
-                await writing
-            writing = asyncio.create_task(self._write(stream, events, records, found))
-        if writing is not None:
-            await writing
-
-    async def _write(
-        self, stream: Any, events: Sequence[Any], records: Sequence[InRecord], found: Sequence[Outcome]
-    ) -> None:
-        try:
-            await self._batches.write(found, records)
-            for event in events:
-                await stream.ack(event)
-        except Exception as error:
-            self._fatal(error)
-
-    def _is_current(self, event: Any) -> bool:
-        return bool(event.message.generation_id == self._app.consumer_generation_id)
-
-    async def _gather(self) -> list[Any]:
-        """Fetches of at most ``batch`` records together (a fetch holds no more); none once it is to end."""
-        if self._ended:
-            return []
-        first = self._held or await self._fed.get()
-        self._held = None
-        if first is None:
-            return []
-        events, count = [first], len(first.message.records)
-        due = asyncio.get_running_loop().time() + self._linger_s
-        while count < self._batch and (event := await self._next(due)) is not None:
-            count += len(event.message.records)
-            if count > self._batch:
-                self._held = event
-            else:
-                events.append(event)
-        return events
-
-    async def _next(self, due: float) -> Any:
-        """The next fetch, or None if there is none until ``due`` or it is to end."""
-        if not self._fed.empty():
-            return self._fed.get_nowait()
-        try:
-            async with asyncio.timeout_at(due):
-                return await self._fed.get()
-        except TimeoutError:
-            return None
 
 
 def run_stage(
@@ -280,19 +103,6 @@ def _places(app: faust.App, topic: str) -> dict[int, Place]:
         for tp in consumer.assignment()
         if tp.topic == topic
     }
-
-
-def in_record(record: Any) -> InRecord:
-    """A record of aiokafka's."""
-    return InRecord(
-        record.topic,
-        record.partition,
-        record.offset,
-        record.key,
-        record.value,
-        record.timestamp / 1000,
-        is_replay=bool(record.headers) and any(name == topics.REPLAYED_HEADER for name, _ in record.headers),
-    )
 
 
 class App(faust.App):  # type: ignore[misc]

@@ -36,8 +36,8 @@ from plaint.reloading.hot_model import WorkerModel
 from plaint.reloading.model_in_use import ModelInUse
 from plaint.reloading.run_model import RunModel
 from plaint.settings import Settings
+from plaint.workers.batches import stage_thread
 from plaint.workers.classify import ClassifyStage
-from plaint.workers.faust_worker import stage_thread
 from plaint.workers.stage import InRecord, Outcome, Result
 from schemas import topics
 from schemas.post import Post

@@ -13,9 +13,10 @@ from faust.types import TP
 
 from plaint.kafka.publisher import NotWritten, OutRecord
 from plaint.kafka.settings import KafkaSettings
-from plaint.workers import faust_worker
-from plaint.workers.faust_worker import Batches, Pump, in_record, written
+from plaint.workers import batches
+from plaint.workers.batches import Batches, in_record, written
 from plaint.workers.fetches import Fetch, FetchConsumer, _NoOffsets
+from plaint.workers.pump import Pump
 from plaint.workers.stage import Dropped, InRecord, Outcome, Result, Stretch
 from schemas.deadletter import DeadLetter
 from schemas.reasons import DeadReason, DropReason
@@ -197,7 +198,7 @@ async def test_a_stage_is_told_what_stands_before_its_records_before_it_gets_the
         assert (topic, partition) == ("in", 0)
         return fetch(start, end - start).message.records  # type: ignore[no-any-return]
 
-    monkeypatch.setattr(faust_worker, "read_stretch", read)
+    monkeypatch.setattr(batches, "read_stretch", read)
     async with line() as made:
         made.stage.unread = [Stretch(0, 7, 10)]
         made.broker.answers.set()
