@@ -85,7 +85,7 @@ async def test_a_newcomer_types_complaints_and_sees_each_as_a_ticket_within_a_se
                 took.append(seconds)
             medians.append(sorted(took)[2])
         with capsys.disabled():
-            print(f"\nfrom Send to the ticket on the page of `plaint up`: {min(medians):.2f} s of a free machine (median of 5)")
+            print(f"\nfrom Send to the ticket of `plaint up`: {min(medians):.2f} s of a free machine (median of 5)")
         assert min(medians) < 1.0
         _, said = await typed(page, "Do your Halden kettles come in green?")
         assert re.match(r"Question: ticket #\d+ in the service queue", said)
