@@ -20,7 +20,7 @@ from kafka.producer.future import FutureProduceResult, FutureRecordMetadata
 from kafka.producer.sender import Sender
 from kafka.structs import TopicPartition
 
-from ingest import publish
+from ingest import producer, publish
 from ingest.publish import Busy, PostPublisher, PostTooLarge, PublishFailed
 from ingest.source import Extent, Found, Refused
 from plaint.broker.process import free_port
@@ -297,7 +297,7 @@ def test_without_a_broker_it_does_not_start(caplog: pytest.LogCaptureFixture) ->
 
 
 def test_it_starts_by_the_one_broker_that_answers(bootstrap: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(publish, "TRY_S", 0.5)
+    monkeypatch.setattr(producer, "TRY_S", 0.5)
     with ExitStack() as held:
         silent = [held.enter_context(socket.create_server(("127.0.0.1", 0))).getsockname()[1] for _ in range(4)]
         brokers = [*(f"127.0.0.1:{port}" for port in silent), bootstrap]
@@ -312,7 +312,7 @@ def test_a_broker_that_answers_no_handshake_is_given_up_in_time(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.CRITICAL, "kafka")
-    monkeypatch.setattr(publish, "TRY_S", 0.5)
+    monkeypatch.setattr(producer, "TRY_S", 0.5)
     began = time.monotonic()
     with socket.create_server(("127.0.0.1", 0)) as silent:
         connection = {"bootstrap_servers": f"127.0.0.1:{silent.getsockname()[1]}", "security_protocol": "SSL"}
