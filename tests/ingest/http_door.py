@@ -55,7 +55,7 @@ class Door:
     def request(
         self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
     ) -> Answer:
-        line = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        line = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         try:
             line.request(method, path, body, dict(headers or {}))
             answer = line.getresponse()
@@ -76,7 +76,7 @@ class Door:
         found = [sample for family in readings.families() for sample in family.samples if sample.name == name]
         return {tuple(one.labels.values())[1:]: one.value for one in found if one.value}
 
-    def raw(self, data: bytes, timeout_s: float = 5) -> bytes:
+    def raw(self, data: bytes, timeout_s: float = 60) -> bytes:
         """What is answered to these bytes, until the other end closes or says nothing more."""
         with socket.create_connection(("127.0.0.1", self.port), timeout=timeout_s) as line:
             with suppress(ConnectionError):
@@ -100,10 +100,14 @@ class Shelf:
         self.acknowledges = True
         self.refusal: Exception | None = None
         self.raises: Exception | None = None
+        self.refuses: list[Exception] = []
+        """What the next offers raise, one after the other."""
         self.wait_s = 0.0
         self.waiting: list[Callable[[Exception | None], None]] = []
 
     def offer(self, posts: Sequence[Post], source: str, ended: Callable[[Exception | None], None]) -> None:
+        if self.refuses:
+            raise self.refuses.pop(0)
         if self.raises:
             raise self.raises
         for index, post in enumerate(posts):
@@ -131,7 +135,7 @@ class Running:
         self._errors: list[BaseException] = []
         self._thread = threading.Thread(target=self._run, args=(settings, listener, publisher), daemon=True)
         self._thread.start()
-        assert self._ready.wait(10)
+        assert self._ready.wait(60)
         for error in self._errors:
             listener.close()
             raise error
@@ -150,7 +154,7 @@ class Running:
             self._errors.append(error)
         self._ready.set()
 
-    def close(self, wait_s: float = 30) -> None:
+    def close(self, wait_s: float = 60) -> None:
         """Ask it to close, and wait until it has."""
         with suppress(RuntimeError):
             self._loop.call_soon_threadsafe(self._stop.set)

@@ -253,6 +253,9 @@ def test_nothing_is_accepted_before_it_is_acknowledged(shelf: Shelf) -> None:
         answer = door.post(POST)
         assert (answer.status, answer.headers["Retry-After"]) == (503, "5")
         shelf.waiting.pop()(None)  # too late for anybody
+        assert door.counted() == {("503", "late_acknowledgement"): 1}
+        assert door.counted("plaint_door_request_seconds_count") == {}
+    with open_door(shelf) as door:
         answers = []
         thread = threading.Thread(target=lambda: answers.append(door.post(POST).status))
         thread.start()
@@ -262,7 +265,7 @@ def test_nothing_is_accepted_before_it_is_acknowledged(shelf: Shelf) -> None:
         shelf.waiting.pop()(None)
         thread.join()
         assert answers == [202]
-        assert door.counted() == {("503", "late_acknowledgement"): 1, ("202", "none"): 1}
+        assert door.counted() == {("202", "none"): 1}
         assert door.counted("plaint_door_request_seconds_count") == {(): 1}
 
 
@@ -356,9 +359,9 @@ def test_what_is_no_request_is_a_problem_and_no_line_in_the_log(
 
 
 def test_a_body_shorter_than_promised_is_no_post(door: Door, shelf: Shelf, caplog: pytest.LogCaptureFixture) -> None:
-    with socket.create_connection(("127.0.0.1", door.port), timeout=5) as line:
+    with socket.create_connection(("127.0.0.1", door.port), timeout=60) as line:
         line.sendall(HEAD + b"Content-Length: 100\r\n\r\n" + BODY)
-    with socket.create_connection(("127.0.0.1", door.port), timeout=5) as line:
+    with socket.create_connection(("127.0.0.1", door.port), timeout=60) as line:
         line.sendall(HEAD + b"Content-Length: 100\r\n\r\n" + BODY)
         line.shutdown(socket.SHUT_WR)
         read_all(line)
@@ -376,7 +379,7 @@ def test_what_is_left_over_of_a_body_is_no_part_of_the_post(door: Door, shelf: S
 def test_a_slow_sender_is_let_go(door: Door, monkeypatch: pytest.MonkeyPatch, shelf: Shelf) -> None:
     monkeypatch.setattr(handlers, "BODY_S", 0.3)
     monkeypatch.setattr(server, "LINGER_S", 0.1)
-    with socket.create_connection(("127.0.0.1", door.port), timeout=5) as line:
+    with socket.create_connection(("127.0.0.1", door.port), timeout=60) as line:
         line.sendall(HEAD + b"Content-Length: 1000\r\n\r\n{")
         assert b" 408 " in read_all(line)
     assert door.counted() == {("408", "slow_body"): 1}
@@ -386,7 +389,7 @@ def test_a_slow_sender_is_let_go(door: Door, monkeypatch: pytest.MonkeyPatch, sh
 def test_a_connection_without_a_whole_head_is_closed(monkeypatch: pytest.MonkeyPatch, shelf: Shelf) -> None:
     monkeypatch.setattr(server, "HEAD_S", 0.3)
     with open_door(shelf) as door:
-        lines = [socket.create_connection(("127.0.0.1", door.port), timeout=5) for _ in range(20)]
+        lines = [socket.create_connection(("127.0.0.1", door.port), timeout=60) for _ in range(20)]
         for number, line in enumerate(lines):
             line.sendall(HEAD[:number])
         for line in lines:
@@ -399,7 +402,7 @@ def test_connections_beyond_the_bound_are_closed_and_the_others_served(
 ) -> None:
     monkeypatch.setattr(server, "MAX_CONNECTIONS", 5)
     with open_door(shelf) as door:
-        lines = [socket.create_connection(("127.0.0.1", door.port), timeout=5) for _ in range(5)]
+        lines = [socket.create_connection(("127.0.0.1", door.port), timeout=60) for _ in range(5)]
         first = HEAD + b"Content-Length: %d\r\nConnection: close\r\n\r\n" % len(BODY) + BODY
         assert door.raw(first) == b""
         lines[0].sendall(first)
@@ -410,9 +413,9 @@ def test_connections_beyond_the_bound_are_closed_and_the_others_served(
 
 def test_bodies_are_read_only_while_they_fit_into_memory(monkeypatch: pytest.MonkeyPatch, shelf: Shelf) -> None:
     monkeypatch.setattr(handlers, "MAX_HELD_BYTES", 2_000)
-    with open_door(shelf) as door, socket.create_connection(("127.0.0.1", door.port), timeout=5) as slow:
+    with open_door(shelf) as door, socket.create_connection(("127.0.0.1", door.port), timeout=60) as slow:
         slow.sendall(HEAD + b"Content-Length: 2000\r\n\r\n" + b" " * 1990)
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + 60
         while (answer := door.post(POST)).status == 202 and time.monotonic() < deadline:
             time.sleep(0.01)
         assert (answer.status, answer.headers["Retry-After"]) == (429, "1")
@@ -424,7 +427,7 @@ def test_bodies_are_read_only_while_they_fit_into_memory(monkeypatch: pytest.Mon
 
 def test_bodies_that_are_announced_and_do_not_come_take_no_room(monkeypatch: pytest.MonkeyPatch, shelf: Shelf) -> None:
     monkeypatch.setattr(handlers, "MAX_HELD_BYTES", 2_000)
-    with open_door(shelf) as door, socket.create_connection(("127.0.0.1", door.port), timeout=5) as idle:
+    with open_door(shelf) as door, socket.create_connection(("127.0.0.1", door.port), timeout=60) as idle:
         idle.sendall(HEAD + b"Expect: 100-continue\r\nContent-Length: 1990\r\n\r\n")
         assert b" 100 " in idle.recv(1000)
         assert door.post(POST).status == 202
@@ -433,7 +436,7 @@ def test_bodies_that_are_announced_and_do_not_come_take_no_room(monkeypatch: pyt
 @pytest.mark.parametrize("at_s", ["0", "1e18", "nan", "yesterday"])
 def test_a_body_whose_signature_cannot_be_timely_is_not_waited_for(guarded: Door, shelf: Shelf, at_s: str) -> None:
     proof_of_none = b"webhook-id: 1\r\nwebhook-timestamp: %s\r\nwebhook-signature: v1,eA==\r\n" % at_s.encode()
-    with socket.create_connection(("127.0.0.1", guarded.port), timeout=5) as idle:
+    with socket.create_connection(("127.0.0.1", guarded.port), timeout=60) as idle:
         idle.sendall(HEAD + proof_of_none + b"Content-Length: 1990\r\n\r\n")
         assert b" 401 " in idle.recv(1000)
 
@@ -446,17 +449,18 @@ def test_a_door_that_closes_answers_what_is_under_way_and_takes_no_more(shelf: S
     thread.start()
     while not shelf.waiting:
         time.sleep(0.001)
-    with socket.create_connection(("127.0.0.1", running.door.port), timeout=5) as half:
-        half.sendall(HEAD + b"Content-Length: 100\r\n\r\n{")
-        time.sleep(0.1)
+    with socket.create_connection(("127.0.0.1", running.door.port), timeout=60) as half:
+        half.sendall(HEAD + b"Expect: 100-continue\r\nContent-Length: 100\r\n\r\n")
+        assert b" 100 " in half.recv(1000)
+        half.sendall(b"{")
         running.ask_to_close()
         with pytest.raises(ConnectionRefusedError):  # noqa: PT012 - it may take a moment
             while True:
-                socket.create_connection(("127.0.0.1", running.door.port), timeout=5).close()
+                socket.create_connection(("127.0.0.1", running.door.port), timeout=60).close()
                 time.sleep(0.01)
         assert answers == []
         shelf.waiting.pop()(None)
-        running.close(wait_s=10)
+        running.close()
         assert b" 408 " in read_all(half)
-    thread.join(5)
+    thread.join(60)
     assert [answer.status for answer in answers] == [202]

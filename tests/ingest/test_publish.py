@@ -222,7 +222,7 @@ def test_what_waits_is_told_without_the_lock_and_a_source_that_waits_for_room_mo
     with publisher._lock:
         assert publisher.waiting() == {"records of the sources": 1}
     futures[0].success(None)
-    source.join(10)
+    source.join(60)
     assert (publisher.waiting(), publisher.putting()) == ({"records of the sources": 3}, {})
     futures[2].success(None)
     assert publisher.waiting() == {}
