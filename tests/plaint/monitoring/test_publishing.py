@@ -170,7 +170,7 @@ folder, port = Path(sys.argv[1]), int(sys.argv[2])
 
 def tell():
     names = {thread.name: thread.native_id for thread in threading.enumerate()}
-    if "door" not in names:
+    if "door" not in names or None in names.values():  # one that is starting has no number yet
         return Timer(0.05, tell).start()
     (folder / "draft").write_text(json.dumps(names))
     (folder / "draft").rename(folder / "threads")
@@ -215,7 +215,7 @@ class Ingest:
         address = f"http://127.0.0.1:{self._port}/v1/posts"
         request = urllib.request.Request(address, body, {"Content-Type": "application/json"})
         try:
-            with urllib.request.urlopen(request, timeout=2) as answer:
+            with urllib.request.urlopen(request, timeout=60) as answer:
                 return int(answer.status)
         except urllib.error.HTTPError as error:
             with error:
@@ -239,7 +239,7 @@ class Ingest:
 
     def end(self) -> None:
         self.process.kill()
-        self.process.wait(30)
+        self.process.wait(60)
         for stream in (self.process.stdin, self.process.stderr):
             assert stream
             stream.close()
@@ -276,7 +276,7 @@ def ends_by_itself(worker: Ingest, thread: str, said: str, meanwhile: Callable[[
         sender.join()
     finally:
         frozen.__exit__(None, None, None)
-    assert worker.process.wait(10) == 70
+    assert worker.process.wait(60) == 70
     assert worker.process.stderr
     assert b"ends, to be started again: stalled: " in worker.process.stderr.read()
 
@@ -296,7 +296,7 @@ def test_a_door_that_hangs_ends_it_and_status_names_it_before(worker: Ingest) ->
     found: list[Status] = []
     looking = threading.Thread(target=lambda: found.append(asyncio.run(look(kafka, [], [worker.address]))))
     ends_by_itself(worker, "door", r"stalled: the door hangs and nothing moved for \d+ s\n", looking.start)
-    looking.join(30)
+    looking.join(60)
     [status] = found
     assert [one.what for one in judged(status).findings if "stalled: the door hangs" in one.what]
 
