@@ -24,6 +24,7 @@ pytestmark = pytest.mark.timeout(240)
 
 LIMIT_S = 90.0
 STALL_S = 2.0
+SCRAPE_S = 1
 TINY = next(iter(sorted((REPOSITORY / "tests" / "models").glob("tiny-*"))), None)
 QUEUES = ("helpdesk", "service", "marketing")
 
@@ -57,7 +58,7 @@ class Up:
 def get(address: str) -> tuple[int, str]:
     """Status and body. Raises OSError if nobody answers."""
     try:
-        with urllib.request.urlopen(address, timeout=10) as answer:
+        with urllib.request.urlopen(address, timeout=60) as answer:
             return answer.status, answer.read().decode()
     except urllib.error.HTTPError as error:
         with error:
@@ -102,12 +103,15 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
 def prometheus(
     up: Up, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Callable[[str], dict[tuple[str, ...], float]]]:
-    """Asks a real Prometheus, which scrapes the one address of ``up``: values by those of the labels, by name."""
+    """Asks a real Prometheus, which scrapes the one address of ``up``: values by those of the labels, by name.
+
+    All of one moment at which every process had answered in time.
+    """
     if shutil.which("prometheus") is None:
         pytest.skip("NOT TESTED WITH PROMETHEUS: it is not installed (Debian: apt-get install prometheus)")
     folder, port = tmp_path_factory.mktemp("prometheus"), free_ports(1)[0]
     job = {"job_name": "plaint", "static_configs": [{"targets": [up.monitoring.removeprefix("http://")]}]}
-    config = {"global": {"scrape_interval": "1s", "scrape_timeout": "1s"}, "scrape_configs": [job]}
+    config = {"global": {"scrape_interval": f"{SCRAPE_S}s", "scrape_timeout": f"{SCRAPE_S}s"}, "scrape_configs": [job]}
     (folder / "prometheus.yml").write_text(json.dumps(config))  # JSON is YAML
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
@@ -121,9 +125,10 @@ def prometheus(
             stderr=log,
         )
 
-    def query(expression: str) -> dict[tuple[str, ...], float]:
-        asked = urllib.request.Request(f"http://127.0.0.1:{port}/api/v1/query", data=f"query={expression}".encode())
-        with urllib.request.urlopen(asked, timeout=10) as answer:
+    def query(expression: str, at: float) -> dict[tuple[str, ...], float]:
+        body = f"query={expression}&time={at}".encode()
+        asked = urllib.request.Request(f"http://127.0.0.1:{port}/api/v1/query", data=body)
+        with urllib.request.urlopen(asked, timeout=60) as answer:
             found = json.load(answer)["data"]["result"]
         values = {}
         for one in found:
@@ -131,12 +136,16 @@ def prometheus(
             values[tuple(value for _, value in labels)] = float(one["value"][1])
         return values
 
+    def whole() -> float | None:
+        at = time.time() - 1.5 * SCRAPE_S  # no scrape that began before then is still under way
+        return at if query("min(up) * min(plaint_child_up)", at) == {(): 1.0} else None
+
     try:
-        up.wait(lambda: query("up") == {(): 1.0}, f"Prometheus: {(folder / 'log').read_text()[-2000:]}")
-        yield query
+        moment = up.wait(whole, f"Prometheus: {(folder / 'log').read_text()[-2000:]}")
+        yield lambda expression: query(expression, moment)
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(60)
 
 
 def test_prometheus_finds_what_the_run_sums_up(
