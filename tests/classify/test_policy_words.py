@@ -120,9 +120,9 @@ def test_lone_surrogates_are_taken() -> None:
 
 @pytest.mark.parametrize("text", ["no " * 2000, "someone " * 600, "loan " * 900, "a" * 100_000, '"' * 5000, "@" * 5000])
 def test_hostile_text_costs_milliseconds(text: str) -> None:
-    started = time.perf_counter()
+    started = time.thread_time()
     kinds(text)
-    assert time.perf_counter() - started < 0.5
+    assert time.thread_time() - started < 0.5
 
 
 def test_every_pattern_of_the_file_compiles_alone_and_no_kind_goes_by_two_names() -> None:

@@ -73,9 +73,9 @@ def test_long_text_keeps_its_head_and_its_tail() -> None:
     ids=lambda text: ascii(text[:8]),
 )
 def test_a_megabyte_of_anything_is_read_at_once_and_stays_short(hostile: str) -> None:
-    started = time.perf_counter()
+    started = time.thread_time()
     read = normalise(hostile)
-    assert time.perf_counter() - started < 0.5
+    assert time.thread_time() - started < 0.5
     assert len(read) <= 10 * MAX_CHARS
     read.encode("utf-8")
 
