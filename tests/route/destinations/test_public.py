@@ -134,7 +134,7 @@ async def posted(
             "url": f"http{'' if allowed else 's'}://desk.example:{runner.addresses[0][1]}/",
             "secret": "whsec_" + "A" * 32,
             "allow_private": allowed,
-            "timeout_s": 2,
+            "timeout_s": 20,
         }
     )
     destination = open_destination(settings, time.time)

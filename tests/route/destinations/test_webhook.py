@@ -293,28 +293,28 @@ async def test_a_compressed_answer_is_not_unpacked() -> None:
 
 async def test_no_answer_in_time() -> None:
     async def handler(_: web.Request) -> web.StreamResponse:
-        await asyncio.sleep(3)
+        await asyncio.sleep(60)
         return web.Response()
 
     async with serving(handler) as url:
         started = time.monotonic()
-        assert await post(url, timeout_s=0.2) == NotNow("no answer in time", maybe_taken=True)
-        assert time.monotonic() - started < 2
+        assert await post(url, timeout_s=0.5) == NotNow("no answer in time", maybe_taken=True)
+        assert time.monotonic() - started < 30
 
 
 async def test_of_a_body_that_drips_what_has_come_in_time_is_all_and_the_status_decides() -> None:
     async def handler(request: web.Request) -> web.StreamResponse:
         answer = web.StreamResponse(status=200)
         await answer.prepare(request)
-        for _ in range(100):
+        for _ in range(1000):
             await asyncio.sleep(0.05)
             await answer.write(b"x")
         return answer
 
     async with serving(handler) as url:
         started = time.monotonic()
-        assert await post(url, timeout_s=0.3) == Taken(200)
-        assert time.monotonic() - started < 2
+        assert await post(url, timeout_s=0.5) == Taken(200)
+        assert time.monotonic() - started < 30
 
 
 CUT_SHORT = [
