@@ -151,7 +151,7 @@ async def make_topics(bootstrap: str, name: str) -> None:
     await asyncio.to_thread(ensure_topics, kafka_settings(bootstrap), [name])
 
 
-async def until(what: Callable[[], bool | Awaitable[bool]], timeout_s: float = 30.0) -> None:
+async def until(what: Callable[[], bool | Awaitable[bool]], timeout_s: float = 90.0) -> None:
     """Return once ``what`` holds. Raises TimeoutError."""
     async with asyncio.timeout(timeout_s):
         while True:
@@ -161,7 +161,7 @@ async def until(what: Callable[[], bool | Awaitable[bool]], timeout_s: float = 3
             await asyncio.sleep(0.02)
 
 
-async def read_topic(bootstrap: str, topic: str, count: int, timeout_s: float = 20.0) -> list[Any]:
+async def read_topic(bootstrap: str, topic: str, count: int, timeout_s: float = 60.0) -> list[Any]:
     """The records of a topic once there are ``count`` and no more have come for a moment; in order in each partition."""
     consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False, auto_offset_reset="earliest")
     await consumer.start()

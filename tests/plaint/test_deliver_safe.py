@@ -211,7 +211,7 @@ async def test_a_secret_is_rotated_without_a_restart(new_tansu: str, name: str, 
         draft.write_text(text)
         draft.replace(file)
         sent = 0
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not signed or signed[-1] != keys:
                 rotate.number += 1  # type: ignore[attr-defined]
                 sent += 1

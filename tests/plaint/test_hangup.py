@@ -43,7 +43,7 @@ class Program:
 
     def wait_for(self, *lines: str) -> None:
         """Return once it has noted these, in this order and nothing else."""
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
             found = self._notes.read_text().splitlines() if self._notes.exists() else []
             if len(found) >= len(lines):

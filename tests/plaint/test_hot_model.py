@@ -130,14 +130,14 @@ class TestWorkerModel:
 
         def batch() -> list[Outcome]:  # as one that failed is worked on: one post after the other
             found = stage.process([post(0)])
-            goes_on.wait(10)
+            goes_on.wait(60)
             return found + stage.process([post(1)])
 
         working = thread.submit(batch)
         store.use(SECOND)
         reloading = threading.Thread(target=lambda: taken.append(str(model.reload())))
         reloading.start()
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while not thread._work_queue.qsize() and time.monotonic() < deadline:
             time.sleep(0.01)  # until it is loaded and waits for the batch to end
         assert thread._work_queue.qsize() == 1
@@ -267,7 +267,7 @@ class TestReload:
         run.announce()
         following = asyncio.create_task(run.follow(lambda: worker.pid))
         run.want()
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while (told := ModelInUse.of(os.getpid())) is None or not told.tries:
             assert time.monotonic() < deadline
             await asyncio.sleep(0.01)
@@ -354,7 +354,7 @@ class Worker:
         return self._log.read_text()
 
     def ask(self, page: str) -> str:
-        with urllib.request.urlopen(self._address + page, timeout=10) as answer:
+        with urllib.request.urlopen(self._address + page, timeout=60) as answer:
             said: str = answer.read().decode()
         return said
 

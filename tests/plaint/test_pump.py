@@ -116,7 +116,7 @@ async def line(batch: int = 100, linger_s: float = 0.01) -> AsyncIterator[Line]:
 
 
 async def until(reached: Any) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while not reached():  # noqa: ASYNC110
             await asyncio.sleep(0.005)
 

@@ -88,7 +88,7 @@ async def test_a_broker_that_falls_silent_is_asked_anew_and_a_record_that_it_had
 async def test_a_group_may_take_longer_to_gather_than_any_other_answer(
     new_kafka: Callable[..., KafkaProcess], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(answering, "ANSWER_S", 1.0)
+    monkeypatch.setattr(answering, "ANSWER_S", 2.5)
     answering.give_up_the_silent()
     node = new_kafka(properties={"group.initial.rebalance.delay.ms": "3000"})
     ensure_topics(KafkaSettings(brokers=(node.bootstrap,)), [])

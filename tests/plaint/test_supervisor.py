@@ -17,6 +17,7 @@ from plaint.failures import EXIT_FAILED, EXIT_UNAVAILABLE
 from plaint.local.supervisor import Child, RestartPolicy, Supervisor, python_module
 
 REPOSITORY = Path(__file__).parents[2]
+LIMIT_S = 60.0
 QUICK = RestartPolicy(first_s=0.01, longest_s=0.05, exits=4, window_s=60)
 READY = "print('up', flush=True)\n"
 ENDS_WELL = (
@@ -30,7 +31,7 @@ def child(name: str, code: str, **other: object) -> Child:
     return Child(name, (sys.executable, "-c", code), **other)  # type: ignore[arg-type]
 
 
-async def until(condition: Callable[[], object], timeout_s: float = 10) -> None:
+async def until(condition: Callable[[], object], timeout_s: float = LIMIT_S) -> None:
     async with asyncio.timeout(timeout_s):
         while not condition():  # noqa: ASYNC110 - it asks about other processes
             await asyncio.sleep(0.01)
@@ -63,7 +64,7 @@ async def start(lines: Lines) -> AsyncIterator[Callable[..., tuple[Supervisor, a
     yield begin
     for supervisor, task in running:
         supervisor.stop()
-        await asyncio.wait({task}, timeout=20)
+        await asyncio.wait({task}, timeout=LIMIT_S)
         assert task.done()
 
 
@@ -106,7 +107,7 @@ async def test_a_line_without_end_neither_blocks_the_child_nor_grows(start: Star
 
 async def test_a_child_that_read_a_pipe_is_not_started_again_since_the_rest_of_it_is_gone(start: Start) -> None:
     _, task = start([child("ingest", "import os; os.kill(os.getpid(), 9)", once=True, stream=True)])
-    assert await asyncio.wait_for(task, 20) == 128 + 9
+    assert await asyncio.wait_for(task, LIMIT_S) == 128 + 9
 
 
 async def test_a_child_that_dies_is_started_again(start: Start, lines: Lines, tmp_path: Path) -> None:
@@ -126,25 +127,25 @@ async def test_a_crash_loop_ends_everything_with_that_childs_code(start: Start, 
         f"import os, time\nwhile not os.path.exists({str(tmp_path / 'up')!r}): time.sleep(0.01)\nraise SystemExit(70)"
     )
     supervisor, task = start([child("classify", crash_then)], [child("inbox", ENDS_WELL + inbox_is_up + WAIT)])
-    assert await asyncio.wait_for(task, 20) == 70
+    assert await asyncio.wait_for(task, LIMIT_S) == 70
     assert supervisor.restarts["classify"] == QUICK.exits - 1
     assert lines.of("inbox") == ["bye"]
 
 
 async def test_a_child_that_is_killed_in_a_loop_gives_the_shells_code(start: Start) -> None:
     _, task = start([child("classify", "import os; os.kill(os.getpid(), 9)")])
-    assert await asyncio.wait_for(task, 20) == 128 + 9
+    assert await asyncio.wait_for(task, LIMIT_S) == 128 + 9
 
 
 async def test_a_command_that_does_not_exist_is_told_and_given_up(start: Start, lines: Lines) -> None:
     _, task = start([Child("classify", ("/nowhere/plaint-x",))])
-    assert await asyncio.wait_for(task, 20) == 127
+    assert await asyncio.wait_for(task, LIMIT_S) == 127
     assert "/nowhere/plaint-x: No such file or directory" in lines.of("classify")
 
 
 async def test_a_wrong_configuration_is_not_tried_again(start: Start) -> None:
     supervisor, task = start([child("classify", "raise SystemExit(78)")])
-    assert await asyncio.wait_for(task, 20) == 78
+    assert await asyncio.wait_for(task, LIMIT_S) == 78
     assert supervisor.restarts == {"classify": 0}
 
 
@@ -180,18 +181,18 @@ def test_waits_are_scattered_over_half_of_themselves() -> None:
 
 async def test_a_child_that_runs_once_is_done_with_code_0(start: Start, lines: Lines) -> None:
     supervisor, task = start([child("ingest", "pass", once=True)], [child("inbox", ENDS_WELL + READY + WAIT)])
-    await asyncio.wait_for(supervisor.finished(), 10)
+    await asyncio.wait_for(supervisor.finished(), LIMIT_S)
     await until(lambda: lines.of("inbox"))
     assert not task.done()
     supervisor.stop()
-    assert await asyncio.wait_for(task, 10) == 0
+    assert await asyncio.wait_for(task, LIMIT_S) == 0
     assert supervisor.restarts == {"ingest": 0, "inbox": 0}
 
 
 async def test_a_child_that_runs_once_is_started_again_until_it_succeeds(start: Start, tmp_path: Path) -> None:
     code = f"import os, sys\np = {str(tmp_path / 'n')!r}\nopen(p, 'a').write('x')\nsys.exit(os.path.getsize(p) < 3)"
     supervisor, _ = start([child("ingest", code, once=True)])
-    await asyncio.wait_for(supervisor.finished(), 10)
+    await asyncio.wait_for(supervisor.finished(), LIMIT_S)
     assert supervisor.restarts == {"ingest": 2}
 
 
@@ -202,7 +203,7 @@ async def test_groups_end_one_after_the_other_in_the_order_of_the_way(start: Sta
     )
     await until(lambda: len(lines) == 4)
     supervisor.stop()
-    assert await asyncio.wait_for(task, 10) == 0
+    assert await asyncio.wait_for(task, LIMIT_S) == 0
     ended = [line.split(" | ")[0].strip() for line in lines if line.endswith("bye")]
     assert ended[0] == "ingest"
     assert sorted(ended[1:3]) == ["classify", "classify 2"]
@@ -219,8 +220,8 @@ async def test_a_child_that_ignores_sigterm_is_killed_with_its_own_children(star
     grandchild = int(lines.of("a")[0])
     began = time.monotonic()
     supervisor.stop()
-    assert await asyncio.wait_for(task, 10) == 0
-    assert 0.3 <= time.monotonic() - began < 5
+    assert await asyncio.wait_for(task, LIMIT_S) == 0
+    assert 0.3 <= time.monotonic() - began < 30, "its own child would take a minute"
     await until(
         lambda: not psutil.pid_exists(grandchild) or psutil.Process(grandchild).status() == psutil.STATUS_ZOMBIE
     )
@@ -233,7 +234,7 @@ async def test_a_stop_while_waiting_to_restart_starts_nothing(start: Start, line
     await until(lambda: lines)
     await asyncio.sleep(0.1)
     supervisor.stop()
-    assert await asyncio.wait_for(task, 5) == 0
+    assert await asyncio.wait_for(task, LIMIT_S) == 0
     assert lines.of("a") == ["up"]
 
 
@@ -242,7 +243,7 @@ async def test_stopping_at_once_leaves_no_process(start: Start) -> None:
     supervisor, task = start([child("a", STUBBORN + WAIT, grace_s=0.2), child("b", STUBBORN + WAIT, grace_s=0.2)])
     await asyncio.sleep(0)
     supervisor.stop()
-    assert await asyncio.wait_for(task, 10) == 0
+    assert await asyncio.wait_for(task, LIMIT_S) == 0
     assert {process.pid for process in psutil.Process().children()} == before
 
 
@@ -255,7 +256,7 @@ async def test_the_end_of_the_broker_ends_everything(start: Start, lines: Lines)
     )
     await until(lambda: lines)
     gone.set_result(0)
-    assert await asyncio.wait_for(task, 10) == EXIT_UNAVAILABLE
+    assert await asyncio.wait_for(task, LIMIT_S) == EXIT_UNAVAILABLE
 
 
 PROGRAM = '''
@@ -300,7 +301,7 @@ def gone(pid: int) -> bool:
         return True
 
 
-def wait_gone(pids: list[int], timeout_s: float = 10) -> None:
+def wait_gone(pids: list[int], timeout_s: float = LIMIT_S) -> None:
     deadline = time.monotonic() + timeout_s
     while not all(map(gone, pids)):
         assert time.monotonic() < deadline, "a child outlived its parent"
@@ -311,7 +312,7 @@ def wait_gone(pids: list[int], timeout_s: float = 10) -> None:
 def test_children_die_with_a_parent_that_is_killed() -> None:
     running, pids = program()
     running.kill()
-    running.communicate(timeout=10)
+    running.communicate(timeout=LIMIT_S)
     wait_gone(pids)
 
 
@@ -319,7 +320,7 @@ def test_children_die_with_a_parent_that_is_killed() -> None:
 def test_a_signal_ends_everything_with_code_0(number: signal.Signals) -> None:
     running, pids = program()
     running.send_signal(number)
-    _, said = running.communicate(timeout=10)
+    _, said = running.communicate(timeout=LIMIT_S)
     assert running.returncode == 0, said
     assert all(map(gone, pids))
 
@@ -327,7 +328,7 @@ def test_a_signal_ends_everything_with_code_0(number: signal.Signals) -> None:
 def test_the_terminals_ctrl_c_reaches_only_the_parent() -> None:
     running, pids = program()
     os.killpg(running.pid, signal.SIGINT)
-    _, said = running.communicate(timeout=10)
+    _, said = running.communicate(timeout=LIMIT_S)
     assert running.returncode == 0
     assert "INTERRUPTED" not in said
     assert all(map(gone, pids))
@@ -340,7 +341,7 @@ def test_a_second_signal_kills_at_once() -> None:
     while "not now" not in running.stderr.readline():
         pass
     running.send_signal(signal.SIGTERM)
-    running.communicate(timeout=10)
+    running.communicate(timeout=LIMIT_S)
     assert running.returncode == 0
     assert all(map(gone, pids))
 
@@ -360,4 +361,4 @@ async def test_a_fault_of_the_supervisor_itself_ends_everything(start: Start, li
         raise ValueError("no broker to watch")
 
     _, task = start([child("a", ENDS_WELL + READY + WAIT)], guard=broken())
-    assert await asyncio.wait_for(task, 10) == EXIT_FAILED
+    assert await asyncio.wait_for(task, LIMIT_S) == EXIT_FAILED

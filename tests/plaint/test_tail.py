@@ -152,7 +152,7 @@ async def test_a_tail_shows_what_is_there_since_a_time_and_then_what_comes(broke
             found.append(await anext(lines))
 
     texts: dict[str, Any] = {"text": f"{fresh} burns"}
-    async with aclosing(lines), asyncio.timeout(30):
+    async with aclosing(lines), asyncio.timeout(60):
         reading = asyncio.create_task(read(2))
         await asyncio.sleep(0.1)
         await write(broker, [post(later, **texts), triage(later, post=texts)])

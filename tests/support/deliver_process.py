@@ -46,7 +46,7 @@ class DeliverProcess:
     def end(self) -> int:
         """SIGTERM; the exit code."""
         self.process.terminate()
-        return self.process.wait(30)
+        return self.process.wait(60)
 
     def _started(self) -> "subprocess.Popen[bytes]":
         environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}

@@ -74,7 +74,7 @@ def _delivered(lab: Lab, post: dict[str, Any]) -> str:
 
 
 def _get(lab: Lab, path: str) -> str:
-    with urllib.request.urlopen(lab.stack.receiver.url + path, timeout=30) as answer:
+    with urllib.request.urlopen(lab.stack.receiver.url + path, timeout=60) as answer:
         assert "script-src 'self'" in answer.headers["Content-Security-Policy"] or path.startswith("/api/")
         found: str = answer.read().decode()
         return found

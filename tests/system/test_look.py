@@ -95,7 +95,7 @@ class Desk:
         """What the inbox answers."""
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(self.inbox + path, data, {"Content-Type": "application/json"})
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=60) as answer:
             return [json.loads(line) for line in answer.read().splitlines()]
 
     def taken(self) -> set[str]:

@@ -250,8 +250,8 @@ def test_nothing_outlives_it(start: Callable[..., Up], how: signal.Signals) -> N
     up = start("--source", "stdin", settings={"PLAINT_INBOX__PORT": str(port)})
     up.wait_for(lambda: ask(f"http://127.0.0.1:{port}/api/stats"), "the inbox")
     up.child("run", "classify")
-    children = up.children()
-    assert len(children) >= 7, children  # broker, classify, route, three deliver, inbox
+    # broker, classify, route, three deliver, inbox
+    children = up.wait_for(lambda: len(found := up.children()) >= 7 and found, "all processes")
     up.process.send_signal(how)
     code = up.process.wait(ENDING_S)
     assert gone(children, ENDING_S) == []

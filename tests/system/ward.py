@@ -166,7 +166,7 @@ class Ward:
         """Whether every stage says so."""
         try:
             for port in self.monitoring.values():
-                urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5).close()
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=60).close()
         except OSError:
             return False
         return True

@@ -70,7 +70,7 @@ class Peer:
         return await self.post(body, signed(webhook_id or f"msg_{next(self._ids)}", body), queue, **how)
 
     async def post(
-        self, body: bytes, headers: dict[str, str], queue: str = "helpdesk", timeout: float = 10
+        self, body: bytes, headers: dict[str, str], queue: str = "helpdesk", timeout: float = 60
     ) -> tuple[int, dict[str, Any]]:
         """Send these bytes to a queue; status and answer."""
         limit = aiohttp.ClientTimeout(total=timeout)
@@ -102,7 +102,7 @@ class Peer:
             assert answer.status == 200, await answer.text()
 
 
-async def until(holds: Callable[[], Awaitable[bool]], timeout: float = 10) -> None:
+async def until(holds: Callable[[], Awaitable[bool]], timeout: float = 60) -> None:
     """Ask until it holds. Raises TimeoutError."""
     async with asyncio.timeout(timeout):
         while not await holds():  # noqa: ASYNC110 - the condition is in another program

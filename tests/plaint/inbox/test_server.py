@@ -36,7 +36,7 @@ async def inbox_process(journal: Path) -> AsyncIterator[tuple[asyncio.subprocess
     )
     assert process.stdout is not None
     try:
-        yield process, (await asyncio.wait_for(process.stdout.readline(), 30)).decode().strip()
+        yield process, (await asyncio.wait_for(process.stdout.readline(), 60)).decode().strip()
     finally:
         if process.returncode is None:
             process.kill()
@@ -47,7 +47,7 @@ async def test_it_ends_cleanly_on_sigterm_though_a_line_is_open(tmp_path: Path) 
     async with inbox_process(tmp_path / "journal") as (process, url), aiohttp.ClientSession() as session:
         assert (await Peer(url, session).send())[0] == 201
         process.send_signal(signal.SIGTERM)
-        _, errors = await asyncio.wait_for(process.communicate(), 10)
+        _, errors = await asyncio.wait_for(process.communicate(), 60)
         assert (process.returncode, errors) == (0, b"")
 
 

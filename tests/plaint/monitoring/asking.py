@@ -14,7 +14,7 @@ def ask(address: str, path: str, **headers: str) -> tuple[int, str, str]:
     """Status, content type and body of a GET."""
     request = urllib.request.Request(address + path, headers=headers)
     try:
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=60) as answer:
             return answer.status, answer.headers["Content-Type"], answer.read().decode()
     except urllib.error.HTTPError as error:
         with error:
