@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 from aiokafka.errors import KafkaError
 
+from plaint.diagnosis.quiet import hush
 from plaint.failures import EXIT_USAGE
 from plaint.kafka.admin import open_admin
 from plaint.leftovers import CONNECT_S, judge, leftovers
@@ -82,6 +83,7 @@ def _leftovers(settings: Settings, wanted: bool | None) -> tuple[list[Fault], li
     """Faults and notes of removed destinations. Raises Unavailable if the brokers are ``wanted`` and away."""
     if wanted is False or not (settings.kafka.brokers or wanted):
         return judge([], settings)
+    hush()
     try:
         with open_admin(settings.kafka, CONNECT_S):
             pass

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from plaint import send as sending
+from plaint.diagnosis.quiet import hush
 from plaint.logs import escaped
 from plaint.terminal import TEXT, as_typed, echo_to_who_listens, one_line
 
@@ -58,6 +59,7 @@ def send(
     plaint send --id 17 --event delete
     plaint send --file posts.jsonl
     """
+    hush()
     faults: list[str] = []
     if file is not None:
         if text or post_id or event != "create" or author or network or language:

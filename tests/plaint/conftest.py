@@ -1,8 +1,20 @@
 """What tests of the program share."""
 
+import logging
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from plaint.diagnosis.quiet import CLIENTS
+
+
+@pytest.fixture(autouse=True)
+def loud_clients() -> Iterator[None]:
+    """What a command of this process hushed is heard again."""
+    yield
+    for name in CLIENTS:
+        logging.getLogger(name).propagate = True
 
 
 @pytest.fixture
