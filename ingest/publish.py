@@ -2,12 +2,12 @@
 
 import logging
 import time
-from collections import Counter, defaultdict, deque
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import count
 from threading import Lock, current_thread
-from typing import Any, NamedTuple
+from typing import Any
 
 from kafka.errors import KafkaError
 from kafka.producer.future import FutureRecordMetadata
@@ -16,6 +16,7 @@ from ingest.producer import connected_producer
 from ingest.revisions import Revisions
 from ingest.source import Item, Refused, too_large
 from ingest.stamp import milliseconds, record_value, stamped
+from ingest.unacknowledged import Pending, Unacknowledged
 from schemas import topics
 from schemas.deadletter import DeadLetter, Header
 from schemas.faults import Unavailable
@@ -28,10 +29,6 @@ OFFERED: list[Header] = [(topics.OFFERED_HEADER, b"1")]
 log = logging.getLogger(__name__)
 
 STAGE = "ingest"
-MAX_WAITING = 5_000
-MAX_WAITING_BYTES = 16 * 1024 * 1024
-"""Bounds of what is sent and not yet acknowledged: kafka-python has none of its own. What is put and what is offered have
-them each, so that a source that reads as fast as it can takes no room from those who can't wait."""
 LONG_WAIT_S = 5.0
 TICK_S = 1.0
 CLOSE_S = 10.0
@@ -51,64 +48,6 @@ class PostTooLarge(Exception):
     def __init__(self, index: int, size: int) -> None:
         super().__init__(too_large(size))
         self.index = index
-
-
-class _Sent(NamedTuple):
-    """A record that was sent; ``number`` counts them."""
-
-    future: FutureRecordMetadata
-    size: int
-    at: float
-    number: int
-
-
-class _Unacknowledged:
-    """Records that were sent, oldest first, until they are acknowledged. Not for several threads at once, but for what asks."""
-
-    def __init__(self) -> None:
-        self._sent: deque[_Sent] = deque()
-        self._bytes = 0
-        self._count = 0
-        self.settled_at: float | None = None
-
-    def __len__(self) -> int:
-        return len(self._sent)
-
-    def add(self, future: FutureRecordMetadata, size: int) -> None:
-        self._count += 1
-        self._sent.append(_Sent(future, size, time.monotonic(), self._count))
-        self._bytes += size
-
-    def settle(self) -> list[Exception]:
-        """Forget what came to its end; what the broker refused for good."""
-        refusals = []
-        if self._sent and self._sent[0].future.is_done:
-            self.settled_at = time.time()
-        while self._sent and self._sent[0].future.is_done:
-            future, size, *_ = self._sent.popleft()
-            self._bytes -= size
-            if future.exception is not None:
-                refusals.append(future.exception)
-        return refusals
-
-    def has_room(self, share: float = 1.0) -> bool:
-        return len(self._sent) < MAX_WAITING * share and self._bytes < MAX_WAITING_BYTES * share
-
-    def oldest(self) -> FutureRecordMetadata | None:
-        try:
-            return self._sent[0].future
-        except IndexError:  # another thread settled it
-            return None
-
-    def age_s(self) -> float:
-        try:
-            return time.monotonic() - self._sent[0].at
-        except IndexError:
-            return 0.0
-
-    def first_open(self) -> int | None:
-        """Number of the oldest record without an outcome, whether or not anybody has settled those before it."""
-        return next((sent.number for sent in self._sent.copy() if not sent.future.is_done), None)
 
 
 class PostPublisher:
@@ -135,8 +74,8 @@ class PostPublisher:
         self.dead: Counter[DeadReason] = Counter()
         self._now = now
         self._lock = Lock()
-        self._waiting = _Unacknowledged()
-        self._offers = _Unacknowledged()
+        self._waiting = Unacknowledged()
+        self._offers = Unacknowledged()
         self._broken: Exception | None = None
         self._revisions: dict[str, Revisions] = defaultdict(Revisions)
         self._putting: dict[str, int] = {}
@@ -180,7 +119,7 @@ class PostPublisher:
             if len(value) > MAX_RECORD_BYTES:
                 raise PostTooLarge(index, len(value))
         self.settle()
-        pending = _Pending(len(records), ended)
+        pending = Pending(len(records), ended)
         with self._lock:
             if not self._offers.has_room():
                 raise Busy
@@ -310,27 +249,3 @@ class PostPublisher:
             oldest.get(timeout=TICK_S)
         except KafkaError:
             return  # not yet, or refused: settle tells which
-
-
-class _Pending:
-    """Counts down the acknowledgements of one offer; called by the producer's thread."""
-
-    def __init__(self, count: int, ended: Callable[[Exception | None], None]) -> None:
-        self._left = count
-        self._ended = ended
-        self._refusal: Exception | None = None
-        self._lock = Lock()
-
-    def acknowledged(self, _metadata: object) -> None:
-        self._count_down(None)
-
-    def refused(self, error: Exception) -> None:
-        self._count_down(error)
-
-    def _count_down(self, error: Exception | None) -> None:
-        with self._lock:
-            self._refusal = self._refusal or error
-            self._left -= 1
-            if self._left:
-                return
-        self._ended(self._refusal)

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 import psutil
 import pytest
 
-from ingest import publish
+from ingest import unacknowledged
 from ingest.publish import PostPublisher
 from ingest.source import Found
 from plaint.broker.process import Broker
@@ -102,7 +102,7 @@ class Senders:
 def test_while_the_broker_stands_still_nothing_is_accepted_and_afterwards_nothing_is_lost(
     broker: Broker, publisher: PostPublisher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(publish, "MAX_WAITING", 6)
+    monkeypatch.setattr(unacknowledged, "MAX_WAITING", 6)
     with open_door(publisher, ack_timeout_s=1.5) as door:
         senders = Senders(door, 10)
         try:
@@ -136,7 +136,7 @@ def test_while_the_broker_stands_still_nothing_is_accepted_and_afterwards_nothin
 def test_a_source_that_reads_as_fast_as_it_can_takes_no_room_from_the_door(
     broker: Broker, publisher: PostPublisher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(publish, "MAX_WAITING", 20)
+    monkeypatch.setattr(unacknowledged, "MAX_WAITING", 20)
     stop = threading.Event()
 
     def read() -> None:

@@ -20,7 +20,7 @@ from kafka.producer.future import FutureProduceResult, FutureRecordMetadata
 from kafka.producer.sender import Sender
 from kafka.structs import TopicPartition
 
-from ingest import producer, publish
+from ingest import producer, publish, unacknowledged
 from ingest.publish import Busy, PostPublisher, PostTooLarge, PublishFailed
 from ingest.source import Extent, Found, Refused
 from plaint.broker.process import free_port
@@ -170,7 +170,7 @@ def test_a_refused_line_lies_in_the_dead_letters_with_its_bytes(publisher: PostP
 
 
 def test_no_more_than_a_bounded_number_waits(publisher: PostPublisher, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(publish, "MAX_WAITING", 50)
+    monkeypatch.setattr(unacknowledged, "MAX_WAITING", 50)
     most = 0
     for number in range(2000):
         publisher.put(found(id=str(number)), "test")
@@ -200,7 +200,7 @@ def test_an_offer_has_ended_once_the_last_of_it_is_acknowledged(
 def test_what_waits_is_told_without_the_lock_and_a_source_that_waits_for_room_moves(
     publisher: PostPublisher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(publish, "MAX_WAITING", 2)
+    monkeypatch.setattr(unacknowledged, "MAX_WAITING", 2)
     monkeypatch.setattr(publish, "TICK_S", 0.01)
     futures = [FutureRecordMetadata(FutureProduceResult(None), 0, 0, None, 0, 0, 0) for _ in range(3)]
     handed = iter(futures)
@@ -247,7 +247,7 @@ def test_an_offer_of_which_one_record_is_refused_has_failed_and_so_has_the_publi
 def test_what_is_acknowledged_makes_room_for_the_next_offer_and_is_told_with_its_time(
     publisher: PostPublisher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(publish, "MAX_WAITING", 1)
+    monkeypatch.setattr(unacknowledged, "MAX_WAITING", 1)
     futures = [Future() for _ in range(2)]
     handed = iter(futures)
     monkeypatch.setattr(publisher, "_hand_over", lambda *_: next(handed))
