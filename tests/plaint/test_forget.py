@@ -244,7 +244,7 @@ async def test_compaction_takes_the_text_off_the_disk(new_kafka: Callable[..., K
     held = await find(kafka, [fresh], id_)
     assert held is not None
     await erase(kafka, KafkaTopic(kafka), held)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while on_disk(node.folder):
         assert time.monotonic() < deadline, "the text is still in the log"
         # A segment is closed when a record comes after its time.

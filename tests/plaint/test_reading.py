@@ -1,6 +1,7 @@
 """Topics are read to their present end, from a time, from the newest few, and live, on each broker."""
 
 import asyncio
+from collections.abc import Collection
 from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 
@@ -152,13 +153,21 @@ async def read_all(reader: TopicReader, topic: str, numbers: list[int]) -> list[
     return [record async for record in reader.scan({topic: numbers})]
 
 
-async def test_following_begins_at_the_present_end(broker: str, topic: str) -> None:
+async def test_following_begins_at_the_present_end(broker: str, topic: str, monkeypatch: pytest.MonkeyPatch) -> None:
     kafka = kafka_settings(broker)
     await fill(kafka, topic, 50)
     async with TopicReader(kafka) as reader:
+        follows, look = asyncio.Event(), reader._look
+
+        async def noted(among: Collection[TopicPartition], most: int = reading.MAX_RECORDS) -> list[Stored]:
+            if most > 1:  # it looks for the end by single records
+                follows.set()
+            return await look(among, most)
+
+        monkeypatch.setattr(reader, "_look", noted)
         stream = reader.follow(await reader.partitions([topic]), NOW)
         first = asyncio.ensure_future(anext(stream))
-        await asyncio.sleep(1.2)  # it has found the end by then; what it is to leave out was written before
+        await follows.wait()
         assert not first.done()
         await fill(kafka, topic, 3, begin=500)
         async with asyncio.timeout(60):
