@@ -139,8 +139,8 @@ class Supervisor:
         """
         loop = asyncio.get_running_loop()
         self._end = loop.create_future()
-        signals = [number for number in ENDING if self._heeds(number)]
-        for number in signals:
+        before = {number: signal.getsignal(number) for number in ENDING if self._heeds(number)}
+        for number in before:
             loop.add_signal_handler(number, self._signalled, number)
         watch = asyncio.create_task(self._watch(guard)) if guard is not None else None
         tasks = {kept: asyncio.create_task(self._keep(kept)) for group in self._groups for kept in group}
@@ -153,8 +153,9 @@ class Supervisor:
                 watch.cancel()
             for group in self._groups:
                 await asyncio.gather(*(self._finish(kept, tasks[kept]) for kept in group))
-            for number in signals:
+            for number, handler in before.items():
                 loop.remove_signal_handler(number)
+                signal.signal(number, handler)
 
     def stop(self, code: int = 0) -> None:
         """End everything in order; ``run`` returns the code of the first call."""

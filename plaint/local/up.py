@@ -25,6 +25,7 @@ from plaint.failures import EXIT_FAILED, EXIT_INTERRUPTED
 from plaint.inbox.settings import DEFAULT_PORT, QUEUES
 from plaint.kafka.topics import ensure_topics
 from plaint.local.census import Census
+from plaint.local.ending import ended_like_ctrl_c
 from plaint.local.running import Running, announced
 from plaint.local.settle import Follower, Summary, receipts, settle, sum_up
 from plaint.local.supervisor import Child, Supervisor, python_module
@@ -176,6 +177,8 @@ class Run:
         self._settings = settings.model_copy(update={"sources": tuple(sources)})
         self._exit_when_done = exit_when_done
         self._patience_s = patience_s
+        self._hangup = Hangup()
+        self._reload_wanted = False
         self.summary: Summary | None = None
 
     def run(self, say: Callable[[str], None], around: Callable[[Running], AbstractContextManager[None]]) -> int:
@@ -184,7 +187,11 @@ class Run:
         ``around`` is entered once it can be found, and left when all has ended: the board, or nothing.
         Raises FileInvalid for the routes before anything starts, BrokerFailed, BrokerAway, TopicsWrong or FolderInvalid.
         """
-        with tempfile.TemporaryDirectory(prefix="plaint-") as folder, contextlib.ExitStack() as stack:
+        with (
+            ended_like_ctrl_c(self._hung_up_early),
+            tempfile.TemporaryDirectory(prefix="plaint-") as folder,
+            contextlib.ExitStack() as stack,
+        ):
             keep_from_cleaning(Path(folder))
             planned = stack.enter_context(listening(self._settings, Path(folder), ends=self._exit_when_done))
             routes = RunRoutes(planned.settings.route.routes, planned.destinations, planned.folder)
@@ -213,6 +220,13 @@ class Run:
         unfinished = self._exit_when_done and self.summary is None
         return code or (EXIT_INTERRUPTED if unfinished else 0)
 
+    def _hung_up_early(self) -> bool:
+        """Note a SIGHUP that comes before there is anybody who could read routes and model again."""
+        if self._hangup.means_end():
+            return False
+        self._reload_wanted = True
+        return True
+
     async def _supervise(
         self,
         planned: Plan,
@@ -221,16 +235,20 @@ class Run:
         monitor: RunMonitor,
         say: Callable[[str], None],
     ) -> int:
-        hangup = Hangup()
         model = RunModel(planned.settings.classify)
 
-        def hung_up() -> bool:
-            if hangup.means_end():
-                return False
+        def reload() -> None:
             routes.want()
             model.want()
+
+        def hung_up() -> bool:
+            if self._hangup.means_end():
+                return False
+            reload()
             return True
 
+        if self._reload_wanted:
+            reload()
         supervisor = Supervisor(children(planned), hung_up=hung_up)
         monitor.looks = supervisor.looks
         if planned.inbox:
