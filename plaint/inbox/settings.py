@@ -23,7 +23,7 @@ def new_secret() -> SecretStr:
 
 
 class InboxSettings(BaseModel):
-    """Settings of one inbox. Unknown keys are refused."""
+    """`inbox:` in the settings: the receiver of webhooks that `plaint up` brings, and `plaint inbox` alone."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -53,5 +53,6 @@ class InboxSettings(BaseModel):
     )
     faults: Faults | None = Field(
         default=None,
-        description="Makes it a test receiver, which fails by these rules and takes new ones at POST /api/faults.",
+        description='Makes it a test receiver, which fails by these rules and takes new ones at POST /api/faults: {"rules": '
+        '[{"do": "answer", "status": 503, "share": 0.5, "queue": "helpdesk"}]}. do is answer, wait (seconds), drop or hang.',
     )
