@@ -557,6 +557,8 @@ class LogConsumer:
         self.fetches: list[int] = []
         self._offsets = offsets
 
+    async def start(self) -> None: ...
+
     def unsubscribe(self) -> None: ...
 
     def assign(self, partitions: list[TopicPartition]) -> None: ...
@@ -569,15 +571,9 @@ class LogConsumer:
         return {partition: found[:3]}
 
 
-def bodies_of(consumer: LogConsumer) -> LogBodies:
-    bodies = LogBodies(kafka(), "log")
-    bodies._consumer = consumer
-    return bodies
-
-
 async def test_bodies_that_lie_together_are_read_together_and_each_goes_to_who_asked() -> None:
     consumer = LogConsumer(*range(10, 30))
-    bodies = bodies_of(consumer)
+    bodies = LogBodies(consumer, "log")
     found = await asyncio.gather(*(bodies.read(0, offset) for offset in (21, 11, 12, 12)))
     assert found == [(b"k", b"21"), (b"k", b"11"), (b"k", b"12"), (b"k", b"12")]
     assert consumer.fetches == [11, 21]
@@ -585,7 +581,7 @@ async def test_bodies_that_lie_together_are_read_together_and_each_goes_to_who_a
 
 
 async def test_a_body_that_the_log_does_not_hold_any_more_is_told_and_nobody_waits_for_it() -> None:
-    bodies = bodies_of(LogConsumer(10, 12))
+    bodies = LogBodies(LogConsumer(10, 12), "log")
     with pytest.raises(BodyMissing, match=r"log\[0\]@11 is gone"):
         await bodies.read(0, 11)
     assert await bodies.read(0, 12) == (b"k", b"12")

@@ -39,8 +39,9 @@ from plaint.kafka.settings import KafkaSettings
 from plaint.kafka.topics import TopicsWrong, ensure_topics
 from plaint.leftovers import find_strangers
 from plaint.settings import Settings
+from plaint.workers.delivering.log_bodies import LogBodies, bodies_consumer
 from schemas.faults import Unavailable
-from schemas.topics import POSTS, tickets
+from schemas.topics import POSTS, deliveries, tickets
 from tests.plaint.looking import triage
 from tests.support.command import PLAINT, environment
 from tests.support.https import self_signed, signed
@@ -257,6 +258,21 @@ async def test_a_stage_that_may_no_longer_read_ends_as_one_that_failed(
         finally:
             admin.delete_acls(_all(shown("new")))
     assert re.search(r"ends at once: \w+AuthorizationFailedError: .*plaint", (tmp_path / "log").read_text())
+
+
+async def test_a_waiting_ticket_is_read_back_with_the_authority_that_the_worker_began_with(
+    secure: Callable[..., KafkaSettings], folder: Path, tmp_path: Path
+) -> None:
+    authority, log = tmp_path / "cert", deliveries("helpdesk")
+    authority.write_bytes((folder / "cert").read_bytes())
+    kafka = secure().model_copy(update={"ssl_cafile": str(authority)})
+    await asyncio.to_thread(ensure_topics, kafka, DESKS)
+    async with Publisher(kafka) as publisher:
+        [offset] = await publisher.append(log, 0, [OutRecord(log, 0, b"key", b"ticket")])
+    bodies = LogBodies(bodies_consumer(kafka), log)
+    authority.unlink()
+    assert await bodies.read(0, offset) == (b"key", b"ticket")
+    await bodies.stop()
 
 
 @pytest.mark.parametrize(

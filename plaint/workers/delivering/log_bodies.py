@@ -19,13 +19,20 @@ class BodyMissing(Exception):
     """The log does not hold the record any more: what this process remembers of it is wrong."""
 
 
+def bodies_consumer(kafka: KafkaSettings) -> AIOKafkaConsumer:
+    """What LogBodies reads with."""
+    # Seldom more than one of the records that lie together is wanted.
+    return new_consumer(kafka, max_partition_fetch_bytes=64 << 10)
+
+
 class LogBodies:
     """Connects when it is first asked. What is asked for while a read is under way is read together."""
 
-    def __init__(self, kafka: KafkaSettings, topic: str) -> None:
+    def __init__(self, consumer: AIOKafkaConsumer, topic: str) -> None:
+        """``consumer`` is one of `bodies_consumer`, not started."""
         self._topic = topic
-        self._kafka = kafka
-        self._consumer: AIOKafkaConsumer | None = None
+        self._consumer = consumer
+        self._is_connected = False
         self._wanted: dict[int, dict[int, asyncio.Future[Record]]] = defaultdict(dict)
         self._task: asyncio.Task[None] | None = None
 
@@ -40,8 +47,7 @@ class LogBodies:
 
     async def stop(self) -> None:
         """Disconnect."""
-        if self._consumer is not None:
-            await self._consumer.stop()
+        await self._consumer.stop()
 
     async def _drain(self) -> None:
         try:
@@ -58,7 +64,8 @@ class LogBodies:
             self._task = None
 
     async def _read(self, partition: int, wanted: "dict[int, asyncio.Future[Record]]") -> None:
-        consumer, tp = await self._connected(), TopicPartition(self._topic, partition)
+        await self._connect()
+        consumer, tp = self._consumer, TopicPartition(self._topic, partition)
         consumer.unsubscribe()
         consumer.assign([tp])
         for offset in sorted(wanted):
@@ -76,10 +83,7 @@ class LogBodies:
                     future.set_result((record.key, record.value))
         consumer.unsubscribe()
 
-    async def _connected(self) -> AIOKafkaConsumer:
-        if self._consumer is None:
-            # Seldom more than one of the records that lie together is wanted.
-            consumer = new_consumer(self._kafka, max_partition_fetch_bytes=64 << 10)
-            await consumer.start()
-            self._consumer = consumer
-        return self._consumer
+    async def _connect(self) -> None:
+        if not self._is_connected:
+            await self._consumer.start()
+            self._is_connected = True

@@ -16,7 +16,7 @@ from plaint.switches import write_switch
 from plaint.workers.delivering.consumer import tickets_consumer
 from plaint.workers.delivering.graveyard import Graveyard
 from plaint.workers.delivering.lease import Lease
-from plaint.workers.delivering.log_bodies import LogBodies
+from plaint.workers.delivering.log_bodies import LogBodies, bodies_consumer
 from plaint.workers.delivering.log_follower import LogFollower
 from plaint.workers.delivering.log_writer import LogWriter
 from plaint.workers.delivering.membership import Membership
@@ -77,7 +77,7 @@ class DeliverWorker:
         self._lease = Lease(kafka, clock.steady)
         self._publisher = Publisher(kafka)
         self._follower = LogFollower(kafka, self._log_topic)
-        self._bodies = LogBodies(kafka, self._log_topic)
+        self._bodies = LogBodies(bodies_consumer(kafka), self._log_topic)
         self._consumer = tickets_consumer(kafka, name, instance)
         self._window = Window(settings.window, settings.backlog, self._consumer)
         self._folds: dict[int, Fold] = {}
