@@ -190,7 +190,7 @@ class Ward:
         return {check["name"]: check for check in found}
 
 
-def eventually(what: Callable[[], Any], timeout_s: float = 60, pause_s: float = 0.2) -> Any:
+def eventually(what: Callable[[], Any], timeout_s: float = 120, pause_s: float = 0.2) -> Any:
     """What ``what`` gives once that is something. Fails with what it gave last."""
     deadline = time.monotonic() + timeout_s
     while not (found := what()):
