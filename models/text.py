@@ -8,35 +8,36 @@ at most a few thousand characters, on one line. What it decides, and why:
   of handles the first three stay. Training hides handles at random, so that an unknown firm is no stranger.
 - **A URL is one word**, so are e-mail addresses and long numbers: WordPiece would spend ten tokens on each.
 - **Emoji become words**, since English WordPiece maps every one of them to `[UNK]`.
-- **Placeholders** of anonymised posts (`__company__`, `<number>`, `{link}`) read as what they stand for.
+- **Placeholders** of anonymised posts (`__company__`, `<user>`, `{link}`) read as what they stand for.
 - **Long posts keep their head and their tail**: the matter stands first and the demand last.
 """
 
-import html
 import re
-import unicodedata
 from functools import lru_cache
 
 import emoji
 
-MAX_CHARS = 3000
-"""Longer posts are cut to their first three quarters and last quarter of this many characters before anything else."""
+from models.source_text import as_written, head_and_tail, plain_unicode
 
-_HEAD_CHARS = MAX_CHARS * 3 // 4
-_TAIL_CHARS = MAX_CHARS - _HEAD_CHARS
+MAX_CHARS = 3000
+"""Longer posts are cut to their first three quarters and last quarter of this many characters once they read as written."""
+
 _MAX_HANDLE_CHARS = 32
 _MAX_LEADING_HANDLES = 3
 
+_BRACKETS = ("<{}>", "[{}]", "{{{}}}", "{{{{{}}}}}", "__{}__")
 _PLACEHOLDERS = {
-    "{link}": " http ",
+    **{form.format(word): " http " for form in _BRACKETS for word in ("url", "link")},
+    **{form.format(word): "@user" for form in _BRACKETS for word in ("user", "username", "mention", "handle")},
     "<number>": " number ",
     "<email>": " email ",
     "@mention": "@user",
     "__company__": "@company",
     "__cust__": "@user",
 }
-_PLACEHOLDER = re.compile("|".join(re.escape(placeholder) for placeholder in _PLACEHOLDERS), re.IGNORECASE)
-_URL = re.compile(r"(?:https?://|\bwww\.|\bt\.co/)\S+", re.IGNORECASE)
+_PLACEHOLDER = re.compile(rf"@?(?=[<\[{{_@])({'|'.join(map(re.escape, _PLACEHOLDERS))})", re.IGNORECASE)
+"""What it looks ahead for is how they begin: most of a text is passed over at once."""
+_URL = re.compile(r"(?:https?://|\bwww\.|\bt\.co/|pic\.(?:twitter|x)\.com/)\S+", re.IGNORECASE)
 _EMAIL = re.compile(r"(?<![@\w.])[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{2,63}){1,4}")
 _HANDLE = re.compile(r"(?<![\w@])@(\w{1,64})(?:\.bsky\.social|@[\w-]+(?:\.[\w-]+)+)?")
 _LEADING_HANDLES = re.compile(r"^(?:\.?@\w+[\s,:]*){4,}")
@@ -45,7 +46,6 @@ _HASHTAG = re.compile(r"#(\w{1,64})")
 _WORD_JOINT = re.compile(r"_+|(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _LONG_NUMBER = re.compile(r"\d[\d-]{5,}")
 _REPEATED = re.compile(r"(\D)\1{2,}")
-_SURROGATE = re.compile("[\ud800-\udfff]")
 _EMOJI_RANGE = "[\u00a9\u00ae\u203c\u2049\u20e3\u2122-\u3299\U0001f000-\U0001faff]"
 _MAYBE_EMOJI = re.compile(_EMOJI_RANGE)
 _REPEATED_EMOJI = re.compile(f"({_EMOJI_RANGE})\\1+")
@@ -58,32 +58,23 @@ _NOT_PRINTABLE = re.compile(
 
 def normalise(text: str) -> str:
     """The text as the tokenizer gets it, in training and in serving alike; never raises."""
-    if len(text) > MAX_CHARS:
-        text = f"{text[:_HEAD_CHARS]} {text[-_TAIL_CHARS:]}"
-    if "&" in text:
-        text = html.unescape(text)
+    text = head_and_tail(as_written(text), MAX_CHARS)
     if not text.isascii():
-        text = _plain_unicode(text)
+        text = plain_unicode(_emoji_as_words(text))[: 2 * MAX_CHARS]
     text = _PLACEHOLDER.sub(_placeholder, text)
     text = _URL.sub(" http ", text)
     if "@" in text:
-        text = _HANDLE.sub(_handle, _fewer_handles(_EMAIL.sub(" email ", text)))
+        text = _HANDLE.sub(_handle, _fewer_handles(_EMAIL.sub(" email ", text).lstrip()))
     if "#" in text:
         text = _HASHTAG.sub(_hashtag, text)
     text = _LONG_NUMBER.sub(_number, _NOT_PRINTABLE.sub("", text))
     return " ".join(_REPEATED.sub(r"\1\1", text).split())
 
 
-def _plain_unicode(text: str) -> str:
-    """Surrogate pairs joined and lone ones dropped, emoji as words, compatibility forms composed (NFKC).
-
-    NFKC rather than NFC: styled alphabets (bold, circled, full width) are how adverts dress their words.
-    """
-    if _SURROGATE.search(text):
-        text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "ignore")
-    if _MAYBE_EMOJI.search(text):
-        text = str(emoji.replace_emoji(_REPEATED_EMOJI.sub(r"\1", text), _emoji_words))
-    return unicodedata.normalize("NFKC", text)[: 2 * MAX_CHARS]
+def _emoji_as_words(text: str) -> str:
+    return (
+        str(emoji.replace_emoji(_REPEATED_EMOJI.sub(r"\1", text), _emoji_words)) if _MAYBE_EMOJI.search(text) else text
+    )
 
 
 @lru_cache(maxsize=4096)
@@ -96,7 +87,7 @@ def _emoji_words(symbol: str, _: dict[str, str]) -> str:
 
 
 def _placeholder(match: re.Match[str]) -> str:
-    return _PLACEHOLDERS[match[0].lower()]
+    return _PLACEHOLDERS[match[1].lower()]
 
 
 def _handle(match: re.Match[str]) -> str:
