@@ -17,8 +17,9 @@ from schemas.labels import INTENTS, Intent
 from schemas.post import Post
 from schemas.triage import UrgencyPart
 
-POLICY_VERSION = "1"
-"""Changes with every change of a word, a point or a rule here, so that a triage says which policy made it."""
+POLICY_VERSION = "2"
+"""Changes with every change of a word, a point, a rule or of what is read of a text, so that a triage says which policy made
+it."""
 
 HIGH = 3
 FOLLOWERS = ((1_000_000, 0.75), (100_000, 0.5), (10_000, 0.25))

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import re2
 
 from classify.policy_words import Words, load_policy_words
+from models.source_text import as_written, plain_unicode
 
 MAX_CHARS = 4000
 """Words further on in a text don't count."""
@@ -20,7 +21,7 @@ _DENIED = re.compile(
 )
 _DENIED_WITHIN = 40
 """Characters before a phrase in which it may be denied."""
-_CURLY = str.maketrans("’‘“”", "''\"\"")
+_QUOTES = str.maketrans("’‘ʼ´`“”", "'''''\"\"")
 
 
 def _compile(pattern: str) -> "re2._Regexp":
@@ -49,10 +50,10 @@ def kinds_in(text: str) -> Iterator[tuple[Words, str]]:
 
 
 def _said(text: str) -> str:
-    """The text in plain quotes, without what its author quotes and whom it addresses; valid Unicode."""
-    text = text[:MAX_CHARS].translate(_CURLY)
-    if not text.isascii():
-        text = text.encode("utf-8", "replace").decode()
+    """The text on one line and in plain quotes, without what its author quotes and whom it addresses; valid Unicode."""
+    # Cut twice: one sign may become eighteen.
+    text = plain_unicode(as_written(text)[:MAX_CHARS].translate(_QUOTES))[:MAX_CHARS]
+    text = " ".join(text.split())
     if '"' in text:
         text = _QUOTED.sub(" ", text)
     if "@" in text or "://" in text:
