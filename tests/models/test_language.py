@@ -49,6 +49,24 @@ def test_styled_letters_are_read() -> None:
     assert ENGLISH.of("𝐞𝐯𝐞𝐫𝐲𝐭𝐡𝐢𝐧𝐠 𝐦𝐮𝐬𝐭 𝐠𝐨 𝐭𝐨𝐝𝐚𝐲 𝐨𝐧𝐥𝐲").code == "en"
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("My par\u00adcel ne\u00adver ar\u00adrived and no\u00adbody ans\u00adwers", id="soft hyphens"),
+        pytest.param("My parcel ne&shy;ver arri&#8203;ved &amp; nobody answers", id="entities"),
+        pytest.param("my parcel is two days late again pic.twitter.com/ZlDanyPrzXk", id="picture"),
+    ],
+)
+def test_english_is_told_in_whatever_shape_the_source_sends_it(text: str) -> None:
+    assert ENGLISH.of(text) == Language("en", measured=True)
+
+
+def test_letters_that_were_sent_as_entities_are_read() -> None:
+    arabic = "لم يصل طلبي حتى الآن".encode("ascii", "xmlcharrefreplace").decode()
+    assert ENGLISH.of(arabic) == Language("ar", measured=False)
+    assert words_of("<p><a class='mention'>@<span>nr</span></a> wo ist mein Paket?</p>") == "wo ist mein paket"
+
+
 def test_between_two_foreign_languages_it_is_unknown_and_not_measured() -> None:
     text = "barang saya tidak sampai lagi, tolong bantu"
     told = ENGLISH.of(text)
