@@ -19,7 +19,15 @@ Level = Annotated[int, Field(ge=0, le=4)]
 def user_data_folder() -> Path:
     """``$XDG_DATA_HOME/plaint``, or ``~/.local/share/plaint``."""
     base = os.environ.get("XDG_DATA_HOME", "")
-    return (Path(base) if Path(base).is_absolute() else Path.home() / ".local" / "share") / "plaint"
+    return (Path(base) if Path(base).is_absolute() else _home() / ".local" / "share") / "plaint"
+
+
+def _home() -> Path:
+    """The user's; ``/`` of one whom this machine does not know, as container engines have it."""
+    try:
+        return Path.home()
+    except RuntimeError:
+        return Path("/")
 
 
 class Part(BaseModel):

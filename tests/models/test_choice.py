@@ -1,5 +1,6 @@
 """How a model is named in the settings, as a text and as a map."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -79,3 +80,12 @@ def test_data_stands_in_the_users_data_folder(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("XDG_DATA_HOME", "relative")  # to be ignored, says the XDG specification
     monkeypatch.setenv("HOME", "/home/x")
     assert user_data_folder() == Path("/home/x/.local/share/plaint")
+
+
+def test_a_user_whom_the_machine_does_not_know_and_who_has_no_home_has_a_folder_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("XDG_DATA_HOME", raising=False)
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr(os, "getuid", lambda: 2**31 - 9)
+    assert user_data_folder() == Path("/.local/share/plaint")
