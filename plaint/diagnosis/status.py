@@ -99,7 +99,7 @@ class Status(BaseModel):
 
 @dataclass
 class _Seen:
-    """What Kafka says. ``topics`` are those that the stages read."""
+    """What Kafka says."""
 
     topics: dict[str, TopicState] = field(default_factory=dict)
     groups: dict[str, GroupState] = field(default_factory=dict)
@@ -168,7 +168,7 @@ async def _kafka(kafka: KafkaSettings, inputs: Mapping[str, str]) -> _Seen:
 
 
 def _visit(kafka: KafkaSettings, inputs: Mapping[str, str], seen: _Seen) -> None:
-    wanted = [topics.Topic(name) for name in inputs.values()]
+    wanted = topics.all_topics(name.removeprefix(DELIVER) for name in inputs if name.startswith(DELIVER))
     with open_admin(kafka, ADMIN_S) as admin:
         seen.topics.update({state.name: state for state in topic_states(admin, kafka, wanted)})
         seen.groups.update({s: g for s in inputs for g in group_states(admin, [topics.group(s)]).values()})
@@ -198,9 +198,13 @@ async def _more(kafka: KafkaSettings, inputs: Mapping[str, str], told: Told, see
 
 
 async def _read(kafka: KafkaSettings, inputs: Mapping[str, str], quiet: Sequence[str], seen: _Seen) -> None:
+    """From topics of which a partition has no leader nothing is read: it would be waited for, and is named anyway."""
+    unread = {name for name, state in seen.topics.items() if state.leaderless}
+    destinations = [name.removeprefix(DELIVER) for name in quiet if name.startswith(DELIVER)]
+    delivering = [name for name in destinations if topics.deliveries(name) not in unread]
     async with TopicReader(kafka) as reader:
-        seen.dead = await dead_letters(reader, datetime.now(UTC) - DEAD_SINCE, inputs, LOG_S)
-        delivering = [name.removeprefix(DELIVER) for name in quiet if name.startswith(DELIVER)]
+        if topics.DEAD_LETTERS not in unread:
+            seen.dead = await dead_letters(reader, datetime.now(UTC) - DEAD_SINCE, inputs, LOG_S)
         if delivering and (found := await open_tickets(reader, delivering, LOG_S)) is not None:
             seen.open = {DELIVER + name: tickets for name, tickets in found.items()}
     if delivering:

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, Self
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError, TopicAuthorizationFailedError
+from aiokafka.errors import KafkaError, KafkaTimeoutError, TopicAuthorizationFailedError
 from aiokafka.partitioner import murmur2
 
 from plaint.kafka.consumer import new_consumer
@@ -329,4 +329,8 @@ def _told(error: KafkaError, kafka: KafkaSettings) -> Exception:
         topic = error.args[0] if error.args else "a topic"
         what = f"{(kafka.principal() or 'this user').removeprefix('User:')} may not read {topic}"
         return ReadRefused([Fault(kafka.user_key, what, f"grant it Read and Describe on {topic}")])
+    if isinstance(error, KafkaTimeoutError):
+        return Unavailable(
+            f"a partition gives no answer: {error}; `plaint doctor brokers topics` names what nobody leads"
+        )
     return Unavailable(f"{', '.join(kafka.brokers)}: {error!r}; is it up, {are_right(kafka)}?")

@@ -1,11 +1,13 @@
 """A status out of Kafka alone, on both brokers: who is in a group, what waits for how long, what is open, what died."""
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from itertools import cycle
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,15 +19,19 @@ from plaint.diagnosis.status import StageStatus, look
 from plaint.kafka.admin import open_admin
 from plaint.kafka.backlog import backlogs
 from plaint.kafka.publisher import OutRecord, Publisher
+from plaint.kafka.reading import TopicReader
 from plaint.kafka.settings import KafkaSettings
 from plaint.kafka.topic_states import TopicState, topic_states
 from plaint.kafka.topics import ensure_topics
+from plaint.settings import Settings
 from route.delivery.entry import final_record, open_record
 from schemas import topics
 from schemas.deadletter import DeadLetter, Replayed
+from schemas.faults import Unavailable
 from schemas.reasons import DeadReason
 from schemas.ticket import Ticket, ticket_key
-from tests.support.kafka_process import KafkaProcess
+from tests.support.command import plaint
+from tests.support.kafka_process import KafkaProcess, kafka_cluster, why_no_kafka
 
 
 def settings(bootstrap: str) -> KafkaSettings:
@@ -163,6 +169,7 @@ async def test_a_topic_that_is_missing_is_named_and_not_made_and_hides_nothing_e
     assert [(one.place, one.what) for one in found.findings] == [
         (topics.TRIAGED, "is missing"),
         (topics.tickets("helpdesk"), "is missing"),
+        (topics.deliveries("helpdesk"), "is missing"),
     ]
     assert "`plaint topics --create`" in found.findings[0].mend
     stages = {stage.name: stage for stage in found.stages}
@@ -194,6 +201,37 @@ async def test_a_partition_that_nobody_leads_is_named_and_hides_no_other(
     found = await look(kafka, [fresh], [])
     assert [(one.place, "nobody leads partition 2" in one.what) for one in found.findings] == [(topic, True)]
     assert found.stages[-1].lags == {0: 1, 1: 1, 3: 1}
+
+
+@pytest.mark.kafka
+@pytest.mark.long
+async def test_partitions_that_went_with_their_broker_are_named_and_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if reason := why_no_kafka():
+        pytest.skip(f"NOT TESTED ON APACHE KAFKA: {reason}")
+    with ExitStack() as running:
+        first, second = (running.enter_context(node) for node in kafka_cluster(tmp_path, 2))
+        kafka = settings(first.bootstrap)
+        ensure_topics(kafka, ["helpdesk"])
+        second.kill()
+        desk = {"url": "http://127.0.0.1:9/hook", "secret_file": "none"}
+        own = Settings.model_validate({"kafka": kafka, "destinations": {"helpdesk": desk}})
+        async with asyncio.timeout(240):  # the other one needs a moment to see that it is gone
+            while True:
+                done = await asyncio.to_thread(plaint, "status", "--json", cwd=tmp_path, settings=own.environment())
+                found = [one for one in json.loads(done.stdout)["findings"] if not _idle(one)]
+                lost = {one["place"] for one in found if "nobody leads partition" in one["what"]}
+                if {topics.DEAD_LETTERS, topics.deliveries("helpdesk")} <= lost and len(lost) == len(found):
+                    break
+        async with TopicReader(kafka) as reader:
+            monkeypatch.setattr(reader._consumer, "_request_timeout_ms", 1000)
+            with pytest.raises(Unavailable, match="`plaint doctor brokers topics` names what nobody leads"):
+                await anext(reader.scan(await reader.partitions([topics.DEAD_LETTERS])))
+
+
+def _idle(finding: dict[str, str]) -> bool:
+    return "no process does its work" in finding["what"]
 
 
 async def test_a_broker_that_is_away_is_a_finding_and_no_failure() -> None:
