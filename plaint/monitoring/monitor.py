@@ -19,7 +19,7 @@ from plaint.monitoring.settings import MonitoringSettings
 from plaint.monitoring.state import StageName, StageState
 
 if TYPE_CHECKING:
-    from plaint.monitoring.publishing import Publishing
+    from plaint.monitoring.publishing_watchdog import Publishing
     from plaint.monitoring.stall import Guard
     from plaint.monitoring.watchdog import Watched
 
@@ -79,7 +79,7 @@ class Monitor:
     def watch_publishing(self, kafka: KafkaSettings, watched: "Publishing") -> None:
         """The same for a stage that has no input in Kafka."""
         if self._settings.on_stall != "ignore" and self._watchdog is None:
-            from plaint.monitoring.publishing import PublishingWatchdog
+            from plaint.monitoring.publishing_watchdog import PublishingWatchdog
 
             self._watchdog = PublishingWatchdog(kafka, watched, self._settings)
             self._watchdog.start()

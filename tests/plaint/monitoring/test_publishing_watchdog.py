@@ -25,7 +25,7 @@ from plaint.diagnosis.status import Status, look
 from plaint.kafka.admin import BrokerAway
 from plaint.kafka.settings import KafkaSettings
 from plaint.kafka.topics import ensure_topics
-from plaint.monitoring.publishing import PublishingWatchdog
+from plaint.monitoring.publishing_watchdog import PublishingWatchdog
 from plaint.monitoring.settings import MonitoringSettings
 from tests.plaint.monitoring.asking import ask, state, told
 from tests.support.frozen import Frozen
