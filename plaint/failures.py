@@ -9,7 +9,7 @@ from schemas.faults import FaultsFound, Unavailable, Unusable
 log = logging.getLogger(__name__)
 
 EXIT_USAGE = 2
-"""Wrong usage, settings, routes, topics or weights: a restart won't mend it."""
+"""Wrong usage, settings, routes, topics, rights or weights: a restart won't mend it."""
 EXIT_UNAVAILABLE = 69
 """The broker, a source or a port can't be had now (EX_UNAVAILABLE of sysexits.h)."""
 EXIT_FAILED = 70
@@ -22,7 +22,7 @@ CODES = {
     1: "Something was lost, a line could not be read, only the routes have faults, a running plaint refused a model, a model "
     "got worse in training, `status`, `doctor` or `topics` named what is wrong, nothing is known or held of what was asked "
     "for, a post or a record was refused or not sent, or a route is not as expected.",
-    EXIT_USAGE: "Wrong usage, settings, routes, topics or weights: a restart won't mend it.",
+    EXIT_USAGE: "Wrong usage, settings, routes, topics, rights or weights: a restart won't mend it.",
     EXIT_UNAVAILABLE: "The broker, a source or a port can't be had now, a disk is full, Kafka did not take a post from "
     "ingest, or nobody runs who could be told.",
     EXIT_FAILED: "The program failed, or Kafka did not take a result: what was not acknowledged is read again.",
