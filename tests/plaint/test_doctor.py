@@ -53,7 +53,7 @@ def test_a_check_that_hangs_is_given_up_in_its_time() -> None:
     began = time.monotonic()
     found = Running(Task("slow", hang, 0.2, "look at it")).result()
     forever.set()
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30
     assert told(found) == "fail slow: took longer than 0.2 s → look at it"
 
 
