@@ -1,7 +1,8 @@
 """The door: ``plaint``, its commands, and the exit codes that scripts may rely on.
 
-0 all is well · 1 something was lost, or a check found faults · 2 wrong usage, settings, routes, topics, rights or weights:
-a restart won't mend it · 69 the broker, a source or a port can't be had now · 70 the program failed · 130 ended before it was done
+0 all is well · 1 something was lost, or a check found faults · 2 wrong usage, settings, routes, topics, rights or
+weights: a restart won't mend it · 69 the broker, a source or a port can't be had now · 70 the program failed · 130
+ended before it was done
 """
 
 import sys
