@@ -13,7 +13,7 @@ from plaint.lookup.explanation import (
     TicketAsked,
     TicketLife,
 )
-from plaint.lookup.words import URGENCIES, life_words
+from plaint.lookup.words import URGENCY_LEVELS, life_words
 from plaint.terminal import clock, one_line, span
 from schemas.labels import Unsure
 
@@ -67,7 +67,7 @@ def _labels(labels: Iterable[Label]) -> Iterator[str]:
         unsure = ", unsure" if label.unsure else ""
         yield (
             f"{clock(label.triaged_at)} revision {label.revision}: {label.intent} {label.confidence:.0%}{unsure}, "
-            f"{label.sentiment}, urgency {label.urgency} ({URGENCIES[label.urgency]}){', urgent' * label.urgent}{note}"
+            f"{label.sentiment}, urgency {label.urgency} ({URGENCY_LEVELS[label.urgency]}){', urgent' * label.urgent}{note}"
         )
         others = sorted(label.intents.items(), key=lambda item: -item[1])[1:3]
         if others:

@@ -7,6 +7,7 @@ from plaint.lookup.explanation import Explanation, Label, Letter, Routing, Ticke
 from plaint.lookup.hold_words import hold_words
 from plaint.lookup.verdicts import WAITING
 from plaint.terminal import clock
+from schemas.labels import URGENCY_WORDS
 from schemas.reasons import DropReason
 from schemas.topics import DAY_MS, POSTS_RETENTION_MS, TICKETS_RETENTION_MS
 
@@ -16,7 +17,8 @@ UNSENT: dict[str, str] = {
     DropReason.NOTHING_TO_WITHDRAW: "it had nothing to withdraw",
 }
 """What became of a ticket that ended without a request."""
-URGENCIES = ("none", "low", "normal", "high", "critical")
+URGENCY_LEVELS = ("none", *URGENCY_WORDS[1:])
+"""Beside the number: ``urgency 3 (high)``."""
 
 
 def summary(facts: Explanation) -> str:
@@ -38,7 +40,9 @@ def _label_words(facts: Explanation) -> str:
         return _unlabelled(facts)
     if label.intent is None:
         return "deleted"
-    words = f"{label.intent}{', urgent' if label.urgent else ''} (urgency {label.urgency}, {URGENCIES[label.urgency]})"
+    words = (
+        f"{label.intent}{', urgent' if label.urgent else ''} (urgency {label.urgency}, {URGENCY_LEVELS[label.urgency]})"
+    )
     if facts.routing is not None and facts.routing.drop and not _rules_differ(facts):
         words += f"; no ticket: {facts.routing.drop}"
     return words
