@@ -14,6 +14,7 @@ from plaint.kafka.admin import open_admin
 from plaint.kafka.certificate import CERTFILE
 from plaint.kafka.grants import allow
 from plaint.kafka.groups import GroupState, group_states
+from plaint.kafka.publisher import MAX_BATCH_BYTES
 from plaint.kafka.rights import Right, roles
 from plaint.kafka.settings import KafkaSettings
 from plaint.kafka.topic_states import TopicState, topic_states
@@ -24,6 +25,8 @@ VISIT_S = 8.0
 DISK_WARN, DISK_FAIL = 0.10, 0.02
 """Shares of a broker's disk that should be free, and must be."""
 MB = 1_000_000
+KAFKAS_LARGEST = 1_048_588
+"""What Kafka takes for max.message.bytes where nobody sets it."""
 COORDINATOR = "the broker that keeps it is down, or its disk is full: look at its log"
 
 
@@ -109,6 +112,13 @@ def _topic(state: TopicState, brokers: int) -> Iterator[Finding]:
     for one in state.differences:
         kind = fail if one.is_fault else warn
         yield kind(state.name, f"{one.key} is {one.has}, plaint would set {one.wants}", one.mend)
+    largest = state.number("max.message.bytes")
+    if largest is not None and largest < MAX_BATCH_BYTES:
+        what = (
+            f"max.message.bytes is {largest}: a stage that writes more at once, up to {MAX_BATCH_BYTES}, ends with 70"
+        )
+        mend = f"kafka-configs.sh --alter --topic {state.name} --add-config max.message.bytes={KAFKAS_LARGEST}"
+        yield fail(state.name, what, mend)
     if brokers > 1 and state.found == "there":
         yield from _replication(state, brokers)
 

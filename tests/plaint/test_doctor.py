@@ -221,6 +221,17 @@ def test_a_topic_without_a_leader_or_with_one_replica_of_many_brokers_is_told() 
     assert "warn plaint.triaged: has one replica on 3 brokers" in said
 
 
+@pytest.mark.parametrize(("largest", "state"), [("1048588", "ok"), ("1000000", "ok"), ("500000", "fail")])
+def test_a_topic_that_takes_no_whole_batch_is_told(largest: str, state: str) -> None:
+    first, *others = visit().states
+    config = {**first.config, "max.message.bytes": largest}
+    found = topics_check.check_topics(visit(states=[first.model_copy(update={"config": config}), *others]))
+    assert found.state == state
+    if state == "fail":
+        assert "plaint.posts: max.message.bytes is 500000" in told(found)
+        assert "--topic plaint.posts --add-config max.message.bytes=1048588" in told(found)
+
+
 @pytest.mark.parametrize(
     ("brokers", "replicas", "in_sync", "what", "mend"),
     [
