@@ -8,6 +8,8 @@ from ingest.settings import POST_FIELDS
 from schemas.faults import Fault
 
 NEEDED = ("id", "text")
+_OTHER_SIGNS = {";": "semicolons", "\t": "tabs"}
+"""What spreadsheets put between cells where the comma stands in numbers, or in a table that is called text."""
 
 
 class Columns:
@@ -51,6 +53,10 @@ def _put(fields: dict[str, Any], outer: str, inner: str, value: str) -> None:
 
 
 def _faults(names: Sequence[str], wanted: Mapping[str, str], constants: Mapping[str, str]) -> list[Fault]:
+    if len(names) == 1 and (signs := next((word for sign, word in _OTHER_SIGNS.items() if sign in names[0]), "")):
+        return [
+            Fault("format", f"the header is separated by {signs}", "export the table with commas between its cells")
+        ]
     has = f"the header has {', '.join(map(repr, names))[:500]}"
     times = Counter(names)
     found = [

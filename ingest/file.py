@@ -2,6 +2,7 @@
 
 import os
 import stat
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from hashlib import blake2b
@@ -107,6 +108,8 @@ class FileSource:
         if isinstance(header, Row):
             return Columns(header.cells, self._settings.columns, self._settings.constants)
         what = header.detail if header else "is empty"
+        if header and header.raw.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):  # what a spreadsheet calls Unicode text
+            what = "is in UTF-16"
         raise SourceFailed(f"{self._shown}: {what}; the first row of a table names its columns")
 
     def _header_faults(self) -> list[Fault]:

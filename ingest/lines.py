@@ -6,7 +6,7 @@ import os
 import select
 import stat
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -81,6 +81,12 @@ class Lines:
             size += len(text)
             part = b"" if ended else self._stream.readline(BUFFER_BYTES)
         return Extent(size, digest.hexdigest())
+
+
+def without_mark(lines: Iterable[bytes]) -> Iterator[bytes]:
+    """Lines of a text, without the byte order mark that programs on Windows put in front of it."""
+    for number, line in enumerate(lines):
+        yield line if number else line.removeprefix(BOM)
 
 
 def _open(path: str, stop: Event) -> tuple[io.RawIOBase, datetime | None]:

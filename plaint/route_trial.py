@@ -16,6 +16,7 @@ import orjson
 
 from classify.batch import Classifier
 from ingest.decode import post_from_json
+from ingest.lines import without_mark
 from route.examples import example
 from route.fields import FIELDS
 from route.operators import ConditionInvalid
@@ -76,7 +77,7 @@ def read_lines(
     ``at`` is the time at which those are triaged that name none; None: now. It decides on hours and silences.
     """
     chunk: list[Line | Unread | tuple[int, Post, dict[str, Any]]] = []
-    for number, line in enumerate(raw, 1):
+    for number, line in enumerate(without_mark(raw), 1):
         if not line.strip():
             continue
         chunk.append(_read(number, line, expect, at))

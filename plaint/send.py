@@ -248,10 +248,11 @@ def posts_in(lines: Iterable[bytes], complain: Callable[[int, str], None]) -> It
     ``complain`` is told of each line that is no post.
     """
     from ingest.decode import post_from_json
+    from ingest.lines import without_mark
     from schemas.record import RecordInvalid
 
-    for number, line in enumerate(lines, start=1):
-        if line.isspace():
+    for number, line in enumerate(without_mark(lines), start=1):
+        if not line.strip():
             continue
         try:
             yield post_from_json(_with_id(line)).model_dump(mode="json", exclude_unset=True, exclude_none=True)

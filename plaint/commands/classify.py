@@ -10,6 +10,7 @@ import orjson
 
 from classify.load import load_classifier
 from ingest.decode import post_from_json
+from ingest.lines import without_mark
 from plaint.settings import load_settings
 from plaint.terminal import shown_json
 from schemas.post import Post
@@ -49,7 +50,7 @@ def classify(config: Path | None) -> None:
     number = 0
     for lines in _chunks(sys.stdin.buffer):
         posts: list[tuple[str | int, Post]] = []
-        for line in lines:
+        for line in without_mark(lines) if not number else lines:
             number += 1
             if not line.strip():
                 continue

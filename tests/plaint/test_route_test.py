@@ -137,6 +137,11 @@ def test_a_line_that_cannot_be_read_is_told_and_the_rest_goes_on(run: Run, line:
     assert "1 posts, 1 lines can't be read" in found.stdout
 
 
+def test_a_byte_order_mark_in_front_is_no_part_of_the_first_post(run: Run) -> None:
+    found = run([f"\ufeff{json.dumps(LABELLED[0])}", LABELLED[1]])
+    assert (found.exit_code, found.stderr) == (0, "")
+
+
 def test_what_classify_and_tail_write_and_columns_of_a_teams_own_are_taken(run: Run) -> None:
     triage = {
         "v": 1,

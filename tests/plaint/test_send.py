@@ -132,7 +132,7 @@ def test_of_a_file_each_sound_line_is_sent_and_each_other_named(
         '{"id": "3"}',
         '{"id": "4", "text": "d"}',
     ]
-    (tmp_path / "posts.jsonl").write_text("\n".join(lines))
+    (tmp_path / "posts.jsonl").write_text("\n".join(lines), encoding="utf-8-sig")
     done = run("--file", "posts.jsonl")
     assert done.exit_code == 1
     assert "line 2: " in done.stderr

@@ -134,6 +134,12 @@ class TestClassify:
             assert process.wait() == 0
             watch.cancel()
 
+    def test_a_byte_order_mark_in_front_is_no_part_of_the_first_post(self, folder: Path) -> None:
+        done = plaint(
+            "classify", cwd=folder, stdin=b'\xef\xbb\xbf{"id": 1, "text": "hello"}\n{"id": 2, "text": "hello"}'
+        )
+        assert [json.loads(line)["id"] for line in done.stdout.splitlines()] == [1, 2], shown(done)
+
     def test_a_reader_that_goes_away_ends_it_quietly(self, folder: Path) -> None:
         with subprocess.Popen(
             [PLAINT, "classify"],
