@@ -13,7 +13,7 @@ from plaint.diagnosis.quiet import hush
 from plaint.failures import EXIT_USAGE
 from plaint.kafka.admin import open_admin
 from plaint.leftovers import CONNECT_S, judge, leftovers
-from plaint.local.up import stood_in
+from plaint.local.plan import stood_in
 from plaint.logs import escaped
 from plaint.preflight import check_broker, check_kafka, check_setup, check_weights
 from plaint.settings import Settings, Sound, read_settings

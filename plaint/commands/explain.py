@@ -8,8 +8,8 @@ import click
 
 from plaint.commands.holding import ASK
 from plaint.leftovers import find_strangers
+from plaint.local.plan import stood_in
 from plaint.local.running import destinations_at_hand, kafka_at_hand
-from plaint.local.up import stood_in
 from plaint.lookup.explain import explain as look
 from plaint.lookup.explain_text import lines
 from plaint.lookup.holds import clues_at_hand

@@ -17,8 +17,8 @@ from plaint.kafka.admin import open_admin
 from plaint.kafka.settings import KafkaSettings
 from plaint.kafka.topic_states import TopicState, topic_states
 from plaint.leftovers import find_strangers
+from plaint.local.plan import stood_in
 from plaint.local.running import destinations_at_hand, kafka_at_hand
-from plaint.local.up import stood_in
 from plaint.logs import escaped
 from plaint.send import find_target
 from plaint.settings import load_settings

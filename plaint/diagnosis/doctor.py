@@ -16,7 +16,7 @@ from plaint.diagnosis.finding import failures
 from plaint.diagnosis.topics_check import Visit
 from plaint.kafka.reading import Start, TopicReader
 from plaint.kafka.settings import KafkaSettings
-from plaint.local.up import stood_in
+from plaint.local.plan import stood_in
 from plaint.preflight import check_setup
 from plaint.settings import Settings
 from route.rules import check_routes

@@ -9,8 +9,8 @@ import pytest
 
 from ingest.http.settings import DEFAULT_PORT, DoorSettings
 from ingest.settings import SourceSettings
+from plaint.local.plan import Plan, children, plan
 from plaint.local.supervisor import Child
-from plaint.local.up import Plan, children, plan
 from plaint.settings import Settings
 from tests.ingest.http_door import SECRETS, TOKENS
 

@@ -5,7 +5,7 @@ import socket
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from plaint.local.up import children, listening
+from plaint.local.plan import children, listening
 from plaint.settings import Settings
 
 
