@@ -1,4 +1,4 @@
-"""The whole way on one machine: a broker if none is named, every stage supervised, and the run summed up once all is settled."""
+"""The whole way on one machine: a broker if none is named, every stage supervised, and the run summed up at its end."""
 
 import asyncio
 import contextlib
