@@ -42,7 +42,8 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     from plaint.broker.start import start_broker
 
     data_dir = tmp_path_factory.mktemp("kafka")
-    with start_broker(BrokerSettings(embedded="kafka", kafka_home=kafka_home(), data_dir=data_dir)) as broker:
+    settings = BrokerSettings(embedded="kafka", kafka_home=kafka_home(), data_dir=data_dir, start_timeout_s=150)
+    with start_broker(settings) as broker:
         yield broker.bootstrap
 
 

@@ -131,7 +131,7 @@ class KafkaProcess:
         self._prefix = list(prefix)
         self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self, timeout_s: float = 60) -> Self:
+    def start(self, timeout_s: float = 150) -> Self:
         """Start it, formatted if it never ran, and wait until it answers."""
         self._configure()
         if not (self.folder / "data" / "meta.properties").exists():
@@ -189,7 +189,7 @@ class KafkaProcess:
         """SIGTERM, and SIGKILL after the grace period."""
         self._end(signal.SIGTERM, grace_s)
 
-    def restart(self, timeout_s: float = 60) -> None:
+    def restart(self, timeout_s: float = 150) -> None:
         """Kill it and start it again on the same data."""
         self.kill()
         self.start(timeout_s)
