@@ -46,7 +46,7 @@ bench-delivery: $(VENV)/.dev ## one deliver worker on a real Kafka: signed deliv
 bench-model: $(VENV)/.dev $(VENV)/.train ## the engine against transformers.pipeline and plain ONNX Runtime, on the posts in PLAINT_DATA (needs torch)
 	@$(BIN)/python -m tests.bench.model $(ARGS)
 
-chaos: $(VENV)/.dev ## long kill tests and outages on a real Kafka; ARGS=kills, outages, isolation or embedded for a part
+chaos: $(VENV)/.dev ## long kill tests and outages on a real Kafka; ARGS=kills, outages, lives, isolation or embedded for a part
 	@$(BIN)/python -m tests.chaos $(ARGS)
 
 soak: $(VENV)/.dev ## 100,000 posts: memory of each worker over time

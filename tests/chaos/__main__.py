@@ -1,7 +1,8 @@
-"""``python -m tests.chaos [kills] [outages] [isolation] [embedded]``: all of them, or those named.
+"""``python -m tests.chaos [kills] [outages] [lives] [isolation] [embedded]``: all of them, or those named.
 
 Prints a table for each and all counts as JSON in the last line. Exit code 1 if anything was lost, came as a second ticket,
-was sent again without need, or held up another destination; what the embedded broker did is only told.
+was sent again without need, ended otherwise than its post, or held up another destination; what the embedded broker did is
+only told.
 """
 
 import argparse
@@ -9,11 +10,17 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.chaos import embedded, isolation, kills, outages
+from tests.chaos import embedded, isolation, kills, lives, outages
 from tests.chaos.report import Section, finish
 from tests.support.kafka_process import why_no_kafka
 
-PARTS = {"kills": kills.run, "outages": outages.run, "isolation": isolation.run, "embedded": embedded.run}
+PARTS = {
+    "kills": kills.run,
+    "outages": outages.run,
+    "lives": lives.run,
+    "isolation": isolation.run,
+    "embedded": embedded.run,
+}
 
 
 def main() -> int:
@@ -21,7 +28,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description="Let things die while posts flow.")
     parser.add_argument("parts", nargs="*", metavar="part", help=f"{', '.join(PARTS)}; without any, all")
     parser.add_argument("--folder", type=Path, help="keep data and logs here")
-    for part in (kills, outages, isolation, embedded):
+    for part in (kills, outages, lives, isolation, embedded):
         part.arguments(parser)
     options = parser.parse_args()
     if unknown := set(options.parts) - set(PARTS):

@@ -11,16 +11,17 @@ SAMPLES = REPOSITORY / "ingest" / "samples" / "posts.jsonl"
 
 def write_posts(path: Path, prefix: str, count: int) -> list[str]:
     """Write ``count`` posts as JSON Lines, none with a blank text; their ids begin with ``prefix``."""
-    texts = _texts()
+    found = texts()
     ids = [f"{prefix}{number:06d}" for number in range(count)]
     with path.open("w") as file:
         for number, post_id in enumerate(ids):
             network = ("bluesky", "mastodon", "x")[number % 3]
-            file.write(json.dumps({"id": post_id, "network": network, "text": texts[number % len(texts)]}) + "\n")
+            file.write(json.dumps({"id": post_id, "network": network, "text": found[number % len(found)]}) + "\n")
     return ids
 
 
-def _texts() -> list[str]:
+def texts() -> list[str]:
+    """Those of the shipped samples, none blank."""
     found = list(_sample_texts())
     assert len(found) > 100, "the shipped samples are there"
     return found

@@ -23,6 +23,8 @@ from tests.system.wiretap import Wiretap
 
 SECRET = "whsec_" + "c3lzdGVtIHRlc3RzIHNpZ24gd2l0aCB0aGlzIGtleSE="
 DESTINATIONS = ("helpdesk", "service")
+Routes = Mapping[str, Sequence[str]]
+"""Destinations of each intent."""
 ROUTES = {
     "complaint": ("helpdesk",),
     "question": ("service",),
@@ -30,7 +32,7 @@ ROUTES = {
     "marketing": ("service",),
     "other": (),
 }
-"""Destinations of each intent: what the stack's routes file says and what its tickets are checked against."""
+"""What the stack's routes file says and what its tickets are checked against."""
 SESSION_S = 6.0
 TIMEOUT_S = 2.0
 CONCURRENCY = 16
@@ -153,6 +155,7 @@ class Stack:
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
+        self.routes = folder / "routes.yaml"
         self.bootstrap = bootstrap
         self.receiver = Receiver(free_ports(1)[0])
         self.wiretap = Wiretap(self.receiver.port)
@@ -241,6 +244,12 @@ class Stack:
         """The settings of a process whose requests are to be known by ``name``."""
         return {**self._settings, "PLAINT_DESTINATIONS": self._destinations(self.wiretap.door(name))}
 
+    def write_routes(self, routes: Routes) -> None:
+        """Put these in the place of those there are; a route worker reads them when it starts and on SIGHUP."""
+        written = self.routes.with_suffix(".new")
+        written.write_text(json.dumps({"rules": _rules(routes)}))  # JSON is YAML
+        written.replace(self.routes)
+
     def read(self, for_s: float = 2.0) -> Evidence:
         """What the topics say by now."""
         if self._reader is None:
@@ -268,13 +277,12 @@ class Stack:
             "rebalance_timeout_s": 20,
             "partitions": 4,
         }
-        routes = self.folder / "routes.yaml"
-        routes.write_text(json.dumps({"rules": _rules()}))  # JSON is YAML
+        self.write_routes(ROUTES)
         model = {"model": str(TINY_MODELS[0])} if TINY_MODELS else {}
         found = {
             "PLAINT_KAFKA": kafka | dict(settings.pop("kafka", {})),
             "PLAINT_CLASSIFY": {**model, "threads": 1, "batch": 64, **settings.pop("classify", {})},
-            "PLAINT_ROUTE": {"routes": str(routes)},
+            "PLAINT_ROUTE": {"routes": str(self.routes)},
         }
         found |= {f"PLAINT_{name.upper()}": dict(value) for name, value in settings.items()}
         written = {name: json.dumps(value) for name, value in found.items()}
@@ -290,9 +298,9 @@ class Stack:
         return {"PLAINT_INBOX": json.dumps(inbox)}
 
 
-def _rules() -> list[dict[str, Any]]:
+def _rules(routes: Routes) -> list[dict[str, Any]]:
     rules: list[dict[str, Any]] = [
         {"name": intent, "why": "A system test.", "match": {"intent": intent}, "destinations": list(destinations)}
-        for intent, destinations in ROUTES.items()
+        for intent, destinations in routes.items()
     ]
     return [*rules, {"name": "rest", "why": "Must take none.", "destinations": list(DESTINATIONS)}]
