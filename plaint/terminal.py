@@ -172,7 +172,7 @@ def leaving_early() -> Iterator[None]:
     """
     try:
         yield
-        sys.stdout.flush()
+        click.echo(nl=False)  # which flushes stdout, if there is one
     except BrokenPipeError:
         if not _nobody_reads_stdout():
             raise  # another line broke
@@ -184,7 +184,7 @@ def _nobody_reads_stdout() -> bool:
     """Whether it is a pipe, or a socket, whose other end is closed."""
     poll = select.poll()
     poll.register(STDOUT, 0)
-    return bool(poll.poll(0))
+    return any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))
 
 
 def echo_to_who_listens(line: str, err: bool = False) -> None:

@@ -172,6 +172,17 @@ def test_a_reader_who_has_seen_enough_ends_any_command_well(folder: Path, comman
     assert (done.returncode, done.stderr) == (0, b"")
 
 
+def test_a_command_without_a_standard_output_does_what_it_does(folder: Path) -> None:
+    done = subprocess.run(
+        ["sh", "-c", 'exec "$0" completion bash >&-', PLAINT],
+        stderr=subprocess.PIPE,
+        cwd=folder,
+        env=environment(),
+        timeout=LIMIT_S,
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
 @pytest.mark.parametrize("seconds", ["nan", "inf", "1e300", "0"])
 @pytest.mark.parametrize("command", [["status", "--watch"], ["up", "--patience"]])
 def test_seconds_that_nobody_can_wait_are_wrong_usage(folder: Path, command: list[str], seconds: str) -> None:
