@@ -1,9 +1,11 @@
 """Two processes under one PLAINT_INSTANCE: that they throw each other out is named, a restart under the same name is not."""
 
 import asyncio
+from contextlib import suppress
 
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
 
 from plaint.workers.delivering.consumer import tickets_consumer
 from schemas import topics
@@ -19,11 +21,17 @@ def named(bootstrap: str, name: str) -> AIOKafkaConsumer:
     return consumer
 
 
-async def read(consumer: AIOKafkaConsumer) -> None:
-    """Read until cancelled."""
-    await consumer.start()
+async def keep_reading(bootstrap: str, name: str) -> None:
+    """Read until cancelled; who ends for another reason meanwhile is started again, as an orchestrator does."""
     while True:
-        await consumer.getmany(timeout_ms=200)
+        consumer = named(bootstrap, name)
+        try:
+            with suppress(KafkaError):
+                await consumer.start()
+                while True:
+                    await consumer.getmany(timeout_ms=200)
+        finally:
+            await consumer.stop()
 
 
 def said(caplog: pytest.LogCaptureFixture, name: str) -> bool:
@@ -34,12 +42,13 @@ async def test_two_processes_with_one_name_say_that_there_is_another(
     kafka: str, fresh: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     await make_topics(kafka, fresh)
-    both = [named(kafka, fresh) for _ in range(2)]
-    reading = [asyncio.create_task(read(one)) for one in both]
-    await until(lambda: said(caplog, fresh))
-    for task, consumer in zip(reading, both, strict=True):
-        task.cancel()
-        await consumer.stop()
+    both = [asyncio.create_task(keep_reading(kafka, fresh)) for _ in range(2)]
+    try:
+        await until(lambda: said(caplog, fresh))
+    finally:
+        for reading in both:
+            reading.cancel()
+        await asyncio.wait(both)
 
 
 async def test_a_process_that_comes_back_under_its_name_says_nothing(
