@@ -41,7 +41,9 @@ OTHER = {
     "a pod's name: its work then goes on at once after a crash.",
     "PLAINT_KAFKA_HOME": "A Kafka release for `broker.embedded: kafka`.",
     "PLAINT_RUNTIME_DIR": "Folder in which `plaint up`, `plaint run route` and `plaint run classify` note themselves for other "
-    "commands of this user; without it `plaint` in `XDG_RUNTIME_DIR`, else `plaint-UID` in the folder for temporary files.",
+    "commands of this user; without it `plaint` in `XDG_RUNTIME_DIR`, else `plaint-UID` in the folder for temporary files. "
+    "It has to last as long as they run: name another for what is to outlive your login (`nohup`, `tmux`), since a system "
+    "may remove `XDG_RUNTIME_DIR` when you log out, and no `plaint reload` reaches them then.",
     "PLAINT_LISTEN_FD": "Number of a listening socket that whoever starts the inbox or the door has opened for it and hands "
     "down; `plaint up` does.",
     "PLAINT_LOG_LEVEL": "DEBUG, INFO (default), WARNING, ERROR or CRITICAL.",
