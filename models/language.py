@@ -36,12 +36,17 @@ _MODEL_CHARS = 400
 _CHANCES = 10
 """Languages whose chances are asked for: one that isn't among these has less than UNLIKELY."""
 
-_NO_WORDS = re.compile(
-    r"https?://\S+|\bwww\.\S+|pic\.(?:twitter|x)\.com/\S+|[^\s@]{1,64}@[^\s@.]{1,63}\.\S+|[@#]\w+|__\w+__|<\w+>|\{\w+\}",
-    re.IGNORECASE,
-)
+_ADDRESS = r"[^\s@]{1,64}@[^\s@.]{1,63}\.\S+"
+_OTHERS = r"https?://\S+|\bwww\.\S+|pic\.(?:twitter|x)\.com/\S+|[@#]\w+|__\w+__|<\w+>|\{\w+\}"
+_NO_WORDS = re.compile(f"{_ADDRESS}|{_OTHERS}", re.IGNORECASE)
+_NO_WORDS_BUT_ADDRESSES = re.compile(f"(?=[hwp@#_<{{])(?:{_OTHERS})", re.IGNORECASE)
+"""The same for a text without an @, in a third of the time: only an address may begin with any sign."""
 _NO_LETTERS = re.compile(r"[^\w'’\u0300-\u036f\u0900-\u0dff\u0e00-\u0fff\u1000-\u109f\u1780-\u17ff]+|[\d_]+")
 """Marks of the scripts that write vowels as marks are letters here."""
+_ASCII_LETTERS = (
+    "".join(sign.lower() if sign.isalpha() or sign == "'" else " " for sign in map(chr, range(128))).encode().ljust(256)
+)
+"""What becomes of each byte of a text in ASCII: the same, and in small letters."""
 _OTHER_CODES = {"in": "id", "iw": "he", "ji": "yi", "jw": "jv", "mo": "ro", "nb": "no", "fil": "tl", "cmn": "zh"}
 """Codes that ISO 639 gave up and some networks still send, and those that lid.176 knows by another."""
 _NO_LANGUAGE = {"und", "zxx", "mul", "mis", "art", "qam", "qct", "qht", "qme", "qst"}
@@ -100,7 +105,15 @@ def words_of(text: str) -> str:
     """What of a post is written in a language: no handles, tags, links, numbers, emoji; in small letters."""
     # Cut twice: one sign may become eighteen.
     text = plain_unicode(as_written(text)[:_READ_CHARS])[:_READ_CHARS]
-    return " ".join(_NO_LETTERS.sub(" ", _NO_WORDS.sub(" ", text)).lower().split())[:_MODEL_CHARS]
+    text = (_NO_WORDS if "@" in text else _NO_WORDS_BUT_ADDRESSES).sub(" ", text)
+    return " ".join(_letters_of(text).split())[:_MODEL_CHARS]
+
+
+def _letters_of(text: str) -> str:
+    """The text in small letters, spaces for what is none."""
+    if text.isascii():
+        return text.encode().translate(_ASCII_LETTERS).decode()
+    return _NO_LETTERS.sub(" ", text).lower()
 
 
 def _likeliest(words: str, wanted: int) -> list[tuple[str, float]]:

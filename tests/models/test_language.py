@@ -45,6 +45,19 @@ def test_handles_links_and_tags_say_nothing() -> None:
     assert ENGLISH.of(text).code == "en"
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "HTTP://x.example/a1 WWW.example.org/b Pic.x.com/cd my 2nd bag isn't there",
+        "__company__ #late [bags] {name} a_b httpx :w/here",
+        "".join(map(chr, range(128))).replace("@", ""),
+    ],
+)
+def test_a_handle_or_a_foreign_word_at_the_end_changes_nothing_of_what_is_read_before_it(text: str) -> None:
+    assert words_of(f"{text} @handle") == words_of(text)
+    assert words_of(f"{text} größe") == f"{words_of(text)} größe"
+
+
 def test_styled_letters_are_read() -> None:
     assert ENGLISH.of("𝐞𝐯𝐞𝐫𝐲𝐭𝐡𝐢𝐧𝐠 𝐦𝐮𝐬𝐭 𝐠𝐨 𝐭𝐨𝐝𝐚𝐲 𝐨𝐧𝐥𝐲").code == "en"
 
