@@ -77,12 +77,15 @@ def _of_rules(triage: Triage, matches: Sequence[Match], op: Op) -> list[Ticket]:
 
 def _of_rule(triage: Triage, match: Match, op: Op) -> list[Ticket]:
     shared = _shared(triage, match, op)
+    text = cut(triage.post.text, MAX_TEXT_BYTES)
     tickets = [
-        Ticket(key=ticket_key(triage.post.id, destination), destination=destination, **shared)
+        Ticket(key=ticket_key(triage.post.id, destination), destination=destination, text=text, **shared)
         for destination in match.destinations
     ]
-    room = MAX_TICKET_BYTES - max(len(ticket.to_bytes()) for ticket in tickets)
-    text = cut(triage.post.text, min(MAX_TEXT_BYTES, room))
+    over = max(len(ticket.to_bytes()) for ticket in tickets) - MAX_TICKET_BYTES
+    if over <= 0:
+        return tickets
+    text = cut(triage.post.text, _json_bytes(text) - over)
     return [ticket.model_copy(update={"text": text}) for ticket in tickets]
 
 
@@ -126,7 +129,7 @@ def plain_url(url: str) -> str:
     It comes with the post, so it may be ``javascript:``, carry control characters or dress up as another host
     (``https://bank.example@evil.example``); people click on it in the ticket.
     """
-    if not (url.isascii() and url.isprintable()) or any(char in url for char in " \"'<>\\^`{|}"):
+    if not url or not (url.isascii() and url.isprintable()) or any(char in url for char in " \"'<>\\^`{|}"):
         return ""
     try:
         parts = urlsplit(url)
@@ -138,8 +141,13 @@ def plain_url(url: str) -> str:
 
 def cut(text: str, room: int) -> str:
     """``text`` if its JSON takes at most ``room`` bytes, else as much of its beginning as does, with an ellipsis."""
-    if len(to_json(text)) - 2 <= room:
+    if _json_bytes(text) <= room:
         return text
-    ends = accumulate(len(to_json(char)) - 2 for char in text[:room])
+    ends = accumulate(_json_bytes(char) for char in text[:room])
     kept = sum(end <= room - len("…".encode()) for end in ends)
     return f"{text[:kept]}…"
+
+
+def _json_bytes(text: str) -> int:
+    """What ``text`` takes as JSON, without its quotes."""
+    return len(to_json(text)) - 2
