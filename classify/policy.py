@@ -17,7 +17,7 @@ from schemas.labels import INTENTS, Intent
 from schemas.post import Post
 from schemas.triage import UrgencyPart
 
-POLICY_VERSION = "2"
+POLICY_VERSION = "3"
 """Changes with every change of a word, a point, a rule or of what is read of a text, so that a triage says which policy made
 it."""
 

@@ -1,5 +1,5 @@
-"""What an author wrote, of what a source sends. All that read a post begin here: the network, the words that raise the
-urgency, and what tells the language.
+"""What an author wrote, of what a source sends. What reads a post for its triage begins here: plaint's own networks, the words
+that raise the urgency, and what tells the language. A network of Hugging Face has a reading of its own.
 
 Sources send the same post in several shapes: Mastodon and feeds as HTML, sets that were exported twice with entities in
 entities, mail with what the program put below it. A text that has none of it stays as it is, and no function here raises.
@@ -13,22 +13,35 @@ MOST_READ = 20_000
 """Of a longer text the first three quarters and the last quarter of this many characters are read."""
 
 _BLOCKS = (
-    "address|article|blockquote|br|center|dd|div|dl|dt|h[1-6]|hr|li|ol|p|pre|section|table|tbody|td|th|thead|tr|ul"
+    "address|article|blockquote|body|br|center|dd|div|dl|dt|h[1-6]|hr|html|li|ol|p|pre|section"
+    "|table|tbody|td|th|thead|tr|ul"
 )
 _INLINE = "a|abbr|b|big|code|del|em|font|i|img|ins|q|s|small|span|strike|strong|sub|sup|tt|u"
-_TAG = re.compile(rf"</?(?:({_BLOCKS})|{_INLINE})(?:\s[^<>]*|/)?>", re.IGNORECASE)
+_TAG = re.compile(rf"<(?:/?(?:({_BLOCKS})|{_INLINE})(?:\s[^<>]*|/)?|!--[^<>]*--)>", re.IGNORECASE)
 _LEAST_TAGS = 2
 """A single one may be what the author typed: "use <b> for bold"."""
 
+_DEVICE = (
+    r"(?:[A-Z0-9]\S{0,20} ){0,4}"  # who made or sold it
+    r"(?:iPhone|iPad|iPod|Android|BlackBerry|Galaxy|Huawei|HTC|LG|Nokia|Pixel|Samsung|Xiaomi|Xperia"
+    r"|(?:[Ss]mart|[Cc]ell)?[Pp]hone|[Mm]obile|[Tt]ablet|(?:wireless )?[Dd]evice)[®™]?"
+    r"(?: (?:\w{0,6}\d\w{0,6}\+?|Edge|Max|Mini|Note|Plus|Pro|Ultra|(?:smart)?phone|tablet|device)){0,3}"
+    r"(?: (?:by|using|via|with) [A-Z][^\n]{0,60})?"
+)
+_SYSTEM = r"(?:Android|iOS|iPad|iPhone|Mac|Windows)\b"
+_MAIL_PROGRAM = rf"(?:Mail|Outlook|Proton ?Mail|Yahoo Mail)(?: [Mm]obile)?(?: (?:for|on) {_SYSTEM}(?: \d+)?)?"
+_QUOTED_TO_THE_END = r"[ \t\r]*+(?:\n[ \t\r]*+(?:>[^\n]*+)?)*+\Z"
 _MAIL_ENDINGS = (
     re.compile(r"\n-- \r?\n"),
     re.compile(r"\n[ \t]*-{3,} ?Original Message ?-{3,}", re.IGNORECASE),
-    re.compile(r"\n[ \t]*On [^\n]{6,200}\n?[^\n]{0,100}\bwrote:\s*\n[ \t]*>"),
+    re.compile(rf"\n[ \t]*On [^\n]{{6,200}}(?:\n[^\n]{{0,100}})?\bwrote:(?=\s*+>){_QUOTED_TO_THE_END}"),
     re.compile(
-        r"\n[ \t]*(?:Sent from (?:my|mail|outlook|proton|yahoo)\b|Get Outlook for )[^\n]{0,80}\s*\Z", re.IGNORECASE
+        rf"\n[ \t]*(?:[Ss]ent from (?:my {_DEVICE}|{_MAIL_PROGRAM})|Get Outlook for {_SYSTEM})"
+        rf"\.?(?:\s?[<(\[][^\n]{{0,80}})?{_QUOTED_TO_THE_END}"
     ),
 )
-"""What a mail program puts below a message: the signature (RFC 3676, 4.3), the message that it answers, an advert."""
+"""What a mail program puts below a message: the signature (RFC 3676, 4.3), the message that it answers, an advert. Where
+lines follow that aren't quoted, quoted lines and all above them stay: the author answers between or below them."""
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _WITHIN_WORDS = re.compile("[\u00ad\u034f\u180e\u200b-\u200d\u2060-\u2064\ufeff]")

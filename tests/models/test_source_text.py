@@ -38,11 +38,39 @@ WRITTEN = "@northrail your app can't log me in & nobody answers. Third day!"
         pytest.param(
             "Gone.\n-----Original Message-----\nFrom: Norvik\n\nSorry", "Gone.", id="answered message of Outlook"
         ),
+        pytest.param(
+            "Gone!\n\nSent from my iPhone\n\n> On 3 Nov 2025, at 10:12, Norvik <help@norvik.example> wrote:\n> \n> Sorry.",
+            "Gone!\n",
+            id="answered message below an advert",
+        ),
+        pytest.param(
+            "<html><body><!-- SC_OFF --><p>Gone!</p></body></html>", "\n\n\nGone!\n\n\n", id="whole page with comments"
+        ),
         pytest.param("\ud83d\ude00 hi \ud800", "😀 hi ", id="surrogates"),
     ],
 )
 def test_what_a_source_puts_around_a_post_is_taken_off(sent: str, written: str) -> None:
     assert as_written(sent) == written
+
+
+@pytest.mark.parametrize(
+    "advert",
+    [
+        "Sent from my iPad",
+        "sent from my phone",
+        "Sent from my iPhone 12 Pro",
+        "Sent from my Samsung Galaxy smartphone.",
+        "Sent from my Verizon, Samsung Galaxy S8+ device",
+        "Sent from my Xperia™ by Sony smartphone",
+        "Sent from my BlackBerry 10 smartphone.",
+        "Sent from my Android device with K-9 Mail. Please excuse my brevity.",
+        "Sent from Mail<https://go.example/550986> for Windows",
+        "Sent from Yahoo Mail on Android",
+        "Get Outlook for Android [https://aka.example/o0]",
+    ],
+)
+def test_adverts_of_mail_programs_are_taken_off(advert: str) -> None:
+    assert as_written(f"Gone.\n\n{advert}\n") == "Gone.\n"
 
 
 @pytest.mark.parametrize(
@@ -53,6 +81,12 @@ def test_what_a_source_puts_around_a_post_is_taken_off(sent: str, written: str) 
         "<user> told <name> about <url>",
         "money sent from my account\nwas sent twice",
         "On Monday she wrote:\nnothing",
+        "My money is gone.\nSent from my Norvik account on 3 May, it never came",
+        "Where is it?\nSent from my phone and nobody answered",
+        "No answer.\nsent from outlook to your address three times",
+        "It broke.\nGet Outlook for my laptop working again",
+        "Hi,\n\nOn Mon, 3 Nov 2025 at 10:12, Norvik <help@norvik.example> wrote:\n> It is late.\n\nNo, it is lost!",
+        "I asked twice.\nOn Monday your agent wrote:\n> we will pay\nThey never did.",
         "one thing\n--\nanother thing",
         "\n-- \nJo Miller",
         "\nSent from my iPhone",
@@ -112,6 +146,8 @@ def test_hidden_links_and_pictures_read_as_links(hidden: str) -> None:
         "\nOn " + "a" * 1_000_000,
         ("\nOn " + "a" * 296) * 3000,
         "\nOn someone wrote:" + "\n" * 1_000_000,
+        "\nOn " + "a" * 100 + " " * 90 + "wrote:" + "\n" * 1_000_000 + "x",
+        "\nOn someone wrote:\n>" + "\n>" * 500_000 + "\nx",
         "\nSent from my" + "\n" * 1_000_000 + "x",
         "\n-- " * 250_000,
         "\ud800" * 1_000_000,
