@@ -7,9 +7,10 @@
     post.text: {matches: "lost (my )?bag"}   a regular expression (RE2), searched anywhere
     language: {not: [en, de]}         none of these
 
-Text is compared without regard to case, and curly quotes count as straight ones. A value that isn't known (an author's
-followers) meets no condition on it but ``not``. Regular expressions run on RE2, whose time is linear in the text whatever
-the pattern: no post can hang a router.
+Text is compared without regard to case, curly quotes count as straight ones, white space of any kind as one space, and what
+has no width as nothing; of these ``matches`` knows case and quotes alone. A value that isn't known (an author's followers)
+meets no condition on it but ``not``. Regular expressions run on RE2, whose time is linear in the text whatever the pattern:
+no post can hang a router.
 """
 
 from collections.abc import Callable, Sequence

@@ -19,6 +19,9 @@ BOUNDS = ("gte", "lte", "gt", "lt")
 _ESCAPED_CHARACTER = re.compile(r"\\[xpP]")
 """By number or class: such a pattern may name a curly quote without writing it."""
 _QUOTES = (("’", "'"), ("‘", "'"), ("“", '"'), ("”", '"'))
+_NO_WIDTH = re.compile("[\u00ad\u200b-\u200d\u2060\ufeff]")
+_SPACES = re.compile(r"\s{2,}|[^\S ]")
+"""All white space that isn't a single space."""
 
 
 class ConditionInvalid(ValueError):
@@ -39,7 +42,9 @@ def straight(text: str) -> str:
 
 
 def folded(text: str) -> str:
-    """What is compared of a text: neither its case nor the form of its quotes counts."""
+    """What is compared of a text: neither its case, nor the form of its quotes and its white space, nor what has no width."""
+    if "  " in text or not text.isprintable():  # of what is mended here a space alone is printable
+        text = _SPACES.sub(" ", _NO_WIDTH.sub("", text))
     return straight(text).casefold()
 
 
@@ -80,6 +85,8 @@ def _text(field: Field, value: Any) -> str:
         )
     if not isinstance(value, str) or not value:
         raise ConditionInvalid(f"takes text, not {shown(value)}", "put the text in quotes")
+    if not folded(value).strip():
+        raise ConditionInvalid("takes text, not white space alone", "look for that with matches")
     if field.choices and value.casefold() not in field.choices:
         raise ConditionInvalid(f"is never {shown(value)}", one_of(value, field.choices))
     return folded(value)

@@ -230,6 +230,8 @@ def test_a_folder_or_a_device_is_a_fault(place: str, what: str) -> None:
         ),
         ("{language: 5}", "takes text, not 5; put the text in quotes"),
         ("{language: {gte: a}}", "gte compares numbers and times; this is text; name the values instead"),
+        ('{post.text: {contains: "\\n "}}', "takes text, not white space alone; look for that with matches"),
+        ('{post.text: "\\u200b"}', "takes text, not white space alone; look for that with matches"),
         ("{post.text: {matches: 5}}", "matches takes a regular expression, not 5; put it in quotes"),
         (
             "{post.text: {matches: " + "x" * 1001 + "}}",
