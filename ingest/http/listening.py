@@ -1,14 +1,35 @@
 """Sockets that listen, and what programs call them."""
 
+import errno
 import ipaddress
 import os
 import socket
+
+from schemas.faults import Unavailable
 
 BACKLOG = 1024
 """Connections that wait to be taken."""
 HANDED_OVER = "PLAINT_LISTEN_FD"
 """The variable in which `plaint up` tells a child the number of the socket that it listens on already."""
 EVERYWHERE = ("", "0.0.0.0", "::")  # noqa: S104 - compared, not bound
+
+
+class CannotListen(Unavailable):
+    """It says where, why not, and what mends it."""
+
+
+def bind_for(section: str, host: str, port: int) -> socket.socket:
+    """`bind` for the server whose settings are ``section``. Raises CannotListen."""
+    try:
+        return bind(host, port)
+    except socket.gaierror as error:
+        raise CannotListen(f"{section}: {host}: {error.strerror or error}; mend {section}.host") from None
+    except OSError as error:
+        taken = error.errno == errno.EADDRINUSE
+        mend = (
+            f"another program listens there, set {section}.port" if taken else f"mend {section}.host or {section}.port"
+        )
+        raise CannotListen(f"{section}: {host} port {port}: {error.strerror}; {mend}") from None
 
 
 def bind(host: str, port: int, backlog: int = BACKLOG) -> socket.socket:

@@ -1,7 +1,6 @@
 """Opens the door and closes it. aiohttp serves it, since plaint has it already; what it leaves open is bounded here."""
 
 import asyncio
-import errno
 import logging
 import socket
 from collections.abc import AsyncIterator, Callable
@@ -15,10 +14,9 @@ from aiohttp.typedefs import Handler
 
 from ingest.http.answers import HEADERS, Problem, Refused
 from ingest.http.handlers import ACK_S_AT_END, Handlers, Publisher
-from ingest.http.listening import BACKLOG, address, bind, handed_over, is_loopback
+from ingest.http.listening import BACKLOG, address, bind_for, handed_over, is_loopback
 from ingest.http.outcomes import BY_SERVER, NONE, Meter, Refusal
 from ingest.http.settings import DEFAULT_PORT, DoorSettings
-from schemas.faults import Unavailable
 
 log = logging.getLogger(__name__)
 
@@ -32,22 +30,11 @@ LINGER_S = 2.0
 TCP_USER_TIMEOUT = getattr(socket, "TCP_USER_TIMEOUT", None)
 
 
-class DoorFailed(Unavailable):
-    """It can't listen; the message says why and what mends it."""
-
-
 def listen(settings: DoorSettings) -> socket.socket:
-    """A socket that takes connections from now on. Raises DoorFailed."""
+    """A socket that takes connections from now on. Raises CannotListen."""
     if (listener := handed_over()) is not None:
         return listener
-    port = DEFAULT_PORT if settings.port is None else settings.port
-    try:
-        return bind(settings.host, port)
-    except socket.gaierror as error:
-        raise DoorFailed(f"door: {settings.host}: {error.strerror or error}; mend door.host") from None
-    except OSError as error:
-        mend = "another program listens there, set door.port" if error.errno == errno.EADDRINUSE else "mend door.host"
-        raise DoorFailed(f"door: {settings.host} port {port}: {error.strerror}; {mend}") from None
+    return bind_for("door", settings.host, DEFAULT_PORT if settings.port is None else settings.port)
 
 
 def url_of(settings: DoorSettings, listener: socket.socket) -> str:

@@ -34,7 +34,7 @@ def inbox(config: Path | None) -> None:
         with Monitor("inbox", settings.monitoring, needs=Needs(inbox="does not listen yet")).told() as monitor:
             asyncio.run(_serve(settings, monitor.needs))
     except OSError as error:
-        raise Unavailable(f"inbox: {error}; mend inbox.host, inbox.port or inbox.journal") from None
+        raise Unavailable(f"inbox: {error}; mend inbox.journal") from None
 
 
 async def _serve(settings: Settings, needs: Needs) -> None:

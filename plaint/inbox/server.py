@@ -1,16 +1,15 @@
 """Starts the inbox and ends it."""
 
 import asyncio
-import errno
 import signal
 import socket
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
-from ingest.http.listening import BACKLOG, address, bind, handed_over, is_loopback
+from ingest.http.listening import BACKLOG, CannotListen, address, bind_for, handed_over, is_loopback
 from plaint.inbox.answers import SECURITY_HEADERS, problem
 from plaint.inbox.api import Api
 from plaint.inbox.door import Door
@@ -37,7 +36,7 @@ async def serve(
 
     With a ``door`` the page has a form whose posts go there. With ``insight`` the pages tell what the rest of plaint knows
     of a post; without it what the webhooks said.
-    Run it under uvloop. Raises OSError if it can't listen or open its journal, JournalDamaged if that can't be read.
+    Run it under uvloop. Raises CannotListen, OSError if it can't open its journal, JournalDamaged if that can't be read.
     """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -114,10 +113,7 @@ def _listen(settings: InboxSettings) -> socket.socket:
     if (listener := handed_over()) is not None:
         return listener
     if settings.port is not None:
-        return bind(settings.host, settings.port)
-    try:
-        return bind(settings.host, DEFAULT_PORT)
-    except OSError as error:
-        if error.errno != errno.EADDRINUSE:
-            raise
-        return bind(settings.host, 0)
+        return bind_for("inbox", settings.host, settings.port)
+    with suppress(CannotListen):
+        return bind_for("inbox", settings.host, DEFAULT_PORT)
+    return bind_for("inbox", settings.host, 0)

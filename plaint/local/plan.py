@@ -9,7 +9,7 @@ from secrets import token_urlsafe
 
 from pydantic import SecretStr
 
-from ingest.http.listening import HANDED_OVER, bind, url
+from ingest.http.listening import HANDED_OVER, CannotListen, bind_for, url
 from ingest.http.settings import DEFAULT_PORT as DEFAULT_DOOR_PORT
 from plaint.broker.process import Broker, free_port, is_free
 from plaint.inbox.settings import DEFAULT_PORT, QUEUES
@@ -76,24 +76,30 @@ def plan(settings: Settings, folder: Path, ends: bool = False) -> Plan:
 def listening(settings: Settings, folder: Path, ends: bool = False) -> Iterator[Plan]:
     """``plan``, and its inbox and door listen from now on: an address that is told is this run's, whoever starts beside it.
 
-    What can't listen is left to its child, which says why.
+    Raises CannotListen: a child that found its port taken would be started again and again.
     """
-    for _ in range(PORT_TRIES):
+    for more in reversed(range(PORT_TRIES)):
         planned = plan(settings, folder, ends)
-        places = {}
-        if planned.inbox and planned.settings.inbox.port:
-            places["inbox"] = (planned.settings.inbox.host, planned.settings.inbox.port)
-        if planned.door and planned.settings.door.port:
-            places["ingest"] = (planned.settings.door.host, planned.settings.door.port)
         with contextlib.ExitStack() as stack:
-            sockets = {}
-            for name, place in places.items():
-                with contextlib.suppress(OSError):
-                    sockets[name] = stack.enter_context(bind(*place)).fileno()
-            if len(sockets) == len(places):
-                yield replace(planned, sockets=sockets)
-                return
-    yield planned
+            try:
+                sockets = _sockets(planned, stack)
+            except CannotListen:
+                if more:
+                    continue
+                raise
+            yield replace(planned, sockets=sockets)
+            return
+
+
+def _sockets(planned: Plan, stack: contextlib.ExitStack) -> dict[str, int]:
+    """Those of inbox and door, by the child that they are for; they listen until ``stack`` is left. Raises CannotListen."""
+    inbox, door = planned.settings.inbox, planned.settings.door
+    found = {}
+    if planned.inbox and inbox.port:
+        found["inbox"] = stack.enter_context(bind_for("inbox", inbox.host, inbox.port)).fileno()
+    if planned.door and door.port:
+        found["ingest"] = stack.enter_context(bind_for("door", door.host, door.port)).fileno()
+    return found
 
 
 def _with_door(planned: Plan, ends: bool) -> Plan:

@@ -55,7 +55,8 @@ class Run:
         """Block until all is done or a signal comes; the exit code. ``say`` tells the person at the terminal.
 
         ``around`` is entered once it can be found, and left when all has ended: the board, or nothing.
-        Raises FileInvalid for the routes before anything starts, BrokerFailed, BrokerAway, TopicsWrong or FolderInvalid.
+        Raises CannotListen, or FileInvalid for the routes, before anything starts, BrokerFailed, BrokerAway, TopicsWrong or
+        FolderInvalid.
         """
         with (
             ended_like_ctrl_c(self._hung_up_early),

@@ -21,7 +21,7 @@ class DoorThread(Thread):
     """Takes posts until ``stop`` is set, then answers what is under way and ends. ``error`` is what ended it before."""
 
     def __init__(self, settings: DoorSettings, publisher: PostPublisher, meter: Meter, stop: Event) -> None:
-        """It listens from now on, and answers once it is started. Raises DoorFailed."""
+        """It listens from now on, and answers once it is started. Raises CannotListen."""
         super().__init__(name="door", daemon=True)
         self.error: Exception | None = None
         self.rounds = 0

@@ -71,7 +71,7 @@ def ingest(
     With a door it goes on until a signal. Blocks, waits for a broker that is away, and writes the report, once the sources
     have ended, if there is a file for it; with a door, sources whose report stands there as finished are not read again.
 
-    Raises SourceFailed if a source can't start or can't be read, DoorFailed if the door can't listen, PublishFailed if a
+    Raises SourceFailed if a source can't start or can't be read, CannotListen if the door can't listen, PublishFailed if a
     record can't be written for good, or, after a signal, not in time: then the process must end with a non-zero code, and
     no report is written. Raises OSError if the report can't be written.
     """
@@ -128,7 +128,7 @@ class _Work:
         stop: Event,
         report: Path | None,
     ) -> None:
-        """Raises DoorFailed."""
+        """Raises CannotListen."""
         self._publisher = publisher
         self._stop = stop
         self._grace = _Grace(stop)

@@ -13,6 +13,7 @@ from standardwebhooks import Webhook
 
 from ingest.http import handlers, server
 from ingest.http.keys import proof
+from ingest.http.listening import CannotListen
 from ingest.http.settings import DoorSettings
 from ingest.publish import Busy, PublishFailed
 from plaint.monitoring.metrics import DOOR_REQUESTS
@@ -231,9 +232,9 @@ def test_a_door_that_others_reach_does_not_open_without_a_secret(shelf: Shelf) -
 
 
 def test_a_port_that_is_taken_is_told_with_its_mend(door: Door) -> None:
-    with pytest.raises(server.DoorFailed, match=r"port \d+: Address already in use; .* set door\.port"):
+    with pytest.raises(CannotListen, match=r"port \d+: Address already in use; .* set door\.port"):
         server.listen(DoorSettings(port=door.port))
-    with pytest.raises(server.DoorFailed, match=r"mend door\.host"):
+    with pytest.raises(CannotListen, match=r"mend door\.host"):
         server.listen(DoorSettings(host="no.such.host.invalid", port=0))
 
 

@@ -5,6 +5,9 @@ import socket
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import pytest
+
+from ingest.http.listening import CannotListen
 from plaint.local.plan import children, listening
 from plaint.settings import Settings
 
@@ -34,10 +37,11 @@ def test_inbox_and_door_are_handed_the_sockets_that_listen_already(tmp_path: Pat
         assert "PLAINT_LISTEN_FD" not in found["classify"].env
 
 
-def test_a_port_that_is_taken_is_left_to_its_child_to_complain_about(tmp_path: Path) -> None:
+@pytest.mark.parametrize("section", ["inbox", "door"])
+def test_a_port_that_was_asked_for_and_is_taken_is_told_before_anything_starts(tmp_path: Path, section: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
-        settings = Settings.model_validate({"inbox": {"port": port}})
-        with listening(settings, tmp_path) as planned:
-            assert urlsplit(planned.inbox).port == port
-            assert planned.sockets == {}
+        settings = Settings.model_validate({section: {"port": port}})
+        said = f"{section}: 127.0.0.1 port {port}: Address already in use; another program listens there, set {section}.port"
+        with pytest.raises(CannotListen, match=said), listening(settings, tmp_path):
+            pytest.fail("it listens on a port of somebody else's")

@@ -14,6 +14,7 @@ import aiohttp
 import pytest
 from pydantic import SecretStr, ValidationError
 
+from ingest.http.listening import CannotListen
 from plaint.inbox.server import running
 from plaint.inbox.settings import DEFAULT_PORT, InboxSettings
 from tests.plaint.inbox.peer import SECRET, Peer, Start
@@ -70,7 +71,7 @@ async def test_two_inboxes_started_alike_both_find_a_port(start: Start) -> None:
 async def test_a_port_that_was_asked_for_and_is_taken_is_an_error() -> None:
     with closing(socket.create_server(("127.0.0.1", 0))) as taken:
         settings = InboxSettings(secret=SecretStr(SECRET), port=taken.getsockname()[1])
-        with pytest.raises(OSError, match="in use"):
+        with pytest.raises(CannotListen, match=r"in use; .* set inbox\.port"):
             async with running(settings):
                 raise AssertionError("it must not start")
 
