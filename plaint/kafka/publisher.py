@@ -31,7 +31,7 @@ class OutRecord(NamedTuple):
 
 
 class NotWritten(Exception):
-    """The broker did not take the records in time: what they came from must not be acknowledged."""
+    """The broker did not take the records, or not in time: what they came from must not be acknowledged."""
 
 
 class Publisher:
@@ -104,9 +104,19 @@ class Publisher:
                 raise NotWritten(f"a record of {len(records[count].value)} bytes does not fit into a batch")
             batch.close()
             try:
+                there = await self._producer.partitions_for(topic)
+                if partition not in there:
+                    raise NotWritten(_lacks(topic, partition, len(there)))
                 written = await self._producer.send_batch(batch, topic, partition=partition)
                 base = (await written).offset
             except KafkaError as error:
                 raise NotWritten(f"{topic}[{partition}]: {error!r}") from error
             offsets += range(base, base + count - len(offsets))
         return offsets
+
+
+def _lacks(topic: str, partition: int, count: int) -> str:
+    return (
+        f"{topic} has {count} partitions, none of the number {partition}: another topic of plaint has more, and all must "
+        "have kafka.partitions, for as long as they live; `plaint doctor topics` names those that differ"
+    )

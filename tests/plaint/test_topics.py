@@ -1,5 +1,6 @@
 """Topics on both brokers: made once, found again, and every way in which they may be wrong told with its mend."""
 
+import asyncio
 import itertools
 import logging
 import threading
@@ -8,6 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from plaint.kafka.admin import BrokerAway, open_admin
+from plaint.kafka.publisher import NotWritten, OutRecord, Publisher
 from plaint.kafka.settings import KafkaSettings
 from plaint.kafka.topic_states import topic_states
 from plaint.kafka.topics import TopicsWrong, ensure_topics
@@ -66,6 +68,20 @@ def test_another_partition_count_is_told_and_nothing_changed(broker: str, fresh:
     assert "has 4 partitions, the settings say 7" in faults[tickets(fresh)].what
     assert "set kafka.partitions to 4" in faults[tickets(fresh)].mend
     assert ensure_topics(settings(broker), [fresh]) == ()
+
+
+async def test_a_record_for_a_partition_that_only_another_topic_has_is_told_with_its_topic(
+    broker: str, fresh: str
+) -> None:
+    kafka = settings(broker, idempotent_producer=False)
+    await asyncio.to_thread(ensure_topics, kafka, [fresh])
+    log = deliveries(fresh)
+    async with Publisher(kafka) as publisher:
+        with pytest.raises(
+            NotWritten, match=f"{log} has 4 partitions, none of the number 4: another topic of plaint has more"
+        ):
+            await publisher.append(log, 4, [OutRecord(log, 4, b"key", b"value")])
+        assert await publisher.append(log, 3, [OutRecord(log, 3, b"key", b"value")]) == [0]
 
 
 def test_a_delivery_log_that_forgets_by_age_is_refused(broker: str, fresh: str) -> None:
