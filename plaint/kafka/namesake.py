@@ -2,7 +2,8 @@
 
 A static member whose name another process takes is thrown out, joins again at once, and throws that one out: the two go on so
 for ever, and neither gets to work. aiokafka 0.14 hears only that the broker does not know it, as after a silence of a session.
-A member that was counted in less than a session ago has not been silent, so a namesake took its place.
+A member that was counted in less than a session ago has not been silent, so a namesake took its place. One that was not counted
+in yet, since both came at once, is told that it is fenced, which aiokafka calls an unknown error.
 """
 
 import logging
@@ -13,12 +14,14 @@ from aiokafka.consumer import consumer
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.errors import NoError, UnknownMemberIdError
 from aiokafka.protocol.commit import OffsetCommitRequest
-from aiokafka.protocol.group import HeartbeatRequest, SyncGroupRequest
+from aiokafka.protocol.group import HeartbeatRequest, JoinGroupRequest, SyncGroupRequest
 
 log = logging.getLogger(__name__)
 
-OF_MEMBERS = (HeartbeatRequest, SyncGroupRequest, OffsetCommitRequest)
-"""Requests that are answered to members only."""
+OF_MEMBERS = (HeartbeatRequest, JoinGroupRequest, SyncGroupRequest, OffsetCommitRequest)
+"""Requests whose answer says whether this is a member."""
+FENCED = 82
+"""FENCED_INSTANCE_ID: a later member has the name."""
 SAY_S = 60.0
 """It is said again after so long."""
 
@@ -32,17 +35,20 @@ class _Coordinator(GroupCoordinator):  # type: ignore[misc]
     _counted_at = _said_at = float("-inf")
 
     async def _send_req(self, request: Any) -> Any:
-        asked_at = time.monotonic()
+        member, asked_at = self.member_id, time.monotonic()
         answer = await super()._send_req(request)
         if self._group_instance_id is not None and isinstance(request, OF_MEMBERS):
-            self._hear(_codes(answer), asked_at)
+            self._hear(_codes(answer), member, asked_at)
         return answer
 
-    def _hear(self, codes: set[int], asked_at: float) -> None:
+    def _hear(self, codes: set[int], member: str, asked_at: float) -> None:
+        """``member`` is the id under which it was asked, empty before it has one: nobody is known without."""
+        now = time.monotonic()  # an answer may be as late as a session is long
+        was_silent = now - self._counted_at >= self._session_timeout_ms / 1000
         if codes == {NoError.errno}:
             self._counted_at = asked_at
-        elif UnknownMemberIdError.errno in codes and asked_at - self._counted_at < self._session_timeout_ms / 1000:
-            self._say(asked_at)
+        elif FENCED in codes or (member and UnknownMemberIdError.errno in codes and not was_silent):
+            self._say(now)
 
     def _say(self, now: float) -> None:
         if now - self._said_at >= SAY_S:
