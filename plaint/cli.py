@@ -15,7 +15,7 @@ import click
 from plaint.failures import EXIT_INTERRUPTED, is_full, tell
 from plaint.logs import escaped, setup_logging
 from plaint.masking import masked
-from plaint.terminal import leaving_early, show_any_sign, write_nowhere
+from plaint.terminal import STDERR, echo_to_who_listens, leaving_early, show_any_sign, to_who_listens, write_nowhere
 
 COMMANDS = {
     "up": ("plaint.commands.up:up", "Run the whole way on this machine, from a source to the helpdesk."),
@@ -101,14 +101,15 @@ def main() -> NoReturn:
     try:
         code = cli.main(prog_name="plaint", standalone_mode=False) or 0
     except click.ClickException as error:
-        error.show()
+        with to_who_listens(STDERR):
+            error.show()
         code = error.exit_code
     except (click.Abort, KeyboardInterrupt):
         code = EXIT_INTERRUPTED
     except Exception as error:
         code, lines = tell(error)
         for line in lines:
-            click.echo(escaped(masked(line)), err=True)
+            echo_to_who_listens(escaped(masked(line)), err=True)
         if is_full(error):
             write_nowhere()
     sys.exit(code)

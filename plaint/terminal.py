@@ -168,7 +168,8 @@ class SecondsType(click.FloatRange):
 def leaving_early() -> Iterator[None]:
     """Whoever reads our output may have seen enough (``| head``): that ends the command, and is no failure.
 
-    It is around every command. One whose work or exit code counts, whoever listens, says `echo_to_who_listens`.
+    It is around every command. One that works on to its end, whoever listens, says `echo_to_who_listens`, and so does whatever
+    is written to stderr; one whose exit code counts says `echo_while_read`.
     """
     try:
         yield
@@ -187,18 +188,35 @@ def _nobody_reads_stdout() -> bool:
     return any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))
 
 
-def echo_to_who_listens(line: str, err: bool = False) -> None:
-    """Write a line about work that is done or goes on to its end, also once whoever read our output has seen enough
-    (``| head``), or the disk under it is full.
+def echo_while_read(line: str | bytes) -> None:
+    """Write a line of what was asked for, unless whoever read our output has seen enough: the exit code is theirs all the same.
+    Raises OSError on a full disk: they have not got it.
     """
     try:
-        click.echo(line, err=err)
+        click.echo(line)
     except BrokenPipeError:
-        write_nowhere(STDERR if err else STDOUT)
+        write_nowhere()
+
+
+def echo_to_who_listens(line: str | bytes, err: bool = False) -> None:
+    """Write a line about work that is done or goes on to its end; see `to_who_listens`."""
+    with to_who_listens(STDERR if err else STDOUT):
+        click.echo(line, err=err)
+
+
+@contextmanager
+def to_who_listens(stream: int) -> Iterator[None]:
+    """What is written to this stream meanwhile is lost, and ends nothing, once whoever read it has seen enough (``| head``),
+    or the disk under it is full.
+    """
+    try:
+        yield
+    except BrokenPipeError:
+        write_nowhere(stream)
     except OSError as error:
         if not is_full(error):
             raise
-        write_nowhere(STDERR if err else STDOUT)
+        write_nowhere(stream)
         with suppress(OSError):  # which may lie on the same disk
             click.echo(f"plaint: {error.strerror}: what was done is done, what it says of it is lost", err=True)
 

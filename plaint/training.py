@@ -8,17 +8,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import date
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import click
 from rich.console import Console
 
 from models.evaluation.evaluation import load_evaluation
 from models.evaluation.labelled import Form, LabelledPost, read_labelled
 from models.manifest import WeightsError, load_manifest
 from plaint.bar import Bar
+from plaint.terminal import echo_to_who_listens
 from schemas.faults import Fault, FaultsFound, Unavailable
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def listening() -> "Iterator[Listener]":
         with Bar(Console(stderr=True)) as bar:
             yield bar
     else:
-        yield Lines(write=lambda line: click.echo(line, err=True))
+        yield Lines(write=partial(echo_to_who_listens, err=True))
 
 
 def train_anew(

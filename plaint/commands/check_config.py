@@ -17,6 +17,7 @@ from plaint.local.plan import stood_in
 from plaint.logs import escaped
 from plaint.preflight import check_broker, check_kafka, check_setup, check_weights
 from plaint.settings import Settings, Sound, read_settings
+from plaint.terminal import echo_to_who_listens
 from route.rules import review
 from schemas.faults import Fault, Unavailable
 
@@ -54,9 +55,9 @@ def check_config(config: Path | None, broker: bool | None, strict: bool) -> None
         left, more = _leftovers(settings, False if check_kafka(settings.kafka) else broker)
         notes = [*notes, *_only_up(settings), *more]
     for fault in (*setup, *left, *routes):
-        click.echo(escaped(str(fault)), err=True)
+        echo_to_who_listens(escaped(str(fault)), err=True)
     for note in notes:
-        click.echo(escaped(f"note: {note}"), err=True)
+        echo_to_who_listens(escaped(f"note: {note}"), err=True)
     if code := _code([*setup, *left], [*routes, *notes] if strict else routes):
         sys.exit(code)
     click.echo("settings and routes can be used")
@@ -74,7 +75,7 @@ def _routes(found: Sound) -> tuple[Sequence[Fault], Sequence[Fault]]:
 
 def _code(others: Sequence[Fault], routes: Sequence[Fault]) -> int:
     if count := len(others) + len(routes):
-        click.echo(f"{count} fault{'s' * (count > 1)}", err=True)
+        echo_to_who_listens(f"{count} fault{'s' * (count > 1)}", err=True)
         return EXIT_USAGE if others else 1
     return 0
 

@@ -12,7 +12,7 @@ from classify.load import load_classifier
 from ingest.decode import post_from_json
 from ingest.lines import without_mark
 from plaint.settings import load_settings
-from plaint.terminal import shown_json
+from plaint.terminal import echo_to_who_listens, shown_json
 from schemas.post import Post
 from schemas.record import RecordInvalid
 from schemas.triage import Triage
@@ -58,13 +58,12 @@ def classify(config: Path | None) -> None:
                 posts.append(_read(line))
             except RecordInvalid as refusal:
                 bad += 1
-                click.echo(f"line {number}: {refusal.detail}", err=True)
+                echo_to_who_listens(f"line {number}: {refusal.detail}", err=True)
         triages = classifier.triage([post for _, post in posts])
         out = [_line(id_, triage) for (id_, _), triage in zip(posts, triages, strict=True)]
-        sys.stdout.buffer.write(b"".join(out))
-        sys.stdout.buffer.flush()
+        click.echo(b"".join(out), nl=False)
     if bad:
-        click.echo(f"{bad} of {number} lines could not be read", err=True)
+        echo_to_who_listens(f"{bad} of {number} lines could not be read", err=True)
         sys.exit(1)
 
 

@@ -73,7 +73,7 @@ def list_(config: Path | None, /, not_replayed: bool, most: int, as_json: bool, 
     for held in chosen:
         click.echo(json_line(held.shape().model_dump(mode="json")) if as_json else row(held))
     if not as_json:
-        click.echo(_summed_up(found, len(found) - len(chosen)), err=True)
+        echo_to_who_listens(_summed_up(found, len(found) - len(chosen)), err=True)
 
 
 def _summed_up(found: Sequence[HeldLetter], left_out: int) -> str:
@@ -106,7 +106,7 @@ def show(config: Path | None, letter: str, raw: bool, as_json: bool) -> None:
         raise SettingsInvalid([Fault(shown(one_line(letter)), what, mend)])
     held = found[0]
     if raw:
-        sys.stdout.buffer.write(held.letter.value)
+        click.echo(held.letter.value, nl=False)
     elif as_json:
         click.echo(json_line(held.shape().model_dump(mode="json")))
     else:
@@ -173,7 +173,7 @@ def replay(
 
     done = asyncio.run(_replay(kafka, found, destinations, force, dry_run, tell))
     if not as_json:
-        click.echo(_told(done, dry_run), err=True)
+        echo_to_who_listens(_told(done, dry_run), err=True)
         notice(holds.get(destination_at(one.place)) for one in done)
     sys.exit(0 if all(one.place for one in done) else 1)
 

@@ -16,7 +16,7 @@ from plaint.kafka.settings import KafkaSettings
 from plaint.local.running import destinations_at_hand, kafka_at_hand
 from plaint.logs import escaped
 from plaint.settings import Settings, SettingsInvalid, load_settings
-from plaint.terminal import echo_to_who_listens
+from plaint.terminal import echo_while_read
 from schemas.faults import one_of
 
 SIGNS = {"ok": "✓", "warn": "·", "fail": "!", "skipped": "-"}
@@ -55,10 +55,10 @@ def doctor(config: Path | None, only: tuple[str, ...], stages: tuple[str, ...], 
     patient = Patient(settings, _kafka(settings), queues, stages, send_test, only)
     found = list(_shown(examine(patient), as_json))
     if as_json:
-        echo_to_who_listens(TypeAdapter(list[Check]).dump_json(found, indent=2).decode())
+        echo_while_read(TypeAdapter(list[Check]).dump_json(found, indent=2))
     else:
         for line in told([one for check in found for one in check.findings], "all is well"):
-            echo_to_who_listens(escaped(line))
+            echo_while_read(escaped(line))
     sys.exit(1 if any(check.state == "fail" for check in found) else 0)
 
 
@@ -78,5 +78,5 @@ def _shown(checks: Iterator[Check], as_json: bool) -> Iterator[Check]:
     """Each check, told as it is done."""
     for check in checks:
         if not as_json:
-            echo_to_who_listens(escaped(f"{SIGNS[check.state]} {check.name:22} {check.looked}"))
+            echo_while_read(escaped(f"{SIGNS[check.state]} {check.name:22} {check.looked}"))
         yield check

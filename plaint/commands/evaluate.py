@@ -16,7 +16,7 @@ from models.evaluation.written import text, write_report
 from models.loading import Model, load_model
 from plaint.logs import escaped
 from plaint.settings import load_settings
-from plaint.terminal import echo_to_who_listens
+from plaint.terminal import echo_to_who_listens, echo_while_read
 from schemas.faults import Fault, FaultsFound, Unavailable
 
 MOST_FAULTS = 20
@@ -110,9 +110,9 @@ def evaluate_(
     ] + rivals
     unsure_below = engine.unsure_below if settings.unsure_below is None else settings.unsure_below
     report = evaluate(posts, engine.version, answers_of(engine, posts), Plan(unsure_below), rivals)
-    echo_to_who_listens(report.model_dump_json(indent=1) if as_json else escaped(text(report)))
     if out is not None:
         _write(out, report)
+    echo_while_read(report.model_dump_json(indent=1) if as_json else escaped(text(report)))
     sys.exit(1 if bad else 0)
 
 
@@ -126,9 +126,9 @@ def _read(file: IO[bytes], form: Form) -> tuple[list[LabelledPost], int]:
             continue
         bad += 1
         if bad <= MOST_FAULTS:
-            click.echo(escaped(str(found)), err=True)
+            echo_to_who_listens(escaped(str(found)), err=True)
     if bad:
-        click.echo(f"{bad} lines can't be used, {len(posts)} can", err=True)
+        echo_to_who_listens(f"{bad} lines can't be used, {len(posts)} can", err=True)
     if not posts:
         mend = 'give JSON Lines such as {"text": "my router is dead", "intent": "complaint"}'
         raise FaultsFound([Fault(file.name, "there is no labelled post in it", mend)])
@@ -163,4 +163,4 @@ def _write(out: Path, report: Report) -> None:
         raise FaultsFound(
             [Fault(f"--out {out}", f"can't be written: {error.strerror}", "name another folder")]
         ) from error
-    click.echo(f"written: {', '.join(map(str, files))}", err=True)
+    echo_to_who_listens(f"written: {', '.join(map(str, files))}", err=True)

@@ -15,7 +15,7 @@ from plaint.lookup.explain_text import lines
 from plaint.lookup.holds import clues_at_hand
 from plaint.lookup.routes import table_at_hand
 from plaint.settings import load_settings
-from plaint.terminal import TEXT, Reading, json_line
+from plaint.terminal import TEXT, Reading, echo_while_read, json_line
 
 
 @click.command()
@@ -58,8 +58,8 @@ def explain(config: Path | None, post: str, as_json: bool, everywhere: bool, add
             )
         )
     if as_json:
-        click.echo(json_line(told.model_dump(mode="json")))
+        echo_while_read(json_line(told.model_dump(mode="json")))
     else:
         for line in lines(told):
-            click.echo(line)
+            echo_while_read(line)
     sys.exit(0 if told.found else 1)

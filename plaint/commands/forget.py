@@ -73,7 +73,7 @@ def forget(config: Path | None, who: str, kind: str | None, dry_run: bool, yes: 
         held = asyncio.run(find(kafka, destinations, who, cast("Kind | None", kind), reading))
     if held is None:
         mend = "if it is a post's id, `--as post` has tickets of it withdrawn all the same"
-        click.echo(escaped(f"nothing is held of {who}; {mend}"), err=True)
+        echo_to_who_listens(escaped(f"nothing is held of {who}; {mend}"), err=True)
         sys.exit(1)
     if not as_json:
         _show(_held(held))

@@ -11,7 +11,7 @@ from plaint.kafka.settings import KafkaSettings
 from plaint.lookup.explanation import Hold
 from plaint.lookup.hold_words import hold_in_short, hold_notice
 from plaint.lookup.holds import Clues, destination_holds
-from plaint.terminal import one_line
+from plaint.terminal import echo_to_who_listens, one_line
 from schemas import topics
 
 ASK = click.option(
@@ -53,4 +53,4 @@ def notice(holds: Iterable[Hold | None]) -> None:
     told: Sequence[Hold] = [hold for hold in holds if hold is not None and hold.is_of_destination]
     for hold in {one.destination: one for one in told}.values():
         for line in hold_notice(hold):
-            click.echo(one_line(line), err=True)
+            echo_to_who_listens(one_line(line), err=True)

@@ -36,11 +36,11 @@ def reload_(config: Path | None, as_json: bool) -> None:
     settings = load_settings(config)
     found = targets()
     for line in restarts_needed(settings, found):
-        click.echo(escaped(f"note: {line}"), err=True)
+        echo_to_who_listens(escaped(f"note: {line}"), err=True)
     wrong = faults_before(found)
     if wrong:
         _tell(wrong)
-        click.echo("nothing was reloaded", err=True)
+        echo_to_who_listens("nothing was reloaded", err=True)
         sys.exit(1)
     done = []
     for one in reload(found):

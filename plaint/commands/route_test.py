@@ -14,7 +14,7 @@ from classify.settings import ClassifySettings
 from plaint.logs import escaped
 from plaint.route_trial import Line, Sum, Trial, Unread, read_lines, tried
 from plaint.settings import Settings, load_settings
-from plaint.terminal import shown_json
+from plaint.terminal import echo_to_who_listens, echo_while_read, shown_json
 from route.rules import RouteTable
 from route.trial import Routed, destinations_named
 from schemas.triage import Triage
@@ -73,11 +73,12 @@ def test(
     total = Sum()
     lines = read_lines(file, expect, at, lambda: _classifier(settings.classify))
     show = _json if as_json else _text
+    say = click.echo if expect is None else echo_while_read  # nobody waits for a verdict where none was asked for
     for trial in tried(_readable(lines, total), table, other, trace):
         total.add(trial)
         if other is None or trial.changes:
-            click.echo(show(trial))
-    click.echo(orjson.dumps({"summary": total.json()}) if as_json else "\n".join(_summary(total, expect, against)))
+            say(show(trial))
+    say(orjson.dumps({"summary": total.json()}) if as_json else "\n".join(_summary(total, expect, against)))
     if expect is not None and not total.expected:
         raise click.UsageError(f'no line has a field "{escaped(expect)}"')
     sys.exit(1 if total.wrong or total.unread else 0)
@@ -99,7 +100,7 @@ def _readable(lines: Iterator[Line | Unread], total: Sum) -> Iterator[Line]:
     for line in lines:
         if isinstance(line, Unread):
             total.unread += 1
-            click.echo(escaped(f"line {line.number}: {line.why}"), err=True)
+            echo_to_who_listens(escaped(f"line {line.number}: {line.why}"), err=True)
         else:
             yield line
 

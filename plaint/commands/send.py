@@ -116,7 +116,7 @@ def _post(
 
 def _complain(faults: list[str], what: str) -> None:
     faults.append(what)
-    click.echo(escaped(f"plaint: {what}"), err=True)
+    echo_to_who_listens(escaped(f"plaint: {what}"), err=True)
 
 
 def _tell(ids: list[str], inbox: str, tickets: list[dict[str, Any]] | None, as_json: bool) -> None:

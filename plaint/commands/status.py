@@ -15,7 +15,7 @@ from plaint.diagnosis.status import StageStatus, Status, look
 from plaint.local.running import destinations_at_hand, kafka_at_hand, running_at_hand
 from plaint.logs import escaped
 from plaint.settings import Settings, load_settings
-from plaint.terminal import SecondsType, echo_to_who_listens, span
+from plaint.terminal import SecondsType, echo_while_read, span
 
 
 @click.command()
@@ -64,9 +64,7 @@ def _now(settings: Settings, addresses: Sequence[str]) -> Status:
 
 
 def _show(found: Status, as_json: bool, again: bool) -> None:
-    say = (
-        click.echo if again else echo_to_who_listens
-    )  # nobody waits for the exit code of one who looks again and again
+    say = click.echo if again else echo_while_read  # nobody waits for the exit code of one who looks again and again
     if as_json:
         say(found.model_dump_json(indent=None if again else 2))
         return

@@ -83,7 +83,7 @@ def list_(
         click.echo(json_line(row.model_dump(mode="json")) if as_json else _row(row))
     if not as_json:
         more = f"; the {count - len(rows)} oldest are left out, -n 0 shows all" if count > len(rows) else ""
-        click.echo(f"{count} ticket{'s' * (count != 1)}{more}", err=True)
+        echo_to_who_listens(f"{count} ticket{'s' * (count != 1)}{more}", err=True)
         notice(off.values())
 
 

@@ -17,6 +17,7 @@ from plaint.kafka.topics import ensure_topics
 from plaint.local.running import destinations_at_hand, kafka_at_hand
 from plaint.logs import escaped
 from plaint.settings import load_settings
+from plaint.terminal import echo_to_who_listens, echo_while_read
 from schemas.faults import Unavailable
 from schemas.topics import all_topics
 
@@ -62,10 +63,10 @@ def topics(
     created = ensure_topics(kafka, destinations, timeout_s=LOOK_S) if create else ()
     found = _look(kafka, destinations)
     if as_json:
-        click.echo(TypeAdapter(list[TopicState]).dump_json(found, indent=2))
+        echo_while_read(TypeAdapter(list[TopicState]).dump_json(found, indent=2))
     else:
         for line in lines(found, created):
-            click.echo(escaped(line))
+            echo_while_read(escaped(line))
     if any(_is_wrong(state) for state in found):
         sys.exit(1)
 
@@ -74,7 +75,7 @@ def _print(
     kafka: KafkaSettings, destinations: Sequence[str], principal: str | None, as_json: bool, as_yaml: bool
 ) -> None:
     if not destinations:
-        click.echo("no destinations in the settings: only the topics in front of them are printed", err=True)
+        echo_to_who_listens("no destinations in the settings: only the topics in front of them are printed", err=True)
     found = plan(kafka, destinations, principal or kafka.principal() or "User:plaint")
     if as_json:
         click.echo(found.as_json())

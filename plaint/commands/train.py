@@ -13,6 +13,7 @@ from models.manifest import load_manifest
 from models.store import DEFAULT, WEIGHTS, Store
 from plaint.logs import escaped
 from plaint.settings import load_settings
+from plaint.terminal import echo_to_who_listens
 from plaint.training import free_folder, read_corrections, train_anew, train_on
 
 MOST_FAULTS = 20
@@ -80,11 +81,11 @@ def train(
     try:
         evaluation = train_anew(base, run, out, teacher, clear, epochs, seed)
     except KeyboardInterrupt:
-        click.echo(f"stopped; the same command goes on from {run}", err=True)
+        echo_to_who_listens(f"stopped; the same command goes on from {run}", err=True)
         raise
-    click.echo(f"on {evaluation.test.posts:,} test posts:")
+    echo_to_who_listens(f"on {evaluation.test.posts:,} test posts:")
     for name, value in scores(evaluation.test.measures).items():
-        click.echo(f"  {name} {value}")
+        echo_to_who_listens(f"  {name} {value}")
     _tell_saved(out, store)
 
 
@@ -102,13 +103,13 @@ def _go_on(
     base = _folder_of(model, store)
     corrections = read_corrections(file.read(), file.name)
     for fault in corrections.faults[:MOST_FAULTS]:
-        click.echo(escaped(str(fault)), err=True)
+        echo_to_who_listens(escaped(str(fault)), err=True)
     if corrections.faults:
-        click.echo(f"{len(corrections.faults)} lines can't be used, {len(corrections.posts)} can", err=True)
+        echo_to_who_listens(f"{len(corrections.faults)} lines can't be used, {len(corrections.posts)} can", err=True)
     out = out or _free(store, load_manifest(base).name)
     outcome = train_on(base, corrections, out, seed, even_if_worse)
     if outcome is None:
-        click.echo(
+        echo_to_who_listens(
             "not saved: nothing was learned, training made it no better on the corrections that are watched. Look whether "
             "posts alike have the same labels, and give more"
         )
@@ -116,15 +117,17 @@ def _go_on(
 
     from models.training.comparison import table
 
-    click.echo(f"{table(outcome.theirs).text()}\n\n{table(outcome.ours).text()}\n")
-    click.echo(f"calibration and thresholds: {outcome.calibration}")
+    echo_to_who_listens(f"{table(outcome.theirs).text()}\n\n{table(outcome.ours).text()}\n")
+    echo_to_who_listens(f"calibration and thresholds: {outcome.calibration}")
     for line in outcome.worse:
-        click.echo(f"worse: {line}")
+        echo_to_who_listens(f"worse: {line}")
     saved = not outcome.worse or even_if_worse
     if saved:
         _tell_saved(out, store)
     else:
-        click.echo("not saved: it got worse. More corrections help, also of posts that were right; or --even-if-worse")
+        echo_to_who_listens(
+            "not saved: it got worse. More corrections help, also of posts that were right; or --even-if-worse"
+        )
     sys.exit(0 if saved and not corrections.faults else 1)
 
 
@@ -139,8 +142,10 @@ def _free(store: Store, stem: str) -> Path:
 
 
 def _tell_saved(out: Path, store: Store) -> None:
-    click.echo(f"saved: {out}")
+    echo_to_who_listens(f"saved: {out}")
     if out.resolve().parent == store.folder.resolve():
-        click.echo(f"  `plaint models use {out.name}` has it label posts, `plaint models rollback` takes that back")
+        echo_to_who_listens(
+            f"  `plaint models use {out.name}` has it label posts, `plaint models rollback` takes that back"
+        )
     else:
-        click.echo(f"  `classify.model: {out.resolve()}` in the settings has it label posts")
+        echo_to_who_listens(f"  `classify.model: {out.resolve()}` in the settings has it label posts")

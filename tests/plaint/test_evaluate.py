@@ -68,6 +68,15 @@ def test_the_files_are_written_also_where_nobody_reads_the_report(folder: Path) 
     assert (folder / "report" / "report.json").exists()
 
 
+def test_the_files_are_written_also_where_nobody_reads_of_a_line_that_cannot_be_used(folder: Path) -> None:
+    with (folder / "labelled.jsonl").open("a") as file:
+        file.write("no post\n")
+    settings = {"PLAINT_CLASSIFY__MODEL": str(TINY)}
+    done = unheard("evaluate", "labelled.jsonl", "--out", "report", cwd=folder, settings=settings, errors_too=True)
+    assert done.returncode == 1
+    assert (folder / "report" / "report.json").exists()
+
+
 def test_what_the_page_says_of_the_places_of_figures_is_so(folder: Path) -> None:
     done = plaint(
         "evaluate", "-", "--json", cwd=folder, stdin=SAMPLE.encode(), settings={"PLAINT_CLASSIFY__MODEL": str(TINY)}

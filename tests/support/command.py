@@ -37,8 +37,10 @@ def plaint(
     )
 
 
-def unheard(*arguments: str, cwd: Path, settings: Mapping[str, str]) -> "subprocess.CompletedProcess[bytes]":
-    """Run it to its end while nobody reads what it writes, as ``| head`` leaves it."""
+def unheard(
+    *arguments: str, cwd: Path, settings: Mapping[str, str], errors_too: bool = False
+) -> "subprocess.CompletedProcess[bytes]":
+    """Run it to its end while nobody reads what it writes, as ``| head`` leaves it; ``errors_too`` as ``2>&1 | head`` does."""
     read_end, write_end = os.pipe()
     os.close(read_end)
     try:
@@ -46,7 +48,7 @@ def unheard(*arguments: str, cwd: Path, settings: Mapping[str, str]) -> "subproc
             [PLAINT, *arguments],
             stdin=subprocess.DEVNULL,
             stdout=write_end,
-            stderr=subprocess.PIPE,
+            stderr=write_end if errors_too else subprocess.PIPE,
             cwd=cwd,
             env=environment(settings),
             timeout=LIMIT_S,

@@ -172,9 +172,29 @@ def test_a_reader_who_has_seen_enough_ends_any_command_well(folder: Path, comman
     assert (done.returncode, done.stderr) == (0, b"")
 
 
-def test_a_command_without_a_standard_output_does_what_it_does(folder: Path) -> None:
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [
+        (["check-config"], USAGE),
+        (["route", "test", "labelled.jsonl", "--expect", "rule"], 1),
+        (["status"], USAGE),
+        (["no-such-command"], USAGE),
+    ],
+)
+def test_a_fault_has_its_exit_code_also_where_nobody_reads_of_it(folder: Path, command: list[str], code: int) -> None:
+    (folder / "labelled.jsonl").write_text(
+        '{"id": "1", "intent": "praise", "text": "thanks", "rule": "none of ours"}\n'
+    )
+    settings = {} if command[0] == "route" else {"PLAINT_KAFKA": '{"brokerz": []}'}
+    done = unheard(*command, cwd=folder, settings=settings, errors_too=True)
+    assert done.returncode == code
+
+
+@pytest.mark.parametrize("command", ["completion bash", "classify"])
+def test_a_command_without_a_standard_output_does_what_it_does(folder: Path, command: str) -> None:
     done = subprocess.run(
-        ["sh", "-c", 'exec "$0" completion bash >&-', PLAINT],
+        ["sh", "-c", f'exec "$0" {command} >&-', PLAINT],
+        input=b'{"id": 1, "text": "hello"}\n',
         stderr=subprocess.PIPE,
         cwd=folder,
         env=environment(),
@@ -199,7 +219,9 @@ def test_a_verdict_is_the_same_whoever_reads_it(folder: Path, check: str, code: 
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
-@pytest.mark.parametrize("command", [["check-config"], ["models", "list"], ["--help"], ["completion", "bash"]])
+@pytest.mark.parametrize(
+    "command", [["check-config"], ["models", "list"], ["--help"], ["completion", "bash"], ["doctor", "machine"]]
+)
 def test_a_full_disk_under_what_it_writes_is_told(folder: Path, command: list[str]) -> None:
     with Path("/dev/full").open("wb") as full:
         done = subprocess.run(
