@@ -63,7 +63,8 @@ class SettingsInvalid(FaultsFound):
 class Sound:
     """Settings as far as they can be used, and every fault of them.
 
-    ``left_out`` are the sections that have faults, and the destinations: ``("kafka",)``, ``("destinations", "helpdesk")``.
+    ``left_out`` are the sections that have faults, and the destinations: ``("kafka",)``, ``("destinations", "helpdesk")``. A
+    name that is no section, ``("kafak",)``, may have been meant for any.
     """
 
     settings: Settings
@@ -90,12 +91,12 @@ def read_settings(file: Path | None) -> Sound:
         given = read_given(Settings, file)
     except FileInvalid as error:
         raise SettingsInvalid(error.faults) from None
-    faults, left_out = given.faults, set[KeyPath]()
+    faults, left_out = given.faults, set(map(_part, given.faulty))
     try:
         settings = Settings.model_validate(given.values)
     except ValidationError as error:
         faults += faults_of(error, given)
-        left_out = {_part(found["loc"]) for found in error.errors(include_url=False, include_input=False)}
+        left_out |= {_part(found["loc"]) for found in error.errors(include_url=False, include_input=False)}
         settings = Settings.model_validate(_without(left_out, given.values))
     hide_secrets(settings)
     return Sound(settings, [fault for _, fault in sorted(faults, key=lambda found: found[0])], frozenset(left_out))

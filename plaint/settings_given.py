@@ -66,7 +66,8 @@ def _holds_others(found: Any) -> bool:
 
 @dataclass
 class Given:
-    """``values`` as they are to be checked; ``faults``, each with its line, are those of how they were written.
+    """``values`` as they are to be checked; ``faults``, each with its line, are those of how they were written, ``faulty`` the
+    paths at which they are, also of names that are no setting.
 
     ``lines`` are those of the file, ``variables`` the names of those that gave what stands at a path.
     """
@@ -77,14 +78,17 @@ class Given:
     lines: Lines = field(default_factory=dict)
     variables: dict[KeyPath, str] = field(default_factory=dict)
     faults: list[tuple[int, Fault]] = field(default_factory=list)
+    faulty: set[KeyPath] = field(default_factory=set)
 
     def fault(self, path: KeyPath, what: str, mend: str) -> None:
         """Note what is wrong with the key at ``path``."""
         self.faults.append((self.line(path), Fault(self.place(path), what, mend)))
+        self.faulty.add(path)
 
     def variable_fault(self, name: str, what: str, mend: str) -> None:
         """Note what is wrong with a variable."""
         self.faults.append((0, Fault(name, what, mend)))
+        self.faulty.add(_named(name))
 
     def place(self, path: KeyPath) -> str:
         """How a person finds the key at ``path``: by its variable, or by file and line."""
@@ -120,6 +124,11 @@ class Given:
 def spelled(path: KeyPath) -> str:
     """The variable of the key at ``path``."""
     return PREFIX + JOINT.join(map(str, path)).upper()
+
+
+def _named(variable: str) -> tuple[str, ...]:
+    """The key that it gives, if it is a setting."""
+    return tuple(variable.upper().removeprefix(PREFIX).lower().split(JOINT))
 
 
 def _depth(name: str) -> int:
@@ -184,7 +193,7 @@ def _read_variables(given: Given) -> Values:
 
 
 def _read_variable(name: str, text: str, into: Values, given: Given) -> None:
-    *around, last = path = tuple(name.removeprefix(PREFIX).lower().split(JOINT))
+    *around, last = path = _named(name)
     if not _is_text(text):
         given.variable_fault(name, "is no UTF-8", "write it in UTF-8")
         return

@@ -65,9 +65,10 @@ def check_config(config: Path | None, broker: bool | None, strict: bool) -> None
 
 def _routes(found: Sound) -> tuple[Sequence[Fault], Sequence[Fault]]:
     """Faults and notes of the routes, where it is known which they are and what destinations there are."""
-    if found.left_out & {("route",), ("destinations",)}:
-        return (), ()
     settings = found.settings
+    sections = {part[0] for part in found.left_out}
+    if found.left_out & {("route",), ("destinations",)} or not sections <= Settings.model_fields.keys():
+        return (), ()
     faulty = [str(part[1]) for part in found.left_out if part[0] == "destinations"]
     names = [*settings.destinations, *faulty, *stood_in(settings)]
     return review(settings.route.routes, names, datetime.now(UTC), own=settings.destinations)

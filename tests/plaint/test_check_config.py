@@ -167,6 +167,31 @@ def test_nothing_is_said_of_routes_that_settings_with_faults_may_not_name(check:
     assert [line for line in found.stderr.splitlines() if "route.remember" not in line] == ["1 fault"]
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PLAINT_DESTINATIONS", '{"desk": '),
+        ("PLAINT_DESTINATIONS__DSK__Url", "https://desk.example.com/"),
+        ("PLAINT_DESTINATION__DSK__URL", "https://desk.example.com/"),
+        ("PLAINT_ROUTE", '{"routes": '),
+    ],
+)
+def test_nothing_is_said_of_routes_where_a_variable_that_may_name_them_is_no_setting(
+    check: Check, monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    found = check(ROUTES.replace("[desk]", "[desk, dsk]"))
+    fault, count = found.stderr.splitlines()
+    assert fault.startswith(f"{name}: is no")
+    assert (found.exit_code, count) == (2, "1 fault")
+
+
+def test_nothing_is_said_of_routes_where_a_section_that_may_name_them_is_no_setting(check: Check) -> None:
+    found = check(ROUTES.replace("[desk]", "[dsk]"), destination={"dsk": HOOK})
+    assert found.exit_code == 2
+    assert [line for line in found.stderr.splitlines() if '"destinations"' not in line] == ["1 fault"]
+
+
 def test_sources_that_cannot_start_are_all_named(tmp_path: Path) -> None:
     (tmp_path / "sound.jsonl").write_text('{"id":"a","text":"1"}\n')
     (tmp_path / "b.csv").write_text("no,header\n")
