@@ -23,14 +23,14 @@ def named(bootstrap: str, name: str) -> AIOKafkaConsumer:
     return consumer
 
 
-async def keep_reading(bootstrap: str, name: str) -> None:
-    """Read until cancelled; who ends for another reason meanwhile is started again, as an orchestrator does."""
-    while True:
+async def keep_reading(bootstrap: str, name: str, enough: asyncio.Event) -> None:
+    """Read until it is enough; who ends for another reason meanwhile is started again, as an orchestrator does."""
+    while not enough.is_set():
         consumer = named(bootstrap, name)
         try:
             with suppress(KafkaError):
                 await consumer.start()
-                while True:
+                while not enough.is_set():
                     await consumer.getmany(timeout_ms=200)
         finally:
             await consumer.stop()
@@ -45,13 +45,14 @@ async def test_two_processes_with_one_name_say_that_there_is_another(
     kafka: str, fresh: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     await make_topics(kafka, fresh)
-    both = [asyncio.create_task(keep_reading(kafka, fresh)) for _ in range(2)]
-    try:
-        await until(lambda: said(caplog, fresh))
-    finally:
-        for reading in both:
-            reading.cancel()
-        await asyncio.wait(both)
+    enough = asyncio.Event()
+    async with asyncio.TaskGroup() as both:
+        for _ in range(2):
+            both.create_task(keep_reading(kafka, fresh, enough))
+        try:
+            await until(lambda: said(caplog, fresh))
+        finally:
+            enough.set()
 
 
 @pytest.mark.kafka
