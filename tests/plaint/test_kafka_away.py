@@ -10,10 +10,14 @@ from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 
 import pytest
+from aiokafka import TopicPartition
 
+from plaint.broker.settings import BrokerSettings
+from plaint.broker.start import start_broker
 from plaint.failures import EXIT_UNAVAILABLE
 from plaint.kafka import reading
 from plaint.kafka.admin import open_admin
+from plaint.kafka.consumer import new_consumer
 from plaint.kafka.publisher import OutRecord, Publisher
 from plaint.kafka.reading import EARLIEST, TopicReader
 from plaint.kafka.settings import KafkaSettings
@@ -127,6 +131,23 @@ print(asyncio.run(kind()))
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
     assert done.stdout == "plaint.kafka.resting\n", done.stderr
+
+
+async def test_a_reader_is_stopped_also_where_its_broker_went_away_under_it(caplog: pytest.LogCaptureFixture) -> None:
+    with start_broker(BrokerSettings()) as broker:
+        kafka = broker.adapt(KafkaSettings())
+        await asyncio.to_thread(ensure_topics, kafka, [NAME])
+        consumer = new_consumer(kafka, retry_backoff_ms=60_000)
+        await consumer.start()
+        where = TopicPartition(topics.POSTS, 0)
+        consumer.assign([where])
+        consumer.seek(where, 0)
+        broker.process.kill()
+        await until(lambda: any(record.msg.startswith("Failed fetch messages") for record in caplog.records))
+    stopping = asyncio.create_task(consumer.stop())
+    await asyncio.wait([stopping])
+    assert not stopping.cancelled()
+    stopping.result()
 
 
 @pytest.mark.kafka

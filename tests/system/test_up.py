@@ -259,6 +259,16 @@ def test_nothing_outlives_it(start: Callable[..., Up], how: signal.Signals) -> N
     assert "Traceback" not in up.stderr
 
 
+def test_a_run_whose_broker_is_killed_ends_with_the_code_of_that(start: Callable[..., Up], tmp_path: Path) -> None:
+    up = start("--samples", *DONE)
+    up.child("run", "classify")
+    broker = up.wait_for(lambda: [child for child in up.children() if "tansu" in child.name()], "the broker")[0]
+    broker.kill()
+    assert up.process.wait(ENDING_S) == 128 + signal.SIGKILL
+    assert "the broker ended with code -9, so everything ends" in up.stderr
+    assert "\nTraceback" not in up.stderr
+
+
 def test_a_run_that_is_ended_before_it_was_done_does_not_look_done(start: Callable[..., Up], tmp_path: Path) -> None:
     posts = tmp_path / "posts.jsonl"
     posts.write_text('{"id": 1, "text": "hello"}\n{"id": 2, "text": "hello"}\n')
