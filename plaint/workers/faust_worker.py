@@ -55,7 +55,7 @@ def run_stage(
 
     @app.agent(topic, name=stage.name)  # type: ignore[untyped-decorator]
     async def agent(stream: Any) -> None:
-        await batches.publisher.start()
+        await _connected(batches.publisher)
         pump = Pump(app, batches, batch, linger_s, fatal)
         work = asyncio.create_task(pump.run(stream))
         try:
@@ -74,6 +74,14 @@ def run_stage(
     worker.spinner = None  # it would write to stdout even when quiet
     worker.execute_from_commandline()
     raise AssertionError("the worker returned")  # it always raises SystemExit
+
+
+async def _connected(publisher: Publisher) -> None:
+    """Faust would start an agent that fails twice and then never again, and go on without it."""
+    try:
+        await publisher.start()
+    except Exception as error:
+        fatal(error)
 
 
 def _show(monitor: Monitor, kafka: KafkaSettings, app: faust.App, batches: Batches) -> None:

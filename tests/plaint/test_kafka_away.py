@@ -174,6 +174,14 @@ async def test_stages_that_are_told_to_end_while_kafka_is_away_end_within_half_a
         assert "ends at once: it was told to end 28 s ago" in (tmp_path / stage).read_text()
 
 
+def test_a_stage_whose_writer_gets_no_answer_that_it_knows_ends_and_says_so(run: Run, tmp_path: Path) -> None:
+    with start_broker(BrokerSettings(embedded="tansu")) as broker:  # it refuses a producer that counts its records
+        ensure_topics(broker.adapt(KafkaSettings()), [NAME])
+        [address] = broker.adapt(KafkaSettings()).brokers
+        assert run(address, "route").wait(60) == 70
+    assert "ends at once: UnknownError" in (tmp_path / "route").read_text()
+
+
 def test_a_process_that_hangs_when_it_is_told_to_end_ends_with_70_and_says_so() -> None:
     hangs = (
         "import threading; from plaint.workers.last_moment import end_within; end_within(0.1); threading.Event().wait()"
