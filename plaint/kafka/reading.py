@@ -7,7 +7,6 @@ first answer. Rights that it needs: Describe and Read on the topics, nothing on 
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import TracebackType
@@ -154,9 +153,17 @@ class TopicReader:
         self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
     ) -> None:
         # aiokafka 0.14 loses the word that its fetching is to end if that comes while it takes up a new assignment, and
-        # waits for ever then. Being cancelled itself, it passes the word once more.
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._consumer.stop(), STOP_S)
+        # waits for ever then. Being cancelled itself, it passes the word once more. Not by asyncio.wait_for, which until
+        # Python 3.12 loses it if we are cancelled just as the consumer has stopped.
+        stopping = asyncio.create_task(self._consumer.stop())
+        try:
+            await asyncio.wait([stopping], timeout=STOP_S)
+        finally:
+            if not stopping.done():
+                stopping.cancel()
+                await asyncio.wait([stopping])
+        if not stopping.cancelled():
+            stopping.result()
 
     async def partitions(self, topics: Iterable[str]) -> dict[str, list[int]]:
         """The partitions of those of ``topics`` that exist and that this user may see; no topic is made by asking."""

@@ -218,3 +218,20 @@ def test_a_partition_whose_end_was_compacted_away_is_read_to_its_end_all_the_sam
         assert not reach.is_at_end
         reach.passed(95, answered_ms)
     assert reach.is_at_end
+
+
+async def test_a_reader_that_is_cancelled_just_as_it_has_stopped_goes_on_with_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Consumer:
+        async def stop(self) -> None:
+            task.cancel()
+
+    async def look() -> None:
+        async with TopicReader(kafka_settings("127.0.0.1:9")):
+            pass
+
+    monkeypatch.setattr(reading, "new_consumer", lambda *_, **__: Consumer())
+    task = asyncio.create_task(look())
+    await asyncio.wait([task])
+    assert task.cancelled()
