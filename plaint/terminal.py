@@ -175,13 +175,13 @@ def leaving_early() -> Iterator[None]:
         yield
         click.echo(nl=False)  # which flushes stdout, if there is one
     except BrokenPipeError:
-        if not _nobody_reads_stdout():
+        if not nobody_reads_stdout():
             raise  # another line broke
         write_nowhere()
         sys.exit(0)
 
 
-def _nobody_reads_stdout() -> bool:
+def nobody_reads_stdout() -> bool:
     """Whether it is a pipe, or a socket, whose other end is closed."""
     poll = select.poll()
     poll.register(STDOUT, 0)

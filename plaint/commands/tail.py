@@ -12,7 +12,7 @@ from plaint.local.running import destinations_at_hand, kafka_at_hand
 from plaint.lookup.destinations import chosen_destinations
 from plaint.lookup.tail import KINDS, TELLS, Kind, Tail, Wanted, searcher, words
 from plaint.settings import load_settings
-from plaint.terminal import MOMENT, TEXT, json_line
+from plaint.terminal import EVERY_S, MOMENT, TEXT, json_line, nobody_reads_stdout
 from schemas.labels import INTENTS
 
 
@@ -89,6 +89,16 @@ def _searcher(grep: str | None) -> Callable[[str], bool] | None:
 
 
 async def _print(following: Tail, most: int | None, as_json: bool, with_kind: bool) -> None:
+    tasks = [asyncio.create_task(_follow(following, most, as_json, with_kind)), asyncio.create_task(_reader_left())]
+    done, others = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task in others:
+        task.cancel()
+        await asyncio.wait([task])
+    for task in done:
+        task.result()
+
+
+async def _follow(following: Tail, most: int | None, as_json: bool, with_kind: bool) -> None:
     count = 0
     async with aclosing(following.lines()) as lines:
         async for line in lines:
@@ -96,3 +106,9 @@ async def _print(following: Tail, most: int | None, as_json: bool, with_kind: bo
             count += 1
             if count == most:
                 return
+
+
+async def _reader_left() -> None:
+    """Return once nobody reads on. Where no line comes, writing one won't tell."""
+    while not nobody_reads_stdout():  # noqa: ASYNC110 - it is another program that leaves
+        await asyncio.sleep(EVERY_S)
