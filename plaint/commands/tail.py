@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from plaint.cancelled import cancelled
 from plaint.local.running import destinations_at_hand, kafka_at_hand
 from plaint.lookup.destinations import chosen_destinations
 from plaint.lookup.tail import KINDS, TELLS, Kind, Tail, Wanted, searcher, words
@@ -92,8 +93,7 @@ async def _print(following: Tail, most: int | None, as_json: bool, with_kind: bo
     tasks = [asyncio.create_task(_follow(following, most, as_json, with_kind)), asyncio.create_task(_reader_left())]
     done, others = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     for task in others:
-        task.cancel()
-        await asyncio.wait([task])
+        await cancelled(task)
     for task in done:
         task.result()
 

@@ -11,6 +11,7 @@ from typing import Protocol
 
 from aiokafka.errors import KafkaError
 
+from plaint.cancelled import cancelled
 from plaint.inbox.outcome import MAX_TYPED, TYPED, Verdict
 from plaint.kafka.reading import ReadRefused, Start, Stored, TopicReader
 from plaint.kafka.settings import KafkaSettings
@@ -97,8 +98,7 @@ class KafkaInsight:
     async def close(self) -> None:
         """End reading."""
         if self._reading is not None:
-            self._reading.cancel()
-            await asyncio.wait([self._reading])
+            await cancelled(self._reading)
 
     async def _read(self, since: datetime) -> None:
         said = ""

@@ -17,6 +17,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError, KafkaTimeoutError, TopicAuthorizationFailedError
 from aiokafka.partitioner import murmur2
 
+from plaint.cancelled import cancelled
 from plaint.kafka.consumer import new_consumer
 from plaint.kafka.reaching import are_right, start_client
 from plaint.kafka.settings import KafkaSettings
@@ -159,9 +160,7 @@ class TopicReader:
         try:
             await asyncio.wait([stopping], timeout=STOP_S)
         finally:
-            if not stopping.done():
-                stopping.cancel()
-                await asyncio.wait([stopping])
+            await cancelled(stopping)
         if not stopping.cancelled():
             stopping.result()
 

@@ -16,6 +16,7 @@ import orjson
 from ingest.settings import SourceSettings
 from plaint.broker.process import Broker
 from plaint.broker.start import start_broker
+from plaint.cancelled import cancelled
 from plaint.failures import EXIT_FAILED, EXIT_INTERRUPTED
 from plaint.kafka.topics import ensure_topics
 from plaint.local.census import Census
@@ -136,14 +137,14 @@ class Run:
                 await follower.begin()
                 stack.push_async_callback(follower.end)
                 counting = asyncio.create_task(self._count(planned, supervisor, follower, census, say))
-                stack.push_async_callback(_cancelled, counting)
+                stack.push_async_callback(cancelled, counting)
                 counting.add_done_callback(lambda task: _stop_if_failed(supervisor, task))
                 count = partial(_count_with, census, follower)
             for following in (
                 routes.follow(partial(_pid, supervisor, "route"), count),
                 model.follow(partial(_pid, supervisor, "classify")),
             ):
-                stack.push_async_callback(_cancelled, asyncio.create_task(following))
+                stack.push_async_callback(cancelled, asyncio.create_task(following))
             for told in (model, routes):
                 stack.callback(told.retract)
                 asyncio.get_running_loop().call_soon(told.announce)  # once the supervisor heeds signals
@@ -194,11 +195,6 @@ def _stop_if_failed(supervisor: Supervisor, counting: "asyncio.Task[None]") -> N
     if not counting.cancelled() and (error := counting.exception()) is not None:
         log.error("the run can't be counted", exc_info=error)
         supervisor.stop(EXIT_FAILED)
-
-
-async def _cancelled(task: "asyncio.Task[None]") -> None:
-    task.cancel()
-    await asyncio.wait([task])
 
 
 def forget_environment() -> None:

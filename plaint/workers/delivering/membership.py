@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError, RebalanceInProgressError
 
+from plaint.cancelled import cancelled
 from plaint.workers.delivering.lease import Lease
 from plaint.workers.delivering.log_follower import LogFollower
 from plaint.workers.delivering.partition import Partition
@@ -120,8 +121,7 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
     async def _give_up(self, tps: Sequence[TopicPartition]) -> None:
         for tp in tps:
             if claim := self._claims.pop(tp, None):
-                claim.cancel()
-                await asyncio.wait([claim])
+                await cancelled(claim)
         given = {tp: self._partitions[tp] for tp in tps}
         await asyncio.gather(*(partition.close() for partition in given.values()))
         await self._commit()

@@ -9,6 +9,7 @@ from typing import Any
 from aiokafka import TopicPartition
 from aiokafka.errors import IllegalStateError
 
+from plaint.cancelled import cancelled
 from plaint.kafka.publisher import NotWritten, Publisher
 from plaint.kafka.settings import KafkaSettings
 from plaint.monitoring.batches import Place
@@ -193,10 +194,10 @@ class DeliverWorker:
             self._fatal(task.exception() or RuntimeError("a loop of the worker ended"))
         # What a rebalance does for partitions that go; the consumer's own stop() does not.
         self._dispatcher.stop()
-        await _cancelled(poll)
+        await cancelled(poll)
         await self._group.give_up()
         for task in [*others, stopping]:
-            await _cancelled(task)
+            await cancelled(task)
         if self._telling:
             await asyncio.wait(self._telling)
 
@@ -304,8 +305,3 @@ class DeliverWorker:
 
 def _acknowledged(partition: Partition) -> int | None:
     return partition.lane.offsets.acknowledged if partition.lane is not None else None
-
-
-async def _cancelled(task: "asyncio.Task[Any]") -> None:
-    task.cancel()
-    await asyncio.wait([task])
