@@ -16,6 +16,7 @@ import pytest
 
 from tests.support.burden import burden
 from tests.support.command import PLAINT, environment, plaint, shown, trap
+from tests.support.door import answer_of
 from tests.support.kafka_process import free_ports
 from tests.system.test_up import ENDING_S, SMALL, Up, ask, everything, start
 
@@ -74,14 +75,7 @@ class Here:
 
     def status(self, body: object, headers: Mapping[str, str] | None = None) -> int:
         """What the door answers."""
-        kind = {"Content-Type": "application/json", **(headers or {})}
-        request = urllib.request.Request(f"{self.door}/v1/posts", json.dumps(body).encode(), kind)
-        try:
-            with urllib.request.urlopen(request, timeout=60) as answer:
-                return int(answer.status)
-        except urllib.error.HTTPError as error:
-            with error:
-                return int(error.code)
+        return answer_of(self.door, body, headers)
 
 
 @pytest.fixture

@@ -9,8 +9,6 @@ import subprocess
 import sys
 import threading
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
@@ -28,6 +26,7 @@ from plaint.kafka.topics import ensure_topics
 from plaint.monitoring.publishing_watchdog import PublishingWatchdog
 from plaint.monitoring.settings import MonitoringSettings
 from tests.plaint.monitoring.asking import ask, state, told
+from tests.support.door import answer_of
 from tests.support.frozen import Frozen
 from tests.support.kafka_process import free_ports
 
@@ -211,15 +210,8 @@ class Ingest:
 
     def send(self, id_: str) -> int:
         """What the door answers to a post; 0 if nothing comes."""
-        body = json.dumps({"id": id_, "text": "My router is dead"}).encode()
-        address = f"http://127.0.0.1:{self._port}/v1/posts"
-        request = urllib.request.Request(address, body, {"Content-Type": "application/json"})
         try:
-            with urllib.request.urlopen(request, timeout=60) as answer:
-                return int(answer.status)
-        except urllib.error.HTTPError as error:
-            with error:
-                return int(error.code)
+            return answer_of(f"http://127.0.0.1:{self._port}", {"id": id_, "text": "My router is dead"})
         except OSError:
             return 0
 
