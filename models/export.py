@@ -153,6 +153,7 @@ def _manifest(
         max_tokens=MAX_TOKENS,
         layers=network.shape.layers,
         base=run.base,
+        went_on_from=run.went_on_from,
         seed=run.seed,
         epochs=run.epochs,
         data=run.data,

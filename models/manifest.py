@@ -56,6 +56,8 @@ class Manifest(BaseModel):
     layers: int = Field(gt=0)
     base: str
     """Package and sha256 of the pretrained encoder."""
+    went_on_from: str = ""
+    """Name of the weights that training went on from, and the sha256 of their manifest; empty: from that encoder."""
     seed: int
     epochs: int
     data: dict[str, str]

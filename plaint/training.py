@@ -80,23 +80,41 @@ def listening() -> "Iterator[Listener]":
 
 
 def train_anew(
-    base: str, run: Path, out: Path, teachers: tuple[Path, ...], clear: bool, epochs: int | None, seed: int | None
+    base: str,
+    start: Path | None,
+    run: Path,
+    out: Path,
+    teachers: tuple[Path, ...],
+    clear: bool,
+    epochs: int | None,
+    seed: int | None,
 ) -> "Evaluation":
     """Trains in `run`, where a checkpoint is taken up, and exports to `out`, unless it has; what was measured of it.
 
+    `start` None: from the pretrained encoder.
+
     Raises:
-        FaultsFound: the data, the teacher, or what stands in `run` or `out` can't be used.
+        FaultsFound: the data, a teacher, `start`, or what stands in `run` or `out` can't be used.
         Unavailable: what training needs is not installed, or the data is not there.
     """
     refuse_without_extra()
     from models.export import export
     from models.training.bases import BASES
     from models.training.train import Plan, Recipe, run_training
+    from models.training.trained import Trained
 
-    if missing := [teacher for teacher in teachers if not (teacher / "network.pt").is_file()]:
-        mend = "give the --run of a finished training"
-        raise FaultsFound([Fault(f"--teacher {one}", "holds no network.pt", mend) for one in missing])
-    plan = Plan(BASES[base], teachers, clear, epochs, Recipe().seed if seed is None else seed)
+    plan = Plan(
+        BASES[base],
+        start=None if start is None else Trained(start),
+        teachers=tuple(map(Trained, teachers)),
+        clear=clear,
+        epochs=epochs,
+        seed=Recipe().seed if seed is None else seed,
+    )
+    given = [("--teacher", one) for one in plan.teachers] + ([("--model", plan.start)] if plan.start else [])
+    if missing := [f"{option} {one.folder}" for option, one in given if not one.file.is_file()]:
+        mend = "give the --run of a finished training, or a folder of weights with a network.safetensors"
+        raise FaultsFound([Fault(place, "holds no float network", mend) for place in missing])
     try:
         if out.exists():
             return _made_before(run, out, plan)

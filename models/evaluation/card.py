@@ -61,6 +61,9 @@ def stale(folder: Path) -> list[str]:
     ]
 
 
+HASHED = "`manifest.json` has the hashes of the data and the files."
+
+
 def render(manifest: Manifest, evaluation: Evaluation) -> str:
     """The card in Markdown."""
     sections = [
@@ -84,10 +87,15 @@ what happens if nobody answers for a day (urgency 0–4), and how likely it is a
 first and last of at most {manifest.max_tokens} tokens. All that ships of it takes {evaluation.bytes_shipped / 1e6:.1f} MB.
 This card is written by `{REMAKE}` from `manifest.json` and `evaluation.json`; don't edit it.
 
-Trained for {manifest.epochs} epochs with seed {manifest.seed}; `manifest.json` has the hashes of the data and the files.
+Trained for {manifest.epochs} epochs with seed {manifest.seed}{_went_on(manifest)}; {HASHED}
 Probabilities are calibrated on dev posts, per head. The threshold for `urgent`, {manifest.urgent_threshold}, is the one
 that costs least there when a missed urgent complaint costs as much as {evaluation.miss_cost:g} false alarms. A post whose
 likeliest intent is below {manifest.unsure_below:g} is `unsure`, chosen there as well."""
+
+
+def _went_on(manifest: Manifest) -> str:
+    name, _, digest = manifest.went_on_from.partition(" ")
+    return f", going on from {name} (manifest {digest[:12]})" if name else ""
 
 
 def _languages(manifest: Manifest) -> str:

@@ -1,7 +1,6 @@
 """Batches for training: posts of like length together, in a random order that the seed and epoch alone decide."""
 
 import random
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,14 +8,12 @@ import torch
 from torch import Tensor
 
 from models.tokens import Tokens
+from models.training.augment import augment
 from models.training.data import ENGLISH, Example
 
-HIDE_HANDLE = 0.25
-"""Share of handles that a training post shows as `@user`: the firm of tomorrow's post has never been seen."""
 UNSURE_WEIGHT = 0.5
 """Loss weight of a post whose annotator wasn't sure."""
 
-_HANDLE = re.compile(r"(?<![\w@])@\w+")
 _POOL = 48  # batches whose posts are sorted by length together: little padding, still random
 
 
@@ -54,7 +51,7 @@ def epoch_batches(
     """The batches of one epoch, of the examples in these positions, None for all; the same arguments give the same batches,
     so that an epoch can be resumed."""
     generator = random.Random(f"{seed} {epoch}")
-    encoded = tokens.encode([hide_handles(example.text, generator) for example in examples])
+    encoded = tokens.encode([augment(example.text, generator) for example in examples])
     order = list(range(len(examples)) if positions is None else positions)
     generator.shuffle(order)
     batches: list[list[int]] = []
@@ -63,10 +60,6 @@ def epoch_batches(
         batches += [pool[first : first + size] for first in range(0, len(pool), size)]
     generator.shuffle(batches)
     return [collate(examples, encoded, batch) for batch in batches]
-
-
-def hide_handles(text: str, generator: random.Random) -> str:
-    return _HANDLE.sub(lambda match: "@user" if generator.random() < HIDE_HANDLE else match[0], text)
 
 
 def pad(encoded: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:

@@ -20,6 +20,8 @@ from models.outputs import Floats
 from models.training.network import Network, Shape
 from schemas.faults import Fault, FaultsFound
 
+NETWORK = "network.pt"
+
 
 @dataclass(frozen=True, slots=True)
 class Progress:
@@ -46,7 +48,9 @@ class Run:
     multilingual: bool = False
     """There were posts in other languages than English."""
     made_by: str = ""
-    """sha256 of the rest that weights hang on: recipe, shape, tokenizer, split and teachers."""
+    """sha256 of the rest that weights hang on: recipe, shape, tokenizer, split, teachers and what it went on from."""
+    went_on_from: str = ""
+    """Name and sha256 of the weights or the run that it began with; empty: the pretrained encoder."""
 
 
 def save_run(folder: Path, run: Run) -> None:

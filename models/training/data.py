@@ -3,8 +3,11 @@ adds to them.
 
 - `models/data/labels/SOURCE.csv`: labels of further posts of the public sets, by row; their texts stay in `$PLAINT_DATA`.
 - `models/data/written/*.jsonl`: posts that were written for plaint, with invented firms.
+- `models/data/second_labels.csv`: real posts that were labelled a second time, without a view of the first labels, since a
+  model that was trained on these doubted them. In training they stand in the place of the first; dev and test posts keep
+  theirs.
 
-Both have a folder `multilingual` of posts in other languages, for a model that reads these too.
+The first two have a folder `multilingual` of posts in other languages, for a model that reads these too.
 """
 
 import csv
@@ -44,6 +47,7 @@ HELD_OUT_SOURCES = ("banking77", "cesamard_aspect", "cf_apple_sentiment", "cf_di
 
 ADDED = Path(__file__).parent.parent / "data"
 SPLIT = ADDED / "split"
+SECOND_LABELS = ADDED / "second_labels.csv"
 CHECK_SHARE = 10
 """One in so many of the written posts of this repository is never trained on: what training on corrections is checked by."""
 LABELLED_CHARS = 600
@@ -125,6 +129,20 @@ def read_written(where: str = ".") -> tuple[list[Example], list[Example]]:
     )
 
 
+def with_second_labels(examples: Sequence[Example]) -> list[Example]:
+    """The same posts, some with the labels of SECOND_LABELS. Raises FaultsFound where one isn't the post that was labelled."""
+    with SECOND_LABELS.open(encoding="ascii", newline="") as lines:
+        again = {label["id"]: label for label in csv.DictReader(lines)}
+    found = []
+    for example in examples:
+        label = again.get(example.id)
+        if label is not None and text_digest(example.text) != label["digest"]:
+            what = f"{example.id} is not the post that was labelled"
+            raise FaultsFound([Fault(str(SECOND_LABELS), what, "let PLAINT_DATA name the sets that the labels are of")])
+        found.append(example if label is None else _example(label, example.id, example.source, example.text))
+    return found
+
+
 def public_texts(folder: Path, source: str) -> list[str]:
     """The texts of a public set by row, as annotators saw them."""
     csv.field_size_limit(10**7)
@@ -183,7 +201,7 @@ def file_hashes(folder: Path, clear: bool = False, multilingual: bool = False) -
     paths += [folder / "public" / source / "data.csv.gz" for source in sorted({path.stem for path in labels})]
     hashes = {str(path.relative_to(folder)): _hash(path) for path in paths}
     written = [path for place in places for path in (ADDED / "written" / place).glob("*.jsonl")]
-    added = sorted([*labels, *written])
+    added = sorted([*labels, *written, SECOND_LABELS])
     return hashes | {str(path.relative_to(ADDED.parent.parent)): _hash(path) for path in added}
 
 
@@ -220,7 +238,7 @@ def load_parts(folder: Path, clear: bool = False, multilingual: bool = False) ->
     held_back = unseen | seen | dev | excluded
     train = [example for example in examples if example.id not in held_back] + read_added(folder)
     parts = Parts(
-        train=[example for example in train if not (clear and example.source in UNCLEAR)],
+        train=[example for example in with_second_labels(train) if not (clear and example.source in UNCLEAR)],
         dev=[example for example in examples if example.id in dev],
         test_seen=[example for example in examples if example.id in seen],
         test_unseen=[example for example in examples if example.id in unseen],

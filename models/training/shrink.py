@@ -12,9 +12,10 @@ from pathlib import Path
 import torch
 
 from models.tokens import Tokens
-from models.training.checkpoint import Run, load_network, load_run, save_run, save_text
+from models.training.checkpoint import NETWORK, Run, load_network, load_run, save_run, save_text
 from models.training.data import data_folder, file_hashes, load_parts
-from models.training.train import MAX_TOKENS, NETWORK, Recipe, Trainer, labels_objective, made_by_hash, taught, train
+from models.training.train import MAX_TOKENS, Recipe, Trainer, labels_objective, made_by_hash, taught, train
+from models.training.trained import Trained
 from models.training.vocabulary import trimmed_tokenizer, with_pieces, word_pieces
 
 RECIPE = Recipe(epochs=4, rate=4e-4)
@@ -37,11 +38,11 @@ def main() -> None:
     tokenizer = json.dumps(trimmed_tokenizer(content, kept), ensure_ascii=False)
     student = with_pieces(teacher, kept, arguments.layers)
     hashes = file_hashes(data_folder(), run.clear)
-    made_by = made_by_hash(RECIPE, student.shape, tokenizer.encode(), [arguments.teacher])
+    made_by = made_by_hash(RECIPE, student.shape, tokenizer.encode(), [Trained(arguments.teacher)])
     posts = len(parts.train)
     save_run(arguments.out, Run(run.base, RECIPE.seed, RECIPE.epochs, posts, hashes, run.clear, made_by=made_by))
     save_text(arguments.out / "tokenizer.json", tokenizer)
-    logits = taught(arguments.out, [arguments.teacher], parts.train)
+    logits = taught(arguments.out, [Trained(arguments.teacher)], parts.train)
     torch.manual_seed(RECIPE.seed)
     trainer = Trainer(student, len(parts.train), labels_objective(parts.train, logits), RECIPE, arguments.out)
     trainer.resume()

@@ -20,11 +20,10 @@ from models.tokens import Tokens
 from models.training.bases import BASES, Base
 from models.training.batches import Batch, epoch_batches, in_turn
 from models.training.checkpoint import (
+    NETWORK,
     Progress,
     Run,
-    load_network,
     load_progress,
-    load_run,
     save_array,
     save_network,
     save_progress,
@@ -36,6 +35,7 @@ from models.training.listener import Lines, Listener
 from models.training.losses import intent_weights, loss, soft_loss
 from models.training.network import Network, Shape
 from models.training.predict import dev_report, fast_bfloat16, predict
+from models.training.trained import Trained
 from models.training.vocabulary import trimmed
 from schemas.faults import Fault, FaultsFound
 
@@ -70,7 +70,9 @@ RECIPES = {
 }
 """By base. The teacher's lowest third hardly moves at rates that fall layer by layer, and costs a third of each step."""
 
-NETWORK = "network.pt"
+GOING_ON = Recipe(epochs=5, rate=8e-5, head_rate=4e-4)
+"""Of weights that go on: the encoder knows the task already."""
+
 MAX_TOKENS = 128
 SAVE_EVERY = 150
 
@@ -192,7 +194,7 @@ class Trainer:
                     mean.lerp_(value, 1 - decay)
 
 
-def taught(folder: Path, teachers: Sequence[Path], examples: Sequence[Example]) -> Tensor:
+def taught(folder: Path, teachers: Sequence[Trained], examples: Sequence[Example]) -> Tensor:
     """The mean of the teachers' logits of the examples, NaN of those in other languages than English, which no teacher reads.
     What each said is kept in `folder`, so that a run that is taken up again needn't wait."""
     readable = [position for position, example in enumerate(examples) if example.language == ENGLISH]
@@ -200,8 +202,8 @@ def taught(folder: Path, teachers: Sequence[Path], examples: Sequence[Example]) 
     for number, teacher in enumerate(teachers, start=1):
         path = folder / f"teacher-{number}.npy"
         if not path.exists():
-            tokens, network = Tokens(teacher / "tokenizer.json", MAX_TOKENS), load_network(teacher / NETWORK)
-            save_array(path, predict(network, [examples[position] for position in readable], tokens, rough=True))
+            read = [examples[position] for position in readable]
+            save_array(path, predict(teacher.network(), read, teacher.tokens(MAX_TOKENS), rough=True))
         said.append(torch.from_numpy(np.load(path)))
     means = torch.stack(said).mean(dim=0)
     logits = torch.full((len(examples), means.shape[1]), torch.nan)
@@ -226,8 +228,10 @@ class Plan:
     """What a run is to be made of."""
 
     base: Base
-    teachers: tuple[Path, ...] = ()
-    """Folders of finished runs to learn from."""
+    """What the pretrained encoder is, or that of `start` was."""
+    start: Trained | None = None
+    """What to go on from; None: the pretrained encoder."""
+    teachers: tuple[Trained, ...] = ()
     clear: bool = False
     """Leave out the sources whose terms are unclear."""
     epochs: int | None = None
@@ -236,8 +240,9 @@ class Plan:
 
     @property
     def recipe(self) -> Recipe:
-        """The base's, or that of the shipped weights, with what differs."""
-        recipe = replace(RECIPES.get(self.base.name, Recipe()), seed=self.seed)
+        """The base's, or that of going on, with what differs."""
+        recipe = RECIPES.get(self.base.name, Recipe()) if self.start is None else GOING_ON
+        recipe = replace(recipe, seed=self.seed)
         return replace(recipe, epochs=self.epochs or recipe.epochs)
 
 
@@ -256,13 +261,25 @@ def prepare(plan: Plan) -> Start:
     """Encoder and posts, checked. Raises as `run_training` does."""
     base, recipe = plan.base, plan.recipe
     torch.manual_seed(recipe.seed)
-    network, tokenizer = base.network(), base.tokenizer()
+    begun = base if plan.start is None else plan.start
+    network, tokenizer = begun.network(), begun.tokenizer()
     parts = load_parts(data_folder(), plan.clear, base.multilingual)
     hashes = file_hashes(data_folder(), plan.clear, base.multilingual)
-    if base.multilingual:
+    if base.multilingual and plan.start is None:
         network, tokenizer = trimmed(network, tokenizer, [example.text for example in parts.train])
-    made_by = made_by_hash(recipe, network.shape, tokenizer, plan.teachers)
-    run = Run(base.origin, recipe.seed, recipe.epochs, len(parts.train), hashes, plan.clear, base.multilingual, made_by)
+    before = [plan.start] if plan.start else []
+    made_by = made_by_hash(recipe, network.shape, tokenizer, [*before, *plan.teachers])
+    run = Run(
+        base=base.origin if plan.start is None else plan.start.base,
+        seed=recipe.seed,
+        epochs=recipe.epochs,
+        posts=len(parts.train),
+        data=hashes,
+        clear=plan.clear,
+        multilingual=base.multilingual,
+        made_by=made_by,
+        went_on_from="" if plan.start is None else plan.start.name,
+    )
     return Start(network, tokenizer, parts, run)
 
 
@@ -277,13 +294,10 @@ def run_training(folder: Path, plan: Plan, listener: Listener) -> None:
         OSError: a file of data, or the teacher, can't be read.
     """
     recipe = plan.recipe
+    _check(plan)
     start = prepare(plan)
     parts = start.parts
     folder.mkdir(parents=True, exist_ok=True)
-    unclear = [teacher for teacher in plan.teachers if plan.clear and not load_run(teacher).clear]
-    if unclear:
-        what = "was trained on the sources whose terms are unclear"
-        raise FaultsFound([Fault(f"the teacher {one}", what, "train a teacher without them") for one in unclear])
     save_run(folder, start.run)
     save_text(folder / "tokenizer.json", start.tokenizer.decode())
     teacher = None
@@ -301,11 +315,23 @@ def run_training(folder: Path, plan: Plan, listener: Listener) -> None:
     train(trainer, Tokens(folder / "tokenizer.json", MAX_TOKENS), parts)
 
 
-def made_by_hash(recipe: Recipe, shape: Shape, tokenizer: bytes, teachers: Sequence[Path]) -> str:
+def _check(plan: Plan) -> None:
+    """Raises FaultsFound where what was trained before doesn't go with the plan."""
+    before = [*plan.teachers, *([plan.start] if plan.start else [])]
+    unclear = [one for one in before if plan.clear and not one.is_clear]
+    if unclear:
+        what = "was trained on the sources whose terms are unclear"
+        raise FaultsFound([Fault(str(one.folder), what, "train one without them, with --clear") for one in unclear])
+    if plan.start is not None and plan.start.is_multilingual != plan.base.multilingual:
+        what = f"reads other languages than --base {plan.base.name}"
+        raise FaultsFound([Fault(str(plan.start.folder), what, "give the --base that it was trained from")])
+
+
+def made_by_hash(recipe: Recipe, shape: Shape, tokenizer: bytes, before: Sequence[Trained]) -> str:
     """What tells runs apart that are of the same data."""
     told = [repr(recipe), repr(shape), hashlib.sha256(tokenizer).hexdigest(), *split_hashes()]
-    for teacher in teachers:
-        with (teacher / NETWORK).open("rb") as file:
+    for one in before:
+        with one.file.open("rb") as file:
             told.append(hashlib.file_digest(file, "sha256").hexdigest())
     return hashlib.sha256("\n".join(told).encode()).hexdigest()
 
@@ -315,13 +341,25 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--base", choices=sorted(BASES), default="minilm")
     parser.add_argument(
-        "--teacher", type=Path, action="append", default=[], help="folder of a finished run to learn from; repeatable"
+        "--teacher",
+        type=Path,
+        action="append",
+        default=[],
+        help="folder of a run or of weights to learn from; repeatable",
     )
+    parser.add_argument("--start", type=Path, help="folder of a run or of weights to go on from; default: the encoder")
     parser.add_argument("--epochs", type=int, help="default: the recipe's")
     parser.add_argument("--seed", type=int, default=Recipe().seed)
     parser.add_argument("--clear", action="store_true", help="leave out the sources whose terms are unclear")
     arguments = parser.parse_args()
-    plan = Plan(BASES[arguments.base], tuple(arguments.teacher), arguments.clear, arguments.epochs, arguments.seed)
+    plan = Plan(
+        BASES[arguments.base],
+        start=None if arguments.start is None else Trained(arguments.start),
+        teachers=tuple(map(Trained, arguments.teacher)),
+        clear=arguments.clear,
+        epochs=arguments.epochs,
+        seed=arguments.seed,
+    )
     run_training(arguments.out, plan, Lines())
 
 

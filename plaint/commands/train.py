@@ -18,7 +18,7 @@ from plaint.training import free_folder, read_corrections, train_anew, train_on
 
 MOST_FAULTS = 20
 """So many lines that can't be used are named."""
-WITH, WITHOUT = ("model", "even_if_worse"), ("base", "teacher", "clear", "epochs", "run")
+WITH, WITHOUT = ("even_if_worse",), ("base", "teacher", "clear", "epochs", "run")
 """Options that go with --corrections alone, and those that go without alone."""
 FOLDER = click.Path(path_type=Path, file_okay=False)
 
@@ -31,15 +31,17 @@ FOLDER = click.Path(path_type=Path, file_okay=False)
     "--teacher",
     type=FOLDER,
     multiple=True,
-    metavar="RUN",
-    help="Learn from a finished training too: its --run. Repeatable.",
+    metavar="FOLDER",
+    help="Learn from a finished training, its --run, or from weights too. Repeatable.",
 )
 @click.option("--clear", is_flag=True, help="Leave out the sources whose terms are unclear.")
 @click.option("--epochs", type=click.IntRange(min=1), help="Times that each post is read; without it the recipe's.")
 @click.option("--run", type=FOLDER, default="plaint-run", show_default=True, help="Folder for checkpoints.")
 @click.option("--corrections", type=click.File("rb"), metavar="FILE", help="Go on from weights with your own labels.")
 @click.option(
-    "--model", metavar="MODEL", help="Name or folder of the weights to go on from; without it the shipped ones."
+    "--model",
+    metavar="MODEL",
+    help="Name or folder of the weights to go on from; without it, with --corrections, the shipped ones.",
 )
 @click.option("--even-if-worse", is_flag=True, help="Save a model that got worse, too.")
 @click.option("--seed", type=int, help="Of all that is drawn; without it the recipe's.")
@@ -79,7 +81,8 @@ def train(
         return
     out = out or _free(store, base)
     try:
-        evaluation = train_anew(base, run, out, teacher, clear, epochs, seed)
+        start = None if model is None else _folder_of(model, store)
+        evaluation = train_anew(base, start, run, out, teacher, clear, epochs, seed)
     except KeyboardInterrupt:
         echo_to_who_listens(f"stopped; the same command goes on from {run}", err=True)
         raise

@@ -21,11 +21,12 @@ from models.evaluation.metrics import Floats, average_precisions, confusions, ka
 from models.outputs import INTENT, SENTIMENT, URGENCY, URGENT
 from models.tokens import Tokens
 from models.training.bases import BASES
-from models.training.checkpoint import Run, load_network, save_run, save_text
+from models.training.checkpoint import NETWORK, Run, load_network, save_run, save_text
 from models.training.data import WRITTEN_HERE, Example, Parts, data_folder, file_hashes, load_parts, read_labels
 from models.training.listener import Lines
 from models.training.predict import predict
-from models.training.train import MAX_TOKENS, NETWORK, RECIPES, Trainer, labels_objective, made_by_hash, taught, train
+from models.training.train import MAX_TOKENS, RECIPES, Trainer, labels_objective, made_by_hash, taught, train
+from models.training.trained import Trained
 from schemas.labels import INTENTS, SENTIMENTS, URGENCIES
 from tests.bench.whole_way import processor
 
@@ -63,7 +64,7 @@ def posts_of(arm: Arm, train_posts: Sequence[Example], labelled_here: frozenset[
     ]
 
 
-def trained(arm: Arm, parts: Parts, steps: int, folder: Path, teachers: Sequence[Path]) -> tuple[int, Floats]:
+def trained(arm: Arm, parts: Parts, steps: int, folder: Path, teachers: Sequence[Trained]) -> tuple[int, Floats]:
     """Steps, and the logits of the dev posts, (posts, WIDTH), by a network that is trained for about so many."""
     recipe = RECIPES[BASE.name]
     recipe = replace(recipe, epochs=max(1, round(steps * recipe.batch / len(parts.train))))
@@ -138,7 +139,7 @@ def main() -> None:
     for arm in wanted:
         found = replace(parts, train=posts_of(arm, parts.train, here))
         posts[arm.name] = len(found.train)
-        teachers = options.teacher if arm.taught else []
+        teachers = list(map(Trained, options.teacher)) if arm.taught else []
         steps[arm.name], logits[arm.name] = trained(arm, found, options.steps, options.out / arm.name, teachers)
     table = measured(parts.dev, logits)
     first = wanted[0].name

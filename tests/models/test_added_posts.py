@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,24 +11,35 @@ import pytest
 
 from models.evaluation.sources import SOURCES
 from models.text import normalise
+from models.training import data
 from models.training.data import (
     ADDED,
     ENGLISH,
     HELD_OUT_SOURCES,
     MULTILINGUAL,
     OTHER_LANGUAGES,
+    SECOND_LABELS,
+    Example,
     data_folder,
     file_hashes,
     load_parts,
     read_added,
     read_ids,
     read_labels,
+    text_digest,
+    with_second_labels,
 )
+from schemas.faults import FaultsFound
 from schemas.labels import Intent, Sentiment
 
 LABELS = sorted((ADDED / "labels").rglob("*.csv"))
 WRITTEN = sorted((ADDED / "written").rglob("*.jsonl"))
 KEYS = {"text", "intent", "sentiment", "urgency", "sure"}
+
+
+def second_labels() -> list[dict[str, str]]:
+    with SECOND_LABELS.open(encoding="ascii", newline="") as lines:
+        return list(csv.DictReader(lines))
 
 
 def well_labelled(row: dict[str, Any]) -> bool:
@@ -53,6 +65,26 @@ def test_no_source_that_is_held_out_or_of_unknown_terms_was_labelled() -> None:
     assert sources <= set(SOURCES)
 
 
+def test_second_labels_are_of_training_posts_and_name_each_once() -> None:
+    rows = second_labels()
+    ids = [row["id"] for row in rows]
+    assert len(set(ids)) == len(ids) > 2000
+    assert all(well_labelled(row) and re.fullmatch(r"[0-9a-f]{12}", row["digest"]) for row in rows)
+    assert not set(ids) & set().union(*map(read_ids, ("dev", "test_seen", "test_unseen", "excluded")))
+
+
+def test_a_post_is_trained_on_by_its_second_labels_and_another_text_under_its_id_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, other = (Example(str(number), "nlupp", f"late {number}", 4, 1, 0, sure=False) for number in (1, 2))
+    path = tmp_path / "second_labels.csv"
+    path.write_text(f"id,digest,intent,sentiment,urgency,sure\n1,{text_digest('late 1')},complaint,negative,3,1\n")
+    monkeypatch.setattr(data, "SECOND_LABELS", path)
+    assert with_second_labels([first, other]) == [Example("1", "nlupp", "late 1", 0, 0, 3, sure=True), other]
+    with pytest.raises(FaultsFound, match="1 is not the post that was labelled; let PLAINT_DATA name the sets"):
+        with_second_labels([replace(first, text="late, but another")])
+
+
 def test_no_post_of_more_than_a_word_was_written_twice_and_each_is_labelled() -> None:
     texts: list[str] = []
     for path in WRITTEN:
@@ -69,6 +101,8 @@ def test_no_post_of_more_than_a_word_was_written_twice_and_each_is_labelled() ->
 def test_the_public_posts_are_those_that_were_labelled_and_none_is_a_test_post() -> None:
     added = read_added(data_folder())
     assert len(added) > 10_000
+    trained_on = {post.id for post in load_parts(data_folder()).train}
+    assert {row["id"] for row in second_labels()} <= trained_on
     assert not {post.id for post in added} & set().union(*map(read_ids, ("dev", "test_seen", "test_unseen")))
 
 

@@ -47,7 +47,7 @@ def test_the_corrections_of_the_page_are_read_and_bad_lines_named(folder: Path) 
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--model", str(TINY)], "--model goes with --corrections"),
+        (["--model", "nobodys"], 'no model is called "nobodys"'),
         (["--even-if-worse"], "--even-if-worse goes with --corrections"),
         (["--corrections", "corrections.jsonl", "--epochs", "3"], "--epochs can't be used with --corrections"),
         (["--corrections", "corrections.jsonl", "--clear"], "--clear can't be used with --corrections"),
@@ -85,7 +85,8 @@ def test_data_that_is_not_there_and_weights_without_a_float_network_are_told(fol
     assert "PLAINT_DATA" in done.said
     (folder / "again").mkdir()
     assert "is there already" in run(folder, "--out", "again").said
-    assert "holds no network.pt" in run(folder, "--teacher", "again").said
+    assert "--teacher again holds no float network" in run(folder, "--teacher", "again").said
+    assert "tiny-2 holds no float network" in run(folder, "--model", str(TINY)).said
     done = run(folder, "--corrections", "corrections.jsonl", "--model", str(TINY))
     assert done.code == 2
     assert "has no network.safetensors" in done.said
