@@ -57,7 +57,8 @@ class Manifest(BaseModel):
     base: str
     """Package and sha256 of the pretrained encoder."""
     went_on_from: str = ""
-    """Name of the weights that training went on from, and the sha256 of their manifest; empty: from that encoder."""
+    """Name of the weights that training went on from and the sha256 of their manifest, or of a run and its network; empty: from
+    that encoder."""
     seed: int
     epochs: int
     data: dict[str, str]
@@ -67,7 +68,7 @@ class Manifest(BaseModel):
     files: dict[str, str]
     """sha256 of the files beside the manifest."""
     corrected: Corrected | None = None
-    """None of weights that were trained from the pretrained encoder."""
+    """None of weights that no team's corrections went into."""
 
     @property
     def multilingual(self) -> bool:

@@ -112,9 +112,8 @@ def train_anew(
         seed=Recipe().seed if seed is None else seed,
     )
     given = [("--teacher", one) for one in plan.teachers] + ([("--model", plan.start)] if plan.start else [])
-    if missing := [f"{option} {one.folder}" for option, one in given if not one.file.is_file()]:
-        mend = "give the --run of a finished training, or a folder of weights with a network.safetensors"
-        raise FaultsFound([Fault(place, "holds no float network", mend) for place in missing])
+    if faults := [fault for option, one in given for fault in one.faults(f"{option} {one.folder}")]:
+        raise FaultsFound(faults)
     try:
         if out.exists():
             return _made_before(run, out, plan)
@@ -141,8 +140,8 @@ def _made_before(run: Path, out: Path, plan: "Plan") -> "Evaluation":
 
     try:
         made_of, manifest = load_run(run), load_manifest(out)
-        same = (made_of.base, made_of.seed, made_of.epochs, made_of.data, made_of.clear)
-        found = (manifest.base, manifest.seed, manifest.epochs, manifest.data, manifest.clear)
+        same = (made_of.base, made_of.seed, made_of.epochs, made_of.data, made_of.clear, made_of.went_on_from)
+        found = (manifest.base, manifest.seed, manifest.epochs, manifest.data, manifest.clear, manifest.went_on_from)
         measured = load_evaluation(out) if same == found else None
     except (OSError, ValueError, TypeError, WeightsError):
         measured = None

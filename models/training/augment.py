@@ -13,13 +13,16 @@ from collections.abc import Callable
 HIDE_HANDLE = 0.25
 """Share of handles that become `@user`: the firm of tomorrow's post has never been seen."""
 MOST_CHARS = 1500
-"""A longer post is left as it is: what is added would push its own words out of what the network reads."""
+"""A longer post, of which the network reads head and tail alone, is left as it is."""
 
 _HANDLE = re.compile(r"(?<![\w@])@\w+")
 _LINK = re.compile(r"https?://\S+")
+_EMAIL = re.compile(r"\w@\w")
 _TAG = re.compile(r"#(?=\w)")
-_MARKS = re.compile(r'[.,;:!?"]')
-_WORD = re.compile(r"[A-Za-z]{4,}")
+_MARKS = re.compile(r'(?<!\d)[.,;:!?"]|[.,;:!?"](?!\d)')
+"""Those between digits are part of an amount or a time."""
+_WORD = re.compile(r"(?<!\S)[A-Za-z]{4,}(?=[\s.,;!?]|$)")
+"""Not in a link, a handle, a tag or a placeholder of one."""
 _APOSTROPHE = re.compile(r"(?<=\w)['’](?=\w)")
 
 _OF_NAMES = "an be cho da el fi gus hen ira jo ka lin mar nor ola pet qui ra sam tor ulf vi wes xan yu zed"
@@ -86,6 +89,7 @@ _NO_MATTER = (
 """Sentences that ask for nothing, report no trouble and praise nobody."""
 
 Change = Callable[[str, random.Random], str]
+"""A text to one that asks for the same."""
 
 
 def _name(generator: random.Random) -> str:
@@ -101,7 +105,8 @@ def _link(generator: random.Random) -> str:
     return f"https://t.co/{_name(generator)}"
 
 
-def _hide_handles(text: str, generator: random.Random) -> str:
+def hide_handles(text: str, generator: random.Random) -> str:
+    """The text, some of its handles as `@user`."""
     return _HANDLE.sub(lambda match: "@user" if generator.random() < HIDE_HANDLE else match[0], text)
 
 
@@ -149,7 +154,7 @@ def _in_quotes(text: str, generator: random.Random) -> str:
 
 
 def _without_marks(text: str, _: random.Random) -> str:
-    return text if _LINK.search(text) else _MARKS.sub("", text)
+    return text if _LINK.search(text) or _EMAIL.search(text) else _MARKS.sub("", text)
 
 
 def _other_apostrophes(text: str, generator: random.Random) -> str:
@@ -162,7 +167,7 @@ def _smiling(text: str, generator: random.Random) -> str:
 
 def _slips(text: str, generator: random.Random) -> str:
     """In up to three words two letters change places, or one is missing or doubled."""
-    words = [match for match in _WORD.finditer(text) if text[match.start() - 1 : match.start()] not in ("@", "#", "/")]
+    words = list(_WORD.finditer(text))
     for match in sorted(
         generator.sample(words, min(len(words), generator.randint(1, 3))), key=lambda one: -one.start()
     ):
@@ -189,7 +194,7 @@ def _twice(text: str, _: random.Random) -> str:
 
 
 CHANGES: tuple[tuple[float, Change], ...] = (
-    (1.0, _hide_handles),
+    (1.0, hide_handles),
     (0.06, _without_handles),
     (0.03, _named),
     (0.05, _without_links),

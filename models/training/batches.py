@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from models.tokens import Tokens
-from models.training.augment import augment
+from models.training.augment import Change, augment, hide_handles
 from models.training.data import ENGLISH, Example
 
 UNSURE_WEIGHT = 0.5
@@ -47,11 +47,13 @@ def epoch_batches(
     seed: int,
     epoch: int,
     positions: Sequence[int] | None = None,
+    change: Change = augment,
 ) -> list[Batch]:
-    """The batches of one epoch, of the examples in these positions, None for all; the same arguments give the same batches,
-    so that an epoch can be resumed."""
+    """The batches of one epoch, of the examples in these positions, None for all, those in English as `change` shows them;
+    the same arguments give the same batches, so that an epoch can be resumed."""
     generator = random.Random(f"{seed} {epoch}")
-    encoded = tokens.encode([augment(example.text, generator) for example in examples])
+    changes = (change if example.language == ENGLISH else hide_handles for example in examples)
+    encoded = tokens.encode([one(example.text, generator) for one, example in zip(changes, examples, strict=True)])
     order = list(range(len(examples)) if positions is None else positions)
     generator.shuffle(order)
     batches: list[list[int]] = []

@@ -20,7 +20,7 @@ from models.outputs import Floats
 from models.training.network import Network, Shape
 from schemas.faults import Fault, FaultsFound
 
-NETWORK = "network.pt"
+NETWORK, RUN = "network.pt", "run.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class Run:
 
 def save_run(folder: Path, run: Run) -> None:
     """Raises FaultsFound where the folder holds a run of other stuff: resuming would mix the two."""
-    path = folder / "run.json"
+    path = folder / RUN
     if path.exists() and load_run(folder) != run:
         what = "holds a run on other data or by another recipe"
         raise FaultsFound([Fault(str(folder), what, "give another folder, or delete it")])
@@ -63,7 +63,7 @@ def save_run(folder: Path, run: Run) -> None:
 
 
 def load_run(folder: Path) -> Run:
-    return Run(**json.loads((folder / "run.json").read_text(encoding="utf-8")))
+    return Run(**json.loads((folder / RUN).read_text(encoding="utf-8")))
 
 
 def save_array(path: Path, array: Floats) -> None:

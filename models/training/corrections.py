@@ -23,6 +23,7 @@ from models.evaluation.labelled import LabelledPost
 from models.outputs import INTENT, SENTIMENT, URGENCY, URGENT, WIDTH
 from models.text import normalise
 from models.tokens import Tokens
+from models.training.augment import hide_handles
 from models.training.batches import Batch, epoch_batches
 from models.training.data import URGENT_FROM, Example
 from models.training.listener import Listener
@@ -150,7 +151,8 @@ class Mixture:
         pool = range(self.corrections, len(self.examples))
         drawn = random.Random(f"{recipe.seed} {epoch}").sample(pool, self.replayed)
         places = [*range(self.corrections), *drawn]
-        made = epoch_batches([self.examples[place] for place in places], tokens, recipe.batch, recipe.seed, epoch)
+        shown = [self.examples[place] for place in places]
+        made = epoch_batches(shown, tokens, recipe.batch, recipe.seed, epoch, change=hide_handles)
         return [self._placed(batch, [places[position] for position in batch.positions]) for batch in made]
 
     def _placed(self, batch: Batch, places: Sequence[int]) -> Batch:

@@ -3,9 +3,9 @@ adds to them.
 
 - `models/data/labels/SOURCE.csv`: labels of further posts of the public sets, by row; their texts stay in `$PLAINT_DATA`.
 - `models/data/written/*.jsonl`: posts that were written for plaint, with invented firms.
-- `models/data/second_labels.csv`: real posts that were labelled a second time, without a view of the first labels, since a
-  model that was trained on these doubted them. In training they stand in the place of the first; dev and test posts keep
-  theirs.
+- `models/data/second_labels.csv`: real posts whose labels a trained model doubted, or whose annotator wasn't sure: their labels
+  after a second, blind reading, settled against the first and the model's view. Training takes them in the place of the
+  first; dev and test posts keep theirs.
 
 The first two have a folder `multilingual` of posts in other languages, for a model that reads these too.
 """

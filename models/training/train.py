@@ -1,5 +1,6 @@
 """Fine-tunes an encoder: `python -m models.training.train --out FOLDER`. Run again, it resumes from its checkpoint.
 
+With `--start FOLDER` it goes on from a finished run or from weights instead (`plaint train --model`).
 The result is `FOLDER/network.pt` (a moving average of the weights) and `FOLDER/tokenizer.json`, which `models.export` turns
 into what ships. `--base mpnet` trains the teacher, `--teacher FOLDER` a student that learns its probabilities too.
 """
@@ -42,7 +43,7 @@ from schemas.faults import Fault, FaultsFound
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """The hyperparameters; `RECIPES` has those of the shipped weights."""
+    """The hyperparameters; `RECIPES` and `GOING_ON` have those of the shipped weights."""
 
     epochs: int = 5
     batch: int = 32
@@ -70,8 +71,8 @@ RECIPES = {
 }
 """By base. The teacher's lowest third hardly moves at rates that fall layer by layer, and costs a third of each step."""
 
-GOING_ON = Recipe(epochs=5, rate=8e-5, head_rate=4e-4)
-"""Of weights that go on: the encoder knows the task already."""
+GOING_ON = {"epochs": 5, "rate": 8e-5, "head_rate": 4e-4}
+"""What is other in a recipe where weights go on: the encoder knows the task already."""
 
 MAX_TOKENS = 128
 SAVE_EVERY = 150
@@ -228,7 +229,7 @@ class Plan:
     """What a run is to be made of."""
 
     base: Base
-    """What the pretrained encoder is, or that of `start` was."""
+    """The pretrained encoder, or that which `start` was trained from."""
     start: Trained | None = None
     """What to go on from; None: the pretrained encoder."""
     teachers: tuple[Trained, ...] = ()
@@ -241,8 +242,8 @@ class Plan:
     @property
     def recipe(self) -> Recipe:
         """The base's, or that of going on, with what differs."""
-        recipe = RECIPES.get(self.base.name, Recipe()) if self.start is None else GOING_ON
-        recipe = replace(recipe, seed=self.seed)
+        recipe = replace(RECIPES.get(self.base.name, Recipe()), seed=self.seed)
+        recipe = recipe if self.start is None else replace(recipe, **GOING_ON)
         return replace(recipe, epochs=self.epochs or recipe.epochs)
 
 
@@ -290,8 +291,9 @@ def run_training(folder: Path, plan: Plan, listener: Listener) -> None:
 
     Raises:
         ModuleNotFoundError: the pretrained encoder is not installed.
-        FaultsFound: the encoder or a file of data is not the one expected, or the folder holds another run.
-        OSError: a file of data, or the teacher, can't be read.
+        FaultsFound: the encoder or a file of data is not the one expected, the folder holds another run, or a teacher or
+            what it is to go on from can't be used for this.
+        OSError: a file of data can't be read.
     """
     recipe = plan.recipe
     _check(plan)
@@ -318,13 +320,19 @@ def run_training(folder: Path, plan: Plan, listener: Listener) -> None:
 def _check(plan: Plan) -> None:
     """Raises FaultsFound where what was trained before doesn't go with the plan."""
     before = [*plan.teachers, *([plan.start] if plan.start else [])]
+    faults = [fault for one in before for fault in one.faults(str(one.folder))]
+    if faults:
+        raise FaultsFound(faults)
     unclear = [one for one in before if plan.clear and not one.is_clear]
     if unclear:
         what = "was trained on the sources whose terms are unclear"
         raise FaultsFound([Fault(str(one.folder), what, "train one without them, with --clear") for one in unclear])
-    if plan.start is not None and plan.start.is_multilingual != plan.base.multilingual:
-        what = f"reads other languages than --base {plan.base.name}"
+    if plan.start is not None and plan.start.base.split()[-1] != plan.base.sha256:
+        what = f"was trained from {plan.start.base.split()[0]}, and not from --base {plan.base.name}"
         raise FaultsFound([Fault(str(plan.start.folder), what, "give the --base that it was trained from")])
+    if plan.start is not None and plan.start.is_corrected:
+        what = "learned from a team's own corrections, which nothing would tell of"
+        raise FaultsFound([Fault(str(plan.start.folder), what, "go on from the weights that it was made of")])
 
 
 def made_by_hash(recipe: Recipe, shape: Shape, tokenizer: bytes, before: Sequence[Trained]) -> str:

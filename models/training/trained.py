@@ -1,21 +1,38 @@
 """What was trained before, to learn from or to go on from: a finished training, or weights as they ship."""
 
-import json
 from pathlib import Path
 
-from models.manifest import FLOAT, MANIFEST, TOKENIZER, load_manifest, sha256
+from models.manifest import FLOAT, MANIFEST, TOKENIZER, WeightsError, load_manifest, sha256
 from models.tokens import Tokens
-from models.training.checkpoint import NETWORK, load_network, load_run
+from models.training.checkpoint import NETWORK, RUN, load_network, load_run
 from models.training.network import Network
 from models.training.packed import load_packed
+from schemas.faults import Fault
 
 
 class Trained:
-    """A folder with a float network in it. What reads it raises WeightsError or OSError where it can't be read."""
+    """A folder with a float network in it. Where `faults` finds none, the rest raises none."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._is_run = (folder / NETWORK).is_file()
+
+    def faults(self, place: str) -> list[Fault]:
+        """What keeps it from being used; ``place`` is who named the folder."""
+        if not self.file.is_file():
+            mend = f"give the --run of a finished training, or a folder of weights with a {FLOAT}"
+            return [Fault(place, "holds no float network", mend)]
+        try:
+            self.network()
+            self.tokens(limit=8)
+            self.base  # noqa: B018 (it reads a file)
+        except WeightsError as error:
+            what, _, mend = str(error).rpartition(": ")
+            return [Fault(place, what, mend)]
+        except Exception as error:  # torch and tokenizers raise what they like over a broken file
+            what = f"can't be read: {str(error).splitlines()[0] if str(error) else type(error).__name__}"
+            return [Fault(place, what, f"it needs {NETWORK}, {RUN} and {TOKENIZER} of one finished training")]
+        return []
 
     @property
     def file(self) -> Path:
@@ -29,6 +46,7 @@ class Trained:
         return load_packed(self.folder, load_manifest(self.folder)).network
 
     def tokenizer(self) -> bytes:
+        """The content of its file."""
         return (self.folder / TOKENIZER).read_bytes()
 
     def tokens(self, limit: int) -> Tokens:
@@ -45,13 +63,13 @@ class Trained:
         return load_run(self.folder).clear if self._is_run else load_manifest(self.folder).clear
 
     @property
-    def is_multilingual(self) -> bool:
-        return load_run(self.folder).multilingual if self._is_run else load_manifest(self.folder).multilingual
+    def is_corrected(self) -> bool:
+        """Whether a team's own posts are in it."""
+        return not self._is_run and load_manifest(self.folder).corrected is not None
 
     @property
     def name(self) -> str:
-        """For a manifest: what it is called, and a sha256 that says which of that name it is."""
-        about = self.folder / ("run.json" if self._is_run else MANIFEST)
-        content = about.read_bytes()
-        called = self.folder.name if self._is_run else json.loads(content)["name"]
-        return f"{called} {sha256(content)}"
+        """For a manifest: what it is called, and a sha256 that says which of that name: a run's network, weights' manifest."""
+        if self._is_run:
+            return f"{self.folder.resolve().name} {sha256(self.file.read_bytes())}"
+        return f"{load_manifest(self.folder).name} {sha256((self.folder / MANIFEST).read_bytes())}"

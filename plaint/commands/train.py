@@ -62,8 +62,8 @@ def train(
 ) -> None:
     """Make a model: from the posts in PLAINT_DATA, or with --corrections from another model and your own labels.
 
-    Needs plaint[train]. From the posts it takes hours; broken off, the same command goes on from its --run. The same data
-    and seed give the same weights on the same machine.
+    Needs plaint[train]. From the posts it takes hours, from the encoder or going on from --model; broken off, the same
+    command goes on from its --run. The same data and seed give the same weights on the same machine.
 
     Corrections are JSON Lines with a text and what you say it is: intent, and if you like sentiment, urgency and sure; 30
     at the least. A part of them is held out to measure on, and a model that got worse or learned nothing is not saved (exit
@@ -72,6 +72,7 @@ def train(
     \b
     plaint train
     plaint train --clear --seed 7 --run training --out models/minilm-clear
+    plaint train --model minilm-5 --teacher plaint-run/teacher
     plaint train --corrections corrections.jsonl
     """
     _refuse_mixed(ctx, corrections is not None)
@@ -79,9 +80,9 @@ def train(
     if corrections is not None:
         _go_on(corrections, store, model, out, seed, even_if_worse)
         return
-    out = out or _free(store, base)
+    start = None if model is None else _folder_of(model, store)
+    out = out or _free(store, base if start is None else start.resolve().name)
     try:
-        start = None if model is None else _folder_of(model, store)
         evaluation = train_anew(base, start, run, out, teacher, clear, epochs, seed)
     except KeyboardInterrupt:
         echo_to_who_listens(f"stopped; the same command goes on from {run}", err=True)

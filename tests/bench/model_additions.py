@@ -121,7 +121,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True, help="folder for the runs")
     parser.add_argument(
-        "--teacher", type=Path, action="append", default=[], help="folder of a finished run; repeatable"
+        "--teacher", type=Path, action="append", default=[], help="folder of a finished run or of weights; repeatable"
     )
     parser.add_argument(
         "--arms", nargs="+", choices=[arm.name for arm in ARMS], help="default: all that can be trained"

@@ -159,7 +159,8 @@ def test_a_teacher_may_be_a_folder_of_weights_or_a_finished_run(tmp_path: Path, 
     assert torch.allclose(said, alone, atol=0.2)  # bfloat16, where the processor is quick with it
     assert teacher.file.is_file()
     assert teacher.name.split()[0] == folder.name
-    assert not teacher.is_multilingual
+    assert teacher.faults("--teacher") == []
+    assert not teacher.is_corrected
     assert teacher.base == ("pretrained 12ab" if kind == "run" else load_manifest(weights).base)
 
 
@@ -178,7 +179,7 @@ def test_weights_go_on_from_others_and_say_so(tmp_path: Path, monkeypatch: pytes
 
     with pytest.raises(FaultsFound, match=r"small-1: was trained on the sources whose terms are unclear"):
         run_training(tmp_path / "clear", replace(plan, clear=True), Lines(write=lambda _: None))
-    with pytest.raises(FaultsFound, match=r"small-1: reads other languages than --base e5"):
+    with pytest.raises(FaultsFound, match=r"small-1: was trained from .*, and not from --base e5"):
         run_training(tmp_path / "many", replace(plan, base=E5), Lines(write=lambda _: None))
 
 

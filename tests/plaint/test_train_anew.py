@@ -25,6 +25,7 @@ from models.training.data import file_hashes, load_parts, read_ids  # noqa: E402
 from models.training.listener import Lines, duration  # noqa: E402
 from models.training.network import Network, Shape  # noqa: E402
 from models.training.train import RECIPES, Plan, Recipe, run_training, taught  # noqa: E402
+from models.training.trained import Trained  # noqa: E402
 from plaint.cli import cli  # noqa: E402
 from schemas.faults import FaultsFound  # noqa: E402
 from tests.support.pages import REPOSITORY  # noqa: E402
@@ -71,7 +72,9 @@ def posts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoder: Base) -> Pat
             out.write(json.dumps({**row, "urgency": urgency, "sure": True}) + "\n")
     for name in ("labelled_more.jsonl", "written.jsonl", "written_plain.jsonl"):
         (folder / name).touch()
+    (added / "second_labels.csv").write_text("id,digest,intent,sentiment,urgency,sure\n")
     monkeypatch.setattr(data, "ADDED", added)
+    monkeypatch.setattr(data, "SECOND_LABELS", added / "second_labels.csv")
     monkeypatch.setenv("PLAINT_DATA", str(folder))
     monkeypatch.setenv("PLAINT_CLASSIFY__MODELS", str(tmp_path / "own"))
     monkeypatch.setitem(BASES, "minilm", encoder)
@@ -117,14 +120,60 @@ def test_the_same_seed_and_data_give_the_same_weights_and_others_do_not(tmp_path
     first = trained("first", plan)
     assert trained("second", plan) == first
     assert trained("third", replace(plan, seed=5)) != first
-    taught = replace(plan, teachers=(tmp_path / "first",))
+    taught = replace(plan, teachers=(Trained(tmp_path / "first"),))
     student = trained("student", taught)
     assert student != first
     (tmp_path / "student" / "checkpoint.pt").unlink()
     assert trained("student", taught) == student, "the teacher's answers that lay there change nothing"
-    for name, other in (("first", replace(plan, seed=9)), ("student", replace(taught, teachers=(tmp_path / "third",)))):
+    for name, other in (
+        ("first", replace(plan, seed=9)),
+        ("student", replace(taught, teachers=(Trained(tmp_path / "third"),))),
+    ):
         with pytest.raises(FaultsFound, match="holds a run on other data or by another recipe"):
             trained(name, other)
+
+
+def test_weights_that_go_on_say_from_which_end_alike_when_broken_off_and_are_no_other_runs(
+    tmp_path: Path, encoder: Base, capsys: pytest.CaptureFixture[str]
+) -> None:
+    quiet = Lines(write=lambda line: None)
+    run_training(tmp_path / "first", Plan(encoder, epochs=2), quiet)
+    export.export(tmp_path / "first", tmp_path / "small-1")
+    command = ["train", "--epochs", "2", "--model", str(tmp_path / "small-1"), "--run", str(tmp_path / "second")]
+    cli.main([*command, "--out", str(tmp_path / "small-2")], standalone_mode=False)
+    assert load_manifest(tmp_path / "small-2").went_on_from == Trained(tmp_path / "small-1").name
+    assert "with seed 20, going on from small-1 (sha256 " in (tmp_path / "small-2" / "README.md").read_text()
+    with pytest.raises(FaultsFound, match="is there already, and not made by this run"):
+        cli.main([*command, "--out", str(tmp_path / "small-1")], standalone_mode=False)
+
+    class Broken(Exception):
+        pass
+
+    def stop(line: str) -> None:
+        if line.startswith("epoch 1"):
+            raise Broken
+
+    plan = Plan(encoder, start=Trained(tmp_path / "small-1"), epochs=2)
+    with pytest.raises(Broken):
+        run_training(tmp_path / "third", plan, Lines(write=stop))
+    run_training(tmp_path / "third", plan, quiet)
+    whole, halves = (load_network(tmp_path / name / "network.pt").state_dict() for name in ("second", "third"))
+    assert all(torch.equal(whole[name], halves[name]) for name in whole)
+
+
+@pytest.mark.parametrize("missing", ["run.json", "tokenizer.json"])
+def test_what_is_missing_of_a_finished_training_is_told_before_anything_is_made(
+    tmp_path: Path, encoder: Base, missing: str
+) -> None:
+    run_training(tmp_path / "whole", Plan(encoder, epochs=1), Lines(write=lambda line: None))
+    (tmp_path / "whole" / missing).unlink()
+    for option in ("--model", "--teacher"):
+        command = ["train", option, str(tmp_path / "whole"), "--run", str(tmp_path / "run")]
+        with pytest.raises(
+            FaultsFound, match=rf"{option} .*whole: can't be read: .*; it needs network.pt, run.json and"
+        ):
+            cli.main(command, standalone_mode=False)
+    assert not (tmp_path / "run").exists()
 
 
 def test_clear_leaves_out_sources_whose_terms_are_unclear(posts: Path) -> None:
@@ -140,9 +189,10 @@ def test_weights_that_were_trained_on_clear_sources_say_so_and_had_a_clear_teach
     quiet = Lines(write=lambda line: None)
     run_training(tmp_path / "unclear", Plan(encoder, epochs=1), quiet)
     run_training(tmp_path / "clear", Plan(encoder, epochs=1, clear=True), quiet)
+    unclear, clear = Trained(tmp_path / "unclear"), Trained(tmp_path / "clear")
     with pytest.raises(FaultsFound, match="was trained on the sources whose terms are unclear"):
-        run_training(tmp_path / "student", Plan(encoder, (tmp_path / "unclear",), clear=True, epochs=1), quiet)
-    run_training(tmp_path / "student", Plan(encoder, (tmp_path / "clear",), clear=True, epochs=1), quiet)
+        run_training(tmp_path / "student", Plan(encoder, teachers=(unclear,), clear=True, epochs=1), quiet)
+    run_training(tmp_path / "student", Plan(encoder, teachers=(clear,), clear=True, epochs=1), quiet)
     evaluation = export.export(tmp_path / "student", tmp_path / "weights")
     assert load_manifest(tmp_path / "weights").clear
     assert "cf_disaster" not in {one.source for one in evaluation.sources}
@@ -181,9 +231,9 @@ def test_a_model_of_several_languages_is_made_of_posts_in_each_and_its_teachers_
     monkeypatch.setitem(RECIPES, "many", recipe)
     told: list[str] = []
     run_training(tmp_path / "teacher", Plan(encoder, epochs=1), Lines(write=told.append))
-    run_training(tmp_path / "run", Plan(many, (tmp_path / "teacher",)), Lines(write=told.append))
+    run_training(tmp_path / "run", Plan(many, teachers=(Trained(tmp_path / "teacher"),)), Lines(write=told.append))
     train = load_parts(posts, multilingual=True).train
-    logits = taught(tmp_path / "run", [tmp_path / "teacher"], train)
+    logits = taught(tmp_path / "run", [Trained(tmp_path / "teacher")], train)
     assert [bool(row.isnan().any()) for row in logits] == [post.language != "en" for post in train]
     assert load_run(tmp_path / "run").multilingual
     evaluation = export.export(tmp_path / "run", tmp_path / "weights")
@@ -201,8 +251,8 @@ def test_a_student_of_two_teachers_learns_the_mean_of_what_they_say(tmp_path: Pa
     told: list[str] = []
     for seed, name in enumerate(("first", "second")):
         run_training(tmp_path / name, Plan(encoder, epochs=1, seed=seed), Lines(write=told.append))
-    both = (tmp_path / "first", tmp_path / "second")
-    run_training(tmp_path / "student", Plan(encoder, both, epochs=1), Lines(write=told.append))
+    both = (Trained(tmp_path / "first"), Trained(tmp_path / "second"))
+    run_training(tmp_path / "student", Plan(encoder, teachers=both, epochs=1), Lines(write=told.append))
     assert "2 teachers read 60 posts" in told
     train = load_parts(posts).train
     first, second = (taught(tmp_path / "alone", [one], train) for one in _apart(tmp_path, both))
@@ -210,7 +260,7 @@ def test_a_student_of_two_teachers_learns_the_mean_of_what_they_say(tmp_path: Pa
     assert not torch.allclose(first, second, atol=1e-2)
 
 
-def _apart(tmp_path: Path, teachers: tuple[Path, ...]) -> Iterator[Path]:
+def _apart(tmp_path: Path, teachers: tuple[Trained, ...]) -> Iterator[Trained]:
     """Each with a folder that holds no one's answers yet."""
     for teacher in teachers:
         shutil.rmtree(tmp_path / "alone", ignore_errors=True)
