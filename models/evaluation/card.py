@@ -213,89 +213,9 @@ Customer support tweets under a non-commercial licence (TWCS) were not trained o
 def _second(manifest: Manifest) -> str:
     if "models/data/second_labels.csv" not in manifest.data:
         return ""
-    return """Training posts whose labels an earlier model doubted, or whose annotator wasn't sure, have labels that were settled by
-a second, blind reading. A second reader of the test posts agrees with their labels at an intent macro-F1 of 0.967 (0.959–0.976)
-(`python -m tests.bench.second_reader`); the scores here are against the first labels.
-"""
-
-
-def _held_out(report: Report) -> dict[str, Measures]:
-    """Of sources seen in training, and of those never seen."""
-    return {part.name: part.measures for part in report.slices if part.by == "held out" and part.measures is not None}
-
-
-def _one_a_group(evaluation: Evaluation) -> str:
-    """Where it was measured, how much near-duplicates flatter the scores."""
-    if (single := evaluation.one_a_group) is None:
-        return ""
-    whole, alone = _held_out(evaluation.test), _held_out(single)
-    by_part = "".join(f"; of {name} {_instead(alone[name], whole[name])}" for name in whole if name in alone)
-    questions = f"{_question(single.measures)} instead of {_question(evaluation.test.measures)}"
-    return f"""
-**Some test posts nearly repeat others**: most are questions of MultiDoGO, of which the split took more than twice its share
-into the test. With one post of each such group ({single.posts:,} posts) intent macro-F1 is
-{_instead(single.measures, evaluation.test.measures)}{by_part}.
-F1 of questions is {questions}. That is the better guide to posts that are new.
-"""
-
-
-def _instead(one: Measures, other: Measures) -> str:
-    return f"{macro(one.intent)} instead of {macro(other.intent)}"
-
-
-def _question(measures: Measures) -> str:
-    return NONE if measures.intent is None else shown(measures.intent.labels["question"].f1)
-
-
-def _tested(evaluation: Evaluation) -> str:
-    written = _written(evaluation)
-    real = f"{evaluation.test.posts - written:,} real posts"
-    return f"{real} and {written:,} that were written," if written else real
-
-
-def _written(evaluation: Evaluation) -> int:
-    """Test posts that were written."""
-    return sum(one.test for one in evaluation.sources if one.origin == "written")
-
-
-def _urgent_of(measures: Measures, parts: dict[str, Measures]) -> str:
-    counts = [f"{part.urgent.urgent} from {name}" for name, part in parts.items() if part.urgent is not None]
-    total = measures.urgent.urgent if measures.urgent else 0
-    return f"Of them {total} are urgent complaints, {' and '.join(counts)}: read the urgent rows of small columns with care."
-
-
-def _slices(test: Report) -> str:
-    parts = [part for part in test.slices if part.by != "held out"]
-    told: list[Table] = [slice_table(parts), label_slice_table(parts)]
-    return "## By source, language, origin and length\n\n" + "\n\n".join(
-        f"{table.title}.\n\n{table.markdown()}" for table in told
-    )
-
-
-def _data(manifest: Manifest, evaluation: Evaluation) -> str:
-    rows = [
-        (one.source, one.origin, *(f"{count:,}" for count in (one.train, one.dev, one.test)), one.terms)
-        for one in evaluation.sources
-    ]
-    table = Table("", ("source", "labels", "train", "dev", "test", "terms"), rows)
-    return f"""## Data
-
-Labels are by AI annotators after one guide; on a blind second pass over the written posts intent agreed with kappa
-0.90–0.96, so the last points of any score here are noise. Posts whose annotator wasn't sure weigh half in training.
-{_second(manifest)}{_held(evaluation)}; near-duplicates stand in one part. Labels: `labelled` posts are other people's,
-`written` ones were written and labelled for this purpose.
-
-{table.markdown()}
-
-Customer support tweets under a non-commercial licence (TWCS) were not trained on. {_terms(manifest)}"""
-
-
-def _second(manifest: Manifest) -> str:
-    if "models/data/second_labels.csv" not in manifest.data:
-        return ""
-    return """Training posts whose labels an earlier model doubted, or whose annotator wasn't sure, have labels that were settled by a second,
-blind reading. A second reader of the test posts agrees with their labels at an intent macro-F1 of 0.967 (0.959–0.976)
-(`python -m tests.bench.second_reader`); the scores here are against the first labels.
+    return """Training posts whose labels an earlier model doubted, or whose annotator wasn't sure, have labels that were settled
+by a second, blind reading. A second reader of the test posts agrees with their labels at an intent macro-F1 of 0.967
+(0.959–0.976; `python -m tests.bench.second_reader`); the scores here are against the first labels.
 """
 
 
