@@ -43,7 +43,7 @@ from schemas.faults import Fault, FaultsFound
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """The hyperparameters; `RECIPES` and `GOING_ON` have those of the shipped weights."""
+    """The hyperparameters; `RECIPES` and `going_on` have those of the shipped weights."""
 
     epochs: int = 5
     batch: int = 32
@@ -71,11 +71,13 @@ RECIPES = {
 }
 """By base. The teacher's lowest third hardly moves at rates that fall layer by layer, and costs a third of each step."""
 
-GOING_ON = {"epochs": 5, "rate": 8e-5, "head_rate": 4e-4}
-"""What is other in a recipe where weights go on: the encoder knows the task already."""
-
 MAX_TOKENS = 128
 SAVE_EVERY = 150
+
+
+def going_on(recipe: Recipe) -> Recipe:
+    """That of weights that go on: the encoder knows the task already."""
+    return replace(recipe, epochs=5, rate=8e-5, head_rate=4e-4)
 
 
 def parameter_groups(network: Network, recipe: Recipe) -> list[dict[str, object]]:
@@ -243,7 +245,7 @@ class Plan:
     def recipe(self) -> Recipe:
         """The base's, or that of going on, with what differs."""
         recipe = replace(RECIPES.get(self.base.name, Recipe()), seed=self.seed)
-        recipe = recipe if self.start is None else replace(recipe, **GOING_ON)
+        recipe = recipe if self.start is None else going_on(recipe)
         return replace(recipe, epochs=self.epochs or recipe.epochs)
 
 
