@@ -57,6 +57,8 @@ class Recipe:
     average: float = 0.998
     """Decay per step of the moving average of the weights."""
     clip: float = 1.0
+    kept: float = 0.0
+    """Share of the weights that it began with in the weights that it ends with (Wortsman et al. 2022): what they knew stays."""
     frozen: int = 0
     """Lowest layers that stay as they are, and the embeddings with them."""
     english_turns: int = 1
@@ -77,7 +79,7 @@ SAVE_EVERY = 150
 
 def going_on(recipe: Recipe) -> Recipe:
     """That of weights that go on: the encoder knows the task already."""
-    return replace(recipe, epochs=5, rate=8e-5, head_rate=4e-4)
+    return replace(recipe, epochs=5, rate=8e-5, head_rate=4e-4, kept=0.4)
 
 
 def parameter_groups(network: Network, recipe: Recipe) -> list[dict[str, object]]:
@@ -143,10 +145,22 @@ class Trainer:
         self.listener = listener or Lines()
         freeze(network, recipe.frozen)
         self.average = copy.deepcopy(network).eval()
+        self._begun = copy.deepcopy(network).eval() if recipe.kept else None
         self.steps = recipe.epochs * math.ceil(posts / recipe.batch)
         self.optimiser = torch.optim.AdamW(parameter_groups(network, recipe), betas=(0.9, 0.98), fused=True)
         self.progress = Progress(epoch=0, batch=0, step=0)
         self._loss: float | None = None
+
+    @property
+    def result(self) -> Network:
+        """What has been learned so far, in `.eval()`: the average, and what the recipe keeps of the network as it began."""
+        if self._begun is None:
+            return self.average
+        result = copy.deepcopy(self.average)
+        with torch.no_grad():
+            for value, before in zip(result.parameters(), self._begun.parameters(), strict=True):
+                value.lerp_(before, self.recipe.kept)
+        return result
 
     def resume(self) -> None:
         """Takes up the folder's checkpoint, where there is one."""
@@ -168,7 +182,7 @@ class Trainer:
         self.progress = Progress(self.progress.epoch + 1, 0, self.progress.step)
         if self.folder is not None:
             # First, so that no checkpoint says that an epoch is done whose network isn't there.
-            save_network(self.folder / NETWORK, self.average)
+            save_network(self.folder / NETWORK, self.result)
         self._save()
 
     def _save(self) -> None:
@@ -222,7 +236,7 @@ def train(trainer: Trainer, tokens: Tokens, parts: Parts) -> None:
         epoch = trainer.progress.epoch
         turn = in_turn(parts.train, epoch, recipe.english_turns)
         trainer.run_epoch(epoch_batches(parts.train, tokens, recipe.batch, recipe.seed, epoch, turn))
-        report = dev_report(parts.dev, predict(trainer.average, parts.dev, tokens))
+        report = dev_report(parts.dev, predict(trainer.result, parts.dev, tokens))
         trainer.listener.say(f"epoch {trainer.progress.epoch}: {report}")
 
 

@@ -92,6 +92,16 @@ def test_an_interrupted_run_ends_as_an_uninterrupted_one(tmp_path: Path) -> None
     assert not torch.equal(halves.average.heads.weight, network().heads.weight)
 
 
+def test_of_the_weights_that_training_began_with_a_share_stays(tmp_path: Path) -> None:
+    recipe = replace(RECIPE, epochs=1, kept=0.4)
+    trainer = Trainer(network(), len(examples()), labels_objective(examples()), recipe, tmp_path)
+    trainer.run_epoch(epoch_batches(examples(), Tokens(TOKENIZER, 16), recipe.batch, recipe.seed, 0))
+    saved = load_network(tmp_path / "network.pt").heads.weight
+    before, learned = network().heads.weight, trainer.average.heads.weight
+    assert (learned - before).abs().max() > 1e-4
+    assert torch.allclose(saved, 0.4 * before + 0.6 * learned, atol=1e-6)
+
+
 def test_a_saved_network_comes_back_without_dropout(tmp_path: Path) -> None:
     saved = network()
     save_network(tmp_path / "network.pt", saved)
