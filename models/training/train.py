@@ -144,8 +144,8 @@ class Trainer:
         self.network, self.objective, self.recipe, self.folder = network, objective, recipe, folder
         self.listener = listener or Lines()
         freeze(network, recipe.frozen)
-        self.average = copy.deepcopy(network).eval()
-        self._begun = copy.deepcopy(network).eval() if recipe.kept else None
+        self.average: Network = copy.deepcopy(network).eval()
+        self._begun: Network | None = copy.deepcopy(network).eval() if recipe.kept else None
         self.steps = recipe.epochs * math.ceil(posts / recipe.batch)
         self.optimiser = torch.optim.AdamW(parameter_groups(network, recipe), betas=(0.9, 0.98), fused=True)
         self.progress = Progress(epoch=0, batch=0, step=0)
@@ -156,7 +156,7 @@ class Trainer:
         """What has been learned so far, in `.eval()`: the average, and what the recipe keeps of the network as it began."""
         if self._begun is None:
             return self.average
-        result = copy.deepcopy(self.average)
+        result: Network = copy.deepcopy(self.average)
         with torch.no_grad():
             for value, before in zip(result.parameters(), self._begun.parameters(), strict=True):
                 value.lerp_(before, self.recipe.kept)
