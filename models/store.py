@@ -18,7 +18,7 @@ from models.manifest import MANIFEST, NETWORK, TOKENIZER, Manifest, WeightsError
 from schemas.faults import Fault, FaultsFound, one_of, shown
 
 WEIGHTS = Path(__file__).parent / "weights"
-DEFAULT = "minilm-4"
+DEFAULT = "minilm-5"
 """The one that is used where nobody has chosen."""
 STATE = "in-use.json"
 

@@ -15,10 +15,10 @@ from tests.support.command import environment, trap
 REPOSITORY = Path(__file__).parents[1]
 ROOMS = {"schemas", "models", "ingest", "classify", "route", "plaint"}
 DATA = {
-    "models/weights/minilm-4/manifest.json",
-    "models/weights/minilm-4/model.int8.onnx",
-    "models/weights/minilm-4/tokenizer.json",
-    "models/weights/minilm-4/network.safetensors",
+    "models/weights/minilm-5/manifest.json",
+    "models/weights/minilm-5/model.int8.onnx",
+    "models/weights/minilm-5/tokenizer.json",
+    "models/weights/minilm-5/network.safetensors",
     "models/weights/multi-1/manifest.json",
     "models/weights/multi-1/model.int8.onnx",
     "models/weights/multi-1/tokenizer.json",
@@ -87,4 +87,4 @@ def test_its_command_runs_from_a_folder_with_foreign_packages_of_the_same_names(
         if command == where:
             assert str(REPOSITORY) not in done.stdout
         elif stdin:
-            assert json.loads(done.stdout)["model"] == "minilm-4"
+            assert json.loads(done.stdout)["model"] == "minilm-5"

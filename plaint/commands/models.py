@@ -45,7 +45,7 @@ def use(config: Path | None, name: str) -> None:
     """Label posts with the model NAME, once it has loaded and labelled here. `plaint reload` has what runs take it.
 
     \b
-    plaint models use minilm-4
+    plaint models use minilm-5
     """
     settings = load_settings(config).classify
     before = Store(settings.models).name_in_use()

@@ -18,7 +18,7 @@ TINY = Path(__file__).parent / "tiny-2"
 @pytest.mark.parametrize(
     ("given", "text"),
     [
-        ("minilm-4", "minilm-4"),
+        ("minilm-5", "minilm-5"),
         ("./mine", "./mine"),
         (Path("mine"), "mine"),
         ("hf:acme/tickets", "hf:acme/tickets"),
@@ -51,7 +51,7 @@ def test_what_names_no_model_is_refused(given: Any, told: str) -> None:
 
 def test_a_name_is_looked_up_and_a_folder_taken_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "minilm-4").mkdir()
+    (tmp_path / "minilm-5").mkdir()
     (tmp_path / "mine").mkdir()
     store = Store(tmp_path / "none")
     assert folder_of(ModelChoice(name=SHIPPED.name), store) == SHIPPED

@@ -93,7 +93,7 @@ def test_the_card_names_the_terms_of_every_source(folder: Path) -> None:
 
 def test_the_card_names_the_encoder_and_its_licence() -> None:
     cards = {folder.name: (folder / CARD).read_text() for folder in WEIGHTS}
-    assert "A fine-tuned\nall-MiniLM-L6-v2 (Apache-2.0) of 6 layers" in cards["minilm-4"]
+    assert "A fine-tuned\nall-MiniLM-L6-v2 (Apache-2.0) of 6 layers" in cards["minilm-5"]
     assert "A fine-tuned\nmultilingual-e5-small (MIT) of 12 layers" in cards["multi-1"]
 
 
@@ -104,7 +104,7 @@ def test_a_card_can_be_written_of_each_encoder_that_is_trained() -> None:
 
 @pytest.mark.parametrize(
     ("page", "told"),
-    [("README.md", ["minilm-4"]), ("docs/evaluation.md", ["minilm-4"]), ("docs/models.md", ["minilm-4", "multi-1"])],
+    [("README.md", ["minilm-5"]), ("docs/evaluation.md", ["minilm-5"]), ("docs/models.md", ["minilm-5", "multi-1"])],
 )
 def test_where_the_score_of_all_posts_is_told_that_of_one_a_group_stands_beside_it(page: str, told: list[str]) -> None:
     text = " ".join((REPOSITORY / page).read_text().split())

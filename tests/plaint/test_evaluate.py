@@ -138,7 +138,7 @@ def test_a_threshold_of_the_settings_decides_who_is_unsure(folder: Path) -> None
 def test_the_card_of_the_page_is_fresh() -> None:
     [block] = blocks(PAGE, "sh")
     *_, check = block.text.splitlines()
-    assert check == "python -m models.evaluation.card models/weights/minilm-4 --check"
+    assert check == "python -m models.evaluation.card models/weights/minilm-5 --check"
     from models.evaluation.card import stale
 
-    assert stale(REPOSITORY / "models" / "weights" / "minilm-4") == []
+    assert stale(REPOSITORY / "models" / "weights" / "minilm-5") == []

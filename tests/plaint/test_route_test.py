@@ -151,7 +151,7 @@ def test_what_classify_and_tail_write_and_columns_of_a_teams_own_are_taken(run: 
         "urgency_parts": [{"name": "model", "points": 1.0, "why": "so"}],
         "triaged_at": "2026-05-01T00:00:00Z",
     }
-    classified = {"id": 7, "intent": "praise", "confidence": 0.9, "intents": {"praise": 0.9}, "model": "minilm-4"}
+    classified = {"id": 7, "intent": "praise", "confidence": 0.9, "intents": {"praise": 0.9}, "model": "minilm-5"}
     own = {"id": "o", "intent": "praise", "owner": "team b", "network": "bluesky", "brands": ["Norvik"]}
     found = run([triage, classified, own], "--json")
     posts, _ = objects(found)

@@ -153,10 +153,10 @@ saucer compass"""
 
 def test_a_model_gets_a_dated_name_that_is_free(tmp_path: Path) -> None:
     today = date(2026, 5, 1)
-    first = free_folder(tmp_path, "minilm-4", today)
-    assert first == tmp_path / "minilm-4-2026-05-01"
+    first = free_folder(tmp_path, "minilm-5", today)
+    assert first == tmp_path / "minilm-5-2026-05-01"
     first.mkdir()
-    assert free_folder(tmp_path, "minilm-4-2025-12-24-2", today).name == "minilm-4-2026-05-01-2"
+    assert free_folder(tmp_path, "minilm-5-2025-12-24-2", today).name == "minilm-5-2026-05-01-2"
 
 
 def test_the_bar_shows_a_person_the_steps_and_the_time_left() -> None:

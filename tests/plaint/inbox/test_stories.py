@@ -52,7 +52,7 @@ def an_explanation(why: str = "Somebody is blocked.", **fields: Any) -> Explanat
         urgent=True,
         urgency_parts=(UrgencyPart(name="model", points=2.4), UrgencyPart(name="third time", points=0.6)),
         unsure=False,
-        model_version="minilm-4",
+        model_version="minilm-5",
         policy_version="1",
         triaged_at=at(0.1),
     )
@@ -116,7 +116,7 @@ def test_every_step_stands_in_the_order_of_time_with_what_came_of_it() -> None:
         ("10:00:05.000", "helpdesk: attempt 2 sent", ""),
         ("10:00:05.100", "helpdesk: delivered as 12", "good"),
     ]
-    assert told.steps[1].text == "high urgency = model 2.4 + third time 0.6; model minilm-4"
+    assert told.steps[1].text == "high urgency = model 2.4 + third time 0.6; model minilm-5"
     assert told.steps[5].text == "status 503, next try at 10:00:05 UTC"
     assert [(item.title, item.text) for item in told.rules] == [
         ("own-posts", "own_account is false"),
