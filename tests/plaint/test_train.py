@@ -85,8 +85,8 @@ def test_data_that_is_not_there_and_weights_without_a_float_network_are_told(fol
     assert "PLAINT_DATA" in done.said
     (folder / "again").mkdir()
     assert "is there already" in run(folder, "--out", "again").said
-    assert "--teacher again holds no float network" in run(folder, "--teacher", "again").said
-    assert "tiny-2 holds no float network" in run(folder, "--model", str(TINY)).said
+    assert "--teacher again: holds no float network" in run(folder, "--teacher", "again").said
+    assert "tiny-2: holds no float network" in run(folder, "--model", str(TINY)).said
     done = run(folder, "--corrections", "corrections.jsonl", "--model", str(TINY))
     assert done.code == 2
     assert "has no network.safetensors" in done.said
