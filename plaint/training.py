@@ -111,9 +111,6 @@ def train_anew(
         epochs=epochs,
         seed=Recipe().seed if seed is None else seed,
     )
-    given = [("--teacher", one) for one in plan.teachers] + ([("--model", plan.start)] if plan.start else [])
-    if faults := [fault for option, one in given for fault in one.faults(f"{option} {one.folder}")]:
-        raise FaultsFound(faults)
     try:
         if out.exists():
             return _made_before(run, out, plan)

@@ -220,9 +220,6 @@ def augment(text: str, generator: random.Random) -> str:
     """The text, changed or not, and never emptied; the same state of ``generator`` gives the same."""
     for chance, change in CHANGES:
         if len(text) <= MOST_CHARS and generator.random() < chance:
-            text = _unless_blank(change(text, generator), text)
+            changed = change(text, generator)
+            text = changed if changed.strip() else text
     return text
-
-
-def _unless_blank(text: str, before: str) -> str:
-    return text if text.strip() else before

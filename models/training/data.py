@@ -48,6 +48,8 @@ HELD_OUT_SOURCES = ("banking77", "cesamard_aspect", "cf_apple_sentiment", "cf_di
 ADDED = Path(__file__).parent.parent / "data"
 SPLIT = ADDED / "split"
 SECOND_LABELS = ADDED / "second_labels.csv"
+TEST_SECOND_LABELS = ADDED / "test_second_labels.csv"
+"""Of every test post; nothing is trained or chosen on them."""
 CHECK_SHARE = 10
 """One in so many of the written posts of this repository is never trained on: what training on corrections is checked by."""
 LABELLED_CHARS = 600
@@ -129,16 +131,19 @@ def read_written(where: str = ".") -> tuple[list[Example], list[Example]]:
     )
 
 
-def with_second_labels(examples: Sequence[Example]) -> list[Example]:
-    """The same posts, some with the labels of SECOND_LABELS. Raises FaultsFound where one isn't the post that was labelled."""
-    with SECOND_LABELS.open(encoding="ascii", newline="") as lines:
+def with_labels_of(path: Path, examples: Sequence[Example]) -> list[Example]:
+    """The same posts, with the labels of a file such as SECOND_LABELS where it has some.
+
+    Raises FaultsFound where one is not the post that was labelled.
+    """
+    with path.open(encoding="ascii", newline="") as lines:
         again = {label["id"]: label for label in csv.DictReader(lines)}
     found = []
     for example in examples:
         label = again.get(example.id)
         if label is not None and text_digest(example.text) != label["digest"]:
             what = f"{example.id} is not the post that was labelled"
-            raise FaultsFound([Fault(str(SECOND_LABELS), what, "let PLAINT_DATA name the sets that the labels are of")])
+            raise FaultsFound([Fault(str(path), what, "let PLAINT_DATA name the sets that the labels are of")])
         found.append(example if label is None else _example(label, example.id, example.source, example.text))
     return found
 
@@ -238,7 +243,9 @@ def load_parts(folder: Path, clear: bool = False, multilingual: bool = False) ->
     held_back = unseen | seen | dev | excluded
     train = [example for example in examples if example.id not in held_back] + read_added(folder)
     parts = Parts(
-        train=[example for example in with_second_labels(train) if not (clear and example.source in UNCLEAR)],
+        train=[
+            example for example in with_labels_of(SECOND_LABELS, train) if not (clear and example.source in UNCLEAR)
+        ],
         dev=[example for example in examples if example.id in dev],
         test_seen=[example for example in examples if example.id in seen],
         test_unseen=[example for example in examples if example.id in unseen],

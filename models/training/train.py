@@ -1,6 +1,6 @@
 """Fine-tunes an encoder: `python -m models.training.train --out FOLDER`. Run again, it resumes from its checkpoint.
 
-With `--start FOLDER` it goes on from a finished run or from weights instead (`plaint train --model`).
+With `--model FOLDER` it goes on from a finished run or from weights instead.
 The result is `FOLDER/network.pt` (a moving average of the weights) and `FOLDER/tokenizer.json`, which `models.export` turns
 into what ships. `--base mpnet` trains the teacher, `--teacher FOLDER` a student that learns its probabilities too.
 """
@@ -256,6 +256,12 @@ class Plan:
     seed: int = Recipe().seed
 
     @property
+    def trained_before(self) -> list[tuple[str, Trained]]:
+        """What it starts from and its teachers, each with the option that names it."""
+        start = [] if self.start is None else [("--model", self.start)]
+        return start + [("--teacher", one) for one in self.teachers]
+
+    @property
     def recipe(self) -> Recipe:
         """The base's, or that of going on, with what differs."""
         recipe = replace(RECIPES.get(self.base.name, Recipe()), seed=self.seed)
@@ -276,6 +282,7 @@ class Start:
 
 def prepare(plan: Plan) -> Start:
     """Encoder and posts, checked. Raises as `run_training` does."""
+    _check(plan)
     base, recipe = plan.base, plan.recipe
     torch.manual_seed(recipe.seed)
     begun = base if plan.start is None else plan.start
@@ -284,8 +291,7 @@ def prepare(plan: Plan) -> Start:
     hashes = file_hashes(data_folder(), plan.clear, base.multilingual)
     if base.multilingual and plan.start is None:
         network, tokenizer = trimmed(network, tokenizer, [example.text for example in parts.train])
-    before = [plan.start] if plan.start else []
-    made_by = made_by_hash(recipe, network.shape, tokenizer, [*before, *plan.teachers])
+    made_by = made_by_hash(recipe, network.shape, tokenizer, [one for _, one in plan.trained_before])
     run = Run(
         base=base.origin if plan.start is None else plan.start.base,
         seed=recipe.seed,
@@ -312,7 +318,6 @@ def run_training(folder: Path, plan: Plan, listener: Listener) -> None:
         OSError: a file of data can't be read.
     """
     recipe = plan.recipe
-    _check(plan)
     start = prepare(plan)
     parts = start.parts
     folder.mkdir(parents=True, exist_ok=True)
@@ -335,20 +340,18 @@ def run_training(folder: Path, plan: Plan, listener: Listener) -> None:
 
 def _check(plan: Plan) -> None:
     """Raises FaultsFound where what was trained before doesn't go with the plan."""
-    before = [*plan.teachers, *([plan.start] if plan.start else [])]
-    faults = [fault for one in before for fault in one.faults(str(one.folder))]
-    if faults:
+    before = [(f"{option} {one.folder}", one) for option, one in plan.trained_before]
+    if faults := [fault for place, one in before for fault in one.faults(place)]:
         raise FaultsFound(faults)
-    unclear = [one for one in before if plan.clear and not one.is_clear]
-    if unclear:
+    if unclear := [place for place, one in before if plan.clear and not one.is_clear]:
         what = "was trained on the sources whose terms are unclear"
-        raise FaultsFound([Fault(str(one.folder), what, "train one without them, with --clear") for one in unclear])
+        raise FaultsFound([Fault(place, what, "train one without them, with --clear") for place in unclear])
     if plan.start is not None and plan.start.base.split()[-1] != plan.base.sha256:
         what = f"was trained from {plan.start.base.split()[0]}, and not from --base {plan.base.name}"
-        raise FaultsFound([Fault(str(plan.start.folder), what, "give the --base that it was trained from")])
+        raise FaultsFound([Fault(f"--model {plan.start.folder}", what, "give the --base that it was trained from")])
     if plan.start is not None and plan.start.is_corrected:
         what = "learned from a team's own corrections, which nothing would tell of"
-        raise FaultsFound([Fault(str(plan.start.folder), what, "go on from the weights that it was made of")])
+        raise FaultsFound([Fault(f"--model {plan.start.folder}", what, "go on from the weights that it was made of")])
 
 
 def made_by_hash(recipe: Recipe, shape: Shape, tokenizer: bytes, before: Sequence[Trained]) -> str:
@@ -371,14 +374,14 @@ def main() -> None:
         default=[],
         help="folder of a run or of weights to learn from; repeatable",
     )
-    parser.add_argument("--start", type=Path, help="folder of a run or of weights to go on from; default: the encoder")
+    parser.add_argument("--model", type=Path, help="folder of a run or of weights to go on from; default: the encoder")
     parser.add_argument("--epochs", type=int, help="default: the recipe's")
     parser.add_argument("--seed", type=int, default=Recipe().seed)
     parser.add_argument("--clear", action="store_true", help="leave out the sources whose terms are unclear")
     arguments = parser.parse_args()
     plan = Plan(
         BASES[arguments.base],
-        start=None if arguments.start is None else Trained(arguments.start),
+        start=None if arguments.model is None else Trained(arguments.model),
         teachers=tuple(map(Trained, arguments.teacher)),
         clear=arguments.clear,
         epochs=arguments.epochs,

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from models.manifest import FLOAT, MANIFEST, TOKENIZER, WeightsError, load_manifest, sha256
+from models.manifest import FLOAT, MANIFEST, TOKENIZER, Manifest, WeightsError, load_manifest, sha256
 from models.tokens import Tokens
-from models.training.checkpoint import NETWORK, RUN, load_network, load_run
+from models.training.checkpoint import NETWORK, RUN, Run, load_network, load_run
 from models.training.network import Network
 from models.training.packed import load_packed
 from schemas.faults import Fault
@@ -25,7 +25,7 @@ class Trained:
         try:
             self.network()
             self.tokens(limit=8)
-            self.base  # noqa: B018 (it reads a file)
+            self._about  # noqa: B018 (it reads a file)
         except WeightsError as error:
             what, _, mend = str(error).rpartition(": ")
             return [Fault(place, what, mend)]
@@ -55,17 +55,22 @@ class Trained:
     @property
     def base(self) -> str:
         """Package and sha256 of the pretrained encoder."""
-        return load_run(self.folder).base if self._is_run else load_manifest(self.folder).base
+        return self._about.base
 
     @property
     def is_clear(self) -> bool:
         """Whether it was trained without the sources whose terms are unclear."""
-        return load_run(self.folder).clear if self._is_run else load_manifest(self.folder).clear
+        return self._about.clear
 
     @property
     def is_corrected(self) -> bool:
         """Whether a team's own posts are in it."""
-        return not self._is_run and load_manifest(self.folder).corrected is not None
+        about = self._about
+        return isinstance(about, Manifest) and about.corrected is not None
+
+    @property
+    def _about(self) -> Run | Manifest:
+        return load_run(self.folder) if self._is_run else load_manifest(self.folder)
 
     @property
     def name(self) -> str:

@@ -8,7 +8,6 @@ import argparse
 import html
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import emoji
@@ -16,9 +15,9 @@ import numpy as np
 
 from models.engine import SHIPPED, Engine
 from models.evaluation.bootstrap import bootstrap, figure
-from models.evaluation.metrics import Flags, Floats, Labels, confusions, kappas, macro_f1s, precisions, recalls
-from models.training.data import Example, data_folder, read_dev
-from schemas.labels import INTENTS, SENTIMENTS, URGENCIES
+from models.evaluation.metrics import Floats
+from models.training.data import data_folder, read_dev
+from tests.bench.readings import Reading, agreement
 
 _HANDLE = re.compile(r"(?<![\w@])@(\w+)")
 _LINK = re.compile(r"https?://\S+")
@@ -89,50 +88,14 @@ SHAPES: dict[str, Callable[[str], str]] = {
 }
 
 
-@dataclass(frozen=True)
-class Said:
-    """The labels that the model gives."""
-
-    intents: Labels
-    sentiments: Labels
-    urgencies: Labels
-    urgent: Flags
-
-    @classmethod
-    def of(cls, engine: Engine, texts: list[str]) -> "Said":
-        scores = engine.score(texts)
-        return cls(
-            np.array([np.argmax(one.intents) for one in scores]),
-            np.array([np.argmax(one.sentiments) for one in scores]),
-            np.array([np.argmax(one.urgencies) for one in scores]),
-            np.array([one.urgent >= engine.urgent_threshold for one in scores]),
-        )
-
-
-def measures(posts: list[Example], said: Said, weights: Floats) -> dict[str, Floats]:
-    """Of the labels that were given, in points of a hundred, by name."""
-    intents, sentiments, urgencies, urgent = (
-        np.array([getattr(post, name) for post in posts], dtype=np.int64)
-        for name in ("intent", "sentiment", "urgency", "urgent")
-    )
-    alarms = confusions(urgent, said.urgent.astype(np.int64), 2, weights)
-    return {
-        "intent F1": 100 * macro_f1s(confusions(intents, said.intents, len(INTENTS), weights)),
-        "sentiment F1": 100 * macro_f1s(confusions(sentiments, said.sentiments, len(SENTIMENTS), weights)),
-        "urgency κ": 100 * kappas(confusions(urgencies, said.urgencies, len(URGENCIES), weights)),
-        "urgent recall": 100 * recalls(alarms)[:, 1],
-        "urgent precision": 100 * precisions(alarms)[:, 1],
-    }
-
-
-def row(name: str, posts: list[Example], plain: Said, shaped: Said) -> str:
+def row(name: str, true: Reading, plain: Reading, shaped: Reading) -> str:
     """A row of the table: how many posts get another intent, and each measure's difference with its interval."""
 
     def difference(weights: Floats) -> dict[str, Floats]:
-        before, after = measures(posts, plain, weights), measures(posts, shaped, weights)
-        return {measure: after[measure] - before[measure] for measure in before}
+        before, after = agreement(true, plain, weights), agreement(true, shaped, weights)
+        return {measure: 100 * (after[measure] - before[measure]) for measure in before}
 
-    found = map(figure, bootstrap(len(posts), difference).values())
+    found = map(figure, bootstrap(len(true.intents), difference).values())
     cells = ["" if one is None else f"{one.value:+.1f} ({one.low:+.1f} to {one.high:+.1f})" for one in found]
     return f"| {name} | {np.mean(plain.intents != shaped.intents):.1%} | {' | '.join(cells)} |"
 
@@ -144,12 +107,12 @@ def main() -> None:
     arguments = parser.parse_args()
     engine, posts = Engine.load(arguments.weights), read_dev(data_folder())
     texts = [post.text for post in posts]
-    plain = Said.of(engine, texts)
-    names = list(measures(posts, plain, np.ones((1, len(posts)))))
+    true, plain = Reading.of(posts), Reading.by(engine, texts)
+    names = list(agreement(true, plain, np.ones((1, len(posts)))))
     print(f"{len(posts)} dev posts, {engine.version}\n")
     print(f"| the same post with | another intent | {' | '.join(names)} |\n|---|---|{'---|' * len(names)}")
     for name, shape in SHAPES.items():
-        print(row(name, posts, plain, Said.of(engine, [shape(text) for text in texts])), flush=True)
+        print(row(name, true, plain, Reading.by(engine, [shape(text) for text in texts])), flush=True)
 
 
 if __name__ == "__main__":

@@ -4,14 +4,16 @@ import csv
 import json
 import re
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from models.evaluation.bootstrap import bootstrap, figure
 from models.evaluation.sources import SOURCES
+from models.store import WEIGHTS
 from models.text import normalise
-from models.training import data
 from models.training.data import (
     ADDED,
     ENGLISH,
@@ -19,6 +21,7 @@ from models.training.data import (
     MULTILINGUAL,
     OTHER_LANGUAGES,
     SECOND_LABELS,
+    TEST_SECOND_LABELS,
     Example,
     data_folder,
     file_hashes,
@@ -27,10 +30,11 @@ from models.training.data import (
     read_ids,
     read_labels,
     text_digest,
-    with_second_labels,
+    with_labels_of,
 )
 from schemas.faults import FaultsFound
 from schemas.labels import Intent, Sentiment
+from tests.bench.readings import Reading, agreement
 
 LABELS = sorted((ADDED / "labels").rglob("*.csv"))
 WRITTEN = sorted((ADDED / "written").rglob("*.jsonl"))
@@ -74,15 +78,29 @@ def test_second_labels_are_of_training_posts_and_name_each_once() -> None:
 
 
 def test_a_post_is_trained_on_by_its_second_labels_and_another_text_under_its_id_is_told(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
 ) -> None:
     first, other = (Example(str(number), "nlupp", f"late {number}", 4, 1, 0, sure=False) for number in (1, 2))
     path = tmp_path / "second_labels.csv"
     path.write_text(f"id,digest,intent,sentiment,urgency,sure\n1,{text_digest('late 1')},complaint,negative,3,1\n")
-    monkeypatch.setattr(data, "SECOND_LABELS", path)
-    assert with_second_labels([first, other]) == [Example("1", "nlupp", "late 1", 0, 0, 3, sure=True), other]
+    assert with_labels_of(path, [first, other]) == [Example("1", "nlupp", "late 1", 0, 0, 3, sure=True), other]
     with pytest.raises(FaultsFound, match="1 is not the post that was labelled; let PLAINT_DATA name the sets"):
-        with_second_labels([replace(first, text="late, but another")])
+        with_labels_of(path, [replace(first, text="late, but another")])
+
+
+@pytest.mark.skipif(not data_folder().exists(), reason="needs the public sets: PLAINT_DATA")
+def test_each_test_post_was_read_twice_and_the_card_says_how_far_both_readers_agree() -> None:
+    posts = load_parts(data_folder()).test
+    with TEST_SECOND_LABELS.open(encoding="ascii", newline="") as lines:
+        assert sorted(row["id"] for row in csv.DictReader(lines)) == sorted(post.id for post in posts)
+    readings = Reading.of(posts), Reading.of(with_labels_of(TEST_SECOND_LABELS, posts))
+    found = figure(bootstrap(len(posts), partial(agreement, *readings))["intent F1"])
+    assert found is not None
+    interval = f"{found.low:.3f}–{found.high:.3f}; `python -m tests.bench.second_reader`"
+    told = f"at an intent macro-F1 of {found.value:.3f}\n({interval})"
+    cards = {name: (WEIGHTS / name / "README.md").read_text() for name in ("minilm-5", "multi-1")}
+    assert told in cards["minilm-5"]
+    assert "second_reader" not in cards["multi-1"], "it learned from first labels alone"
 
 
 def test_no_post_of_more_than_a_word_was_written_twice_and_each_is_labelled() -> None:

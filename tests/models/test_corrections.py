@@ -3,6 +3,7 @@
 import json
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -263,6 +264,22 @@ def test_each_epoch_has_all_corrections_and_other_posts_of_before(base: Path) ->
     assert all(set(range(12)) < epoch for epoch in epochs)
     assert all(len(epoch) == len(mixture) for epoch in epochs)
     assert epochs[0] != epochs[1]
+
+
+def test_a_correction_is_learned_in_the_words_that_it_was_given_in(base: Path) -> None:
+    from models.tokens import Tokens
+
+    given = [replace(post, text=post.text.replace("@", "")) for post in corrections(Intent.QUESTION, 12)]
+    posts, tokens = given, Tokens(base / "tokenizer.json", 32)
+    mixture = Mixture(posts, VIEW[:1].repeat(12, 1), BEFORE[:20], VIEW[:1].repeat(20, 1))
+    plain = tokens.encode([post.text for post in posts])
+    seen = 0
+    for batch in (batch for epoch in range(4) for batch in mixture.batches(tokens, QUICK, epoch)):
+        for place, ids, mask in zip(batch.positions, batch.ids.tolist(), batch.mask.sum(dim=1).tolist(), strict=True):
+            if place < len(posts):
+                seen += 1
+                assert ids[: int(mask)] == plain[place]
+    assert seen == 4 * len(posts)
 
 
 def test_a_fixed_tenth_of_the_written_posts_is_never_trained_on() -> None:

@@ -16,6 +16,7 @@ from models.manifest import NETWORK, load_manifest, sha256  # noqa: E402
 from models.session import Session  # noqa: E402
 from models.tokens import Tokens  # noqa: E402
 from models.training import train as training  # noqa: E402
+from models.training.augment import Change, augment, hide_handles  # noqa: E402
 from models.training.bases import E5, MINILM  # noqa: E402
 from models.training.batches import epoch_batches, in_turn, pad  # noqa: E402
 from models.training.checkpoint import Run, load_network, load_run, save_network, save_run  # noqa: E402
@@ -191,6 +192,22 @@ def test_weights_go_on_from_others_and_say_so(tmp_path: Path, monkeypatch: pytes
         run_training(tmp_path / "clear", replace(plan, clear=True), Lines(write=lambda _: None))
     with pytest.raises(FaultsFound, match=r"small-1: was trained from .*, and not from --base e5"):
         run_training(tmp_path / "many", replace(plan, base=E5), Lines(write=lambda _: None))
+
+
+def test_no_english_is_added_to_posts_in_other_languages_nor_anything_to_corrections() -> None:
+    tokens = Tokens(TOKENIZER, 32)
+    german = [replace(post, text=f"wieder zu spat {post.id}", language="de") for post in examples()]
+    english = [replace(post, language="en") for post in german]
+
+    def shown(posts: list[Example], change: Change = augment) -> set[tuple[int, ...]]:
+        batches = (batch for epoch in range(4) for batch in epoch_batches(posts, tokens, 4, 1, epoch, change=change))
+        rows = (zip(batch.ids.tolist(), batch.mask.sum(dim=1).tolist(), strict=True) for batch in batches)
+        return {tuple(ids[: int(length)]) for row in rows for ids, length in row}
+
+    plain = {tuple(ids) for ids in tokens.encode([post.text for post in german])}
+    assert shown(german) == plain
+    assert shown(english, change=hide_handles) == plain
+    assert len(shown(english)) > len(plain)
 
 
 def test_a_post_that_the_teacher_could_not_read_adds_nothing_to_the_distance() -> None:
