@@ -157,6 +157,7 @@ def _manifest(
         seed=run.seed,
         epochs=run.epochs,
         data=run.data,
+        unlabelled=run.unlabelled,
         clear=run.clear,
         files=hashes(folder),
     )

@@ -95,7 +95,9 @@ likeliest intent is below {manifest.unsure_below:g} is `unsure`, chosen there as
 
 def _went_on(manifest: Manifest) -> str:
     name, _, digest = manifest.went_on_from.rpartition(" ")
-    return f", going on from {name} (sha256 {digest[:12]})" if name else ""
+    started = f", going on from {name} (sha256 {digest[:12]})" if name else ""
+    others = f"{manifest.unlabelled:,} posts without labels besides, of which its teachers told alone"
+    return f"{started}, on {others}" if manifest.unlabelled else started
 
 
 def _languages(manifest: Manifest) -> str:
@@ -106,6 +108,8 @@ def _languages(manifest: Manifest) -> str:
 def _scores(evaluation: Evaluation) -> str:
     test = evaluation.test
     columns = {f"all ({test.posts:,})": test.measures}
+    if evaluation.settled is not None:
+        columns["all, settled labels"] = evaluation.settled.measures
     if (single := evaluation.one_a_group) is not None:
         columns[f"all, one a group ({single.posts:,})"] = single.measures
     parts = _held_out(test)
@@ -117,7 +121,7 @@ def _scores(evaluation: Evaluation) -> str:
 
 On {_tested(evaluation)} that no choice was made on, in brackets the 95% bootstrap interval over {test.rounds:,} rounds.
 {urgent}
-{_one_a_group(evaluation)}
+{_settled(evaluation)}{_one_a_group(evaluation)}
 Sources never seen: {", ".join(evaluation.held_out)}. F1 and the rest are at the most likely label, urgent precision and
 recall at the threshold; the policy of urgency, which raises posts further, has no part in it. ECE is the expected
 calibration error over ten bins; small ones are mostly noise. Measured on {evaluation.measured_on}.
@@ -136,7 +140,30 @@ On the same posts. Ahead is the difference in macro-F1, over the same draws.
 
 {others}
 
-{contender_table(test).markdown()}"""
+{contender_table(test).markdown()}{_settled_contenders(evaluation)}"""
+
+
+def _settled(evaluation: Evaluation) -> str:
+    """Where three read the test posts, what the scores are against what two of them say."""
+    if (report := evaluation.settled) is None:
+        return ""
+    first, two = evaluation.test.measures, report.measures
+    if first.urgent is None or two.urgent is None:
+        return ""
+    return f"""
+**The labels have a reader's slips in them.** A second reader labelled every test post without seeing the first labels, a
+third those where the two differ. Against the labels that two of three gave ("settled"; {two.urgent.urgent} urgent complaints instead of
+{first.urgent.urgent}) intent macro-F1 is {_instead(two, first)},
+`urgent` recall {shown(two.urgent.recall)} instead of {shown(first.urgent.recall)},
+at precision {shown(two.urgent.precision)} instead of {shown(first.urgent.precision)}.
+All else on this card, and every choice, is by the first labels.
+"""
+
+
+def _settled_contenders(evaluation: Evaluation) -> str:
+    if evaluation.settled is None:
+        return ""
+    return f"\n\nThe same against the settled labels.\n\n{contender_table(evaluation.settled).markdown()}"
 
 
 def _held_out(report: Report) -> dict[str, Measures]:

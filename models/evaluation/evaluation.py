@@ -40,6 +40,8 @@ class Evaluation(BaseModel):
     """False alarms that a missed urgent complaint costs as much as, in the choice of the threshold."""
     sources: list[Source]
     test: Report
+    settled: Report | None = None
+    """The same against the labels that two of three readers gave, where three read the test posts."""
     one_a_group: Report | None = None
     """The test part with one post of each group of near-duplicates, since more of them are in it than chance would bring."""
     dev: Measures

@@ -14,6 +14,10 @@ from models.training.data import ENGLISH, Example
 UNSURE_WEIGHT = 0.5
 """Loss weight of a post whose annotator wasn't sure."""
 
+WRITTEN_KIND_SHARE = 0.2
+"""Of the weight of a post in English that was written for training, as to intent and sentiment. Complaints are many among these,
+and so a network takes too much of a real stream for complaints; of what is urgent they teach what real posts don't."""
+
 _POOL = 48  # batches whose posts are sorted by length together: little padding, still random
 
 
@@ -28,16 +32,27 @@ class Batch:
     urgencies: Tensor
     urgent: Tensor
     weights: Tensor
+    """Of the labels of urgency: 1, UNSURE_WEIGHT, or 0 where nobody gave any."""
+    kind_weights: Tensor
+    """Of intent and sentiment: the same, less where the post was written for training."""
     positions: tuple[int, ...]
     """Of its posts in the examples that the batches were made of."""
 
 
-def in_turn(examples: Sequence[Example], epoch: int, turns: int) -> list[int]:
+def in_turn(examples: Sequence[Example], epoch: int, turns: int, unlabelled_turns: int = 1) -> list[int]:
     """Positions of what an epoch is made of: all posts in other languages than English, and of those in English one in so
-    many, in each epoch as many and others (a rest that doesn't divide is in none)."""
-    english = [position for position, example in enumerate(examples) if example.language == ENGLISH]
-    others = [position for position, example in enumerate(examples) if example.language != ENGLISH]
-    return sorted(others + english[epoch % turns :: turns][: len(english) // turns])
+    many, in each epoch as many and others (a rest that doesn't divide is in none); of those without labels one in
+    `unlabelled_turns`."""
+    positions = range(len(examples))
+    others = [position for position in positions if examples[position].language != ENGLISH]
+    english = [position for position in positions if examples[position].language == ENGLISH]
+    labelled = [position for position in english if examples[position].annotated]
+    unlabelled = [position for position in english if not examples[position].annotated]
+    return sorted(others + _share(labelled, epoch, turns) + _share(unlabelled, epoch, unlabelled_turns))
+
+
+def _share(positions: Sequence[int], epoch: int, turns: int) -> Sequence[int]:
+    return positions[epoch % turns :: turns][: len(positions) // turns]
 
 
 def epoch_batches(
@@ -82,6 +97,17 @@ def collate(examples: Sequence[Example], encoded: Sequence[Sequence[int]], posit
         sentiments=torch.tensor([post.sentiment for post in posts]),
         urgencies=torch.tensor([post.urgency for post in posts]),
         urgent=torch.tensor([float(post.urgent) for post in posts]),
-        weights=torch.tensor([1.0 if post.sure else UNSURE_WEIGHT for post in posts]),
+        weights=torch.tensor([_weight(post) for post in posts]),
+        kind_weights=torch.tensor([_weight(post) * _kind_share(post) for post in posts]),
         positions=tuple(positions),
     )
+
+
+def _weight(post: Example) -> float:
+    if not post.annotated:
+        return 0.0
+    return 1.0 if post.sure else UNSURE_WEIGHT
+
+
+def _kind_share(post: Example) -> float:
+    return WRITTEN_KIND_SHARE if post.origin == "written" and post.language == ENGLISH else 1.0

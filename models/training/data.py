@@ -3,7 +3,7 @@ adds to them.
 
 - `models/data/labels/SOURCE.csv`: labels of further posts of the public sets, by row; their texts stay in `$PLAINT_DATA`.
 - `models/data/written/*.jsonl`: posts that were written for plaint, with invented firms.
-- `models/data/second_labels.csv`: real posts whose labels a trained model doubted, or whose annotator wasn't sure: their labels
+- `models/data/second_labels.csv`: training posts whose labels a trained model doubted, or whose annotator wasn't sure: their labels
   after a second, blind reading, settled against the first and the model's view. Training takes them in the place of the
   first; dev and test posts keep theirs.
 
@@ -48,8 +48,12 @@ HELD_OUT_SOURCES = ("banking77", "cesamard_aspect", "cf_apple_sentiment", "cf_di
 ADDED = Path(__file__).parent.parent / "data"
 SPLIT = ADDED / "split"
 SECOND_LABELS = ADDED / "second_labels.csv"
-TEST_SECOND_LABELS = ADDED / "test_second_labels.csv"
-"""Of every test post; nothing is trained or chosen on them."""
+DEV_READINGS = ADDED / "dev_second_labels.csv", ADDED / "dev_third_labels.csv"
+"""Of every dev post, by two readers who saw neither each other's labels nor the first; choices are made by the first."""
+TEST_SECOND_LABELS, TEST_THIRD_LABELS = ADDED / "test_second_labels.csv", ADDED / "test_third_labels.csv"
+"""Of every test post, and of those where first and second labels differ (and some others, so that no reader could tell);
+nothing is trained or chosen on them."""
+TEST_READINGS = TEST_SECOND_LABELS, TEST_THIRD_LABELS
 CHECK_SHARE = 10
 """One in so many of the written posts of this repository is never trained on: what training on corrections is checked by."""
 LABELLED_CHARS = 600
@@ -68,6 +72,8 @@ class Example:
     urgency: int
     sure: bool
     language: str = ENGLISH
+    annotated: bool = True
+    """False: nobody labelled it; its labels say nothing, and only a teacher tells what it is."""
 
     @property
     def origin(self) -> str:
@@ -119,6 +125,12 @@ def read_labels(folder: Path, where: str = ".") -> list[Example]:
     ]
 
 
+def labelled_sources(clear: bool = False) -> list[str]:
+    """The public sets of which posts in English are labelled here; with `clear` none whose terms are unclear."""
+    sources = sorted(path.stem for path in (ADDED / "labels").glob("*.csv"))
+    return [source for source in sources if not (clear and source in UNCLEAR)]
+
+
 def read_written(where: str = ".") -> tuple[list[Example], list[Example]]:
     """The written posts of this repository: those that are trained on, and the tenth that never is; with `MULTILINGUAL`
     those in other languages."""
@@ -146,6 +158,28 @@ def with_labels_of(path: Path, examples: Sequence[Example]) -> list[Example]:
             raise FaultsFound([Fault(str(path), what, "let PLAINT_DATA name the sets that the labels are of")])
         found.append(example if label is None else _example(label, example.id, example.source, example.text))
     return found
+
+
+def settled(examples: Sequence[Example], readings: tuple[Path, Path]) -> list[Example]:
+    """The same posts with the labels that two of three readers gave: the first's, and those of two files.
+
+    Of three intents or sentiments the first's stands, of three urgencies the middle one. `sure` stays the first's.
+    Raises FaultsFound as `with_labels_of` does.
+    """
+    second, third = (with_labels_of(path, examples) for path in readings)
+    return [
+        replace(
+            one,
+            intent=_agreed(one.intent, two.intent, three.intent),
+            sentiment=_agreed(one.sentiment, two.sentiment, three.sentiment),
+            urgency=sorted((one.urgency, two.urgency, three.urgency))[1],
+        )
+        for one, two, three in zip(examples, second, third, strict=True)
+    ]
+
+
+def _agreed(first: int, second: int, third: int) -> int:
+    return second if second == third else first
 
 
 def public_texts(folder: Path, source: str) -> list[str]:
@@ -198,7 +232,7 @@ def _example(labels: Mapping[str, Any], id_: str, source: str, text: str) -> Exa
 def file_hashes(folder: Path, clear: bool = False, multilingual: bool = False) -> dict[str, str]:
     """sha256 of each file that training reads, for the manifest; with `clear` and `multilingual` as in `load_parts`."""
     places = (".", MULTILINGUAL) if multilingual else (".",)
-    labels = [path for path in (ADDED / "labels").glob("*.csv") if not (clear and path.stem in UNCLEAR)]
+    labels = [ADDED / "labels" / f"{source}.csv" for source in labelled_sources(clear)]
     # Of these some are dev and test posts whatever is trained on.
     labels += (ADDED / "labels" / MULTILINGUAL).glob("*.csv") if multilingual else []
     names = REAL_FILES + WRITTEN_FILES + ((MULTILINGUAL_FILE,) if multilingual else ())

@@ -37,6 +37,7 @@ from models.training.losses import intent_weights, loss, soft_loss
 from models.training.network import Network, Shape
 from models.training.predict import dev_report, fast_bfloat16, predict
 from models.training.trained import Trained
+from models.training.unlabelled import read_unlabelled
 from models.training.vocabulary import trimmed
 from schemas.faults import Fault, FaultsFound
 
@@ -63,6 +64,8 @@ class Recipe:
     """Lowest layers that stay as they are, and the embeddings with them."""
     english_turns: int = 1
     """An epoch has one in so many of the posts in English, the next epoch others; those in other languages are in all."""
+    unlabelled_turns: int = 3
+    """The same of the posts without labels, which teachers alone teach."""
     seed: int = 20
 
 
@@ -228,15 +231,15 @@ def taught(folder: Path, teachers: Sequence[Trained], examples: Sequence[Example
     return logits
 
 
-def train(trainer: Trainer, tokens: Tokens, parts: Parts) -> None:
+def train(trainer: Trainer, tokens: Tokens, posts: Sequence[Example], dev: Sequence[Example]) -> None:
     """All epochs that are left, each with a line on the dev posts; the network is saved after each."""
     recipe = trainer.recipe
     assert trainer.folder is not None, "the network is saved there"
     while trainer.progress.epoch < recipe.epochs:
         epoch = trainer.progress.epoch
-        turn = in_turn(parts.train, epoch, recipe.english_turns)
-        trainer.run_epoch(epoch_batches(parts.train, tokens, recipe.batch, recipe.seed, epoch, turn))
-        report = dev_report(parts.dev, predict(trainer.result, parts.dev, tokens))
+        turn = in_turn(posts, epoch, recipe.english_turns, recipe.unlabelled_turns)
+        trainer.run_epoch(epoch_batches(posts, tokens, recipe.batch, recipe.seed, epoch, turn))
+        report = dev_report(dev, predict(trainer.result, dev, tokens))
         trainer.listener.say(f"epoch {trainer.progress.epoch}: {report}")
 
 
@@ -262,6 +265,11 @@ class Plan:
         return start + [("--teacher", one) for one in self.teachers]
 
     @property
+    def learns_unlabelled(self) -> bool:
+        """Whether there is somebody to say what posts without labels are; they are in English alone."""
+        return bool(self.teachers) and not self.base.multilingual
+
+    @property
     def recipe(self) -> Recipe:
         """The base's, or that of going on, with what differs."""
         recipe = replace(RECIPES.get(self.base.name, Recipe()), seed=self.seed)
@@ -276,6 +284,8 @@ class Start:
     network: Network
     tokenizer: bytes
     parts: Parts
+    unlabelled: list[Example]
+    """Posts that teachers alone say something of."""
     run: Run
     """What it is of; told apart by this."""
 
@@ -291,19 +301,21 @@ def prepare(plan: Plan) -> Start:
     hashes = file_hashes(data_folder(), plan.clear, base.multilingual)
     if base.multilingual and plan.start is None:
         network, tokenizer = trimmed(network, tokenizer, [example.text for example in parts.train])
+    unlabelled = read_unlabelled(data_folder(), parts, plan.clear) if plan.learns_unlabelled else []
     made_by = made_by_hash(recipe, network.shape, tokenizer, [one for _, one in plan.trained_before])
     run = Run(
         base=base.origin if plan.start is None else plan.start.base,
         seed=recipe.seed,
         epochs=recipe.epochs,
         posts=len(parts.train),
+        unlabelled=len(unlabelled),
         data=hashes,
         clear=plan.clear,
         multilingual=base.multilingual,
         made_by=made_by,
         went_on_from="" if plan.start is None else plan.start.name,
     )
-    return Start(network, tokenizer, parts, run)
+    return Start(network, tokenizer, parts, unlabelled, run)
 
 
 def run_training(folder: Path, plan: Plan, listener: Listener) -> None:
@@ -323,19 +335,20 @@ def run_training(folder: Path, plan: Plan, listener: Listener) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     save_run(folder, start.run)
     save_text(folder / "tokenizer.json", start.tokenizer.decode())
+    posts = [*parts.train, *start.unlabelled]
     teacher = None
     if plan.teachers:
         readers = "the teacher reads" if len(plan.teachers) == 1 else f"{len(plan.teachers)} teachers read"
-        listener.say(f"{readers} {len(parts.train):,} posts")
-        teacher = taught(folder, plan.teachers, parts.train)
+        listener.say(f"{readers} {len(posts):,} posts")
+        teacher = taught(folder, plan.teachers, posts)
     torch.manual_seed(
         recipe.seed
     )  # the teacher may have used some of its randomness, or not if it had read them before
-    posts = len(in_turn(parts.train, 0, recipe.english_turns))
-    trainer = Trainer(start.network, posts, labels_objective(parts.train, teacher), recipe, folder, listener)
+    size = len(in_turn(posts, 0, recipe.english_turns, recipe.unlabelled_turns))
+    trainer = Trainer(start.network, size, labels_objective(posts, teacher), recipe, folder, listener)
     trainer.resume()
-    listener.say(f"{posts:,} posts an epoch, {trainer.steps:,} steps, bfloat16 {fast_bfloat16()}")
-    train(trainer, Tokens(folder / "tokenizer.json", MAX_TOKENS), parts)
+    listener.say(f"{size:,} posts an epoch, {trainer.steps:,} steps, bfloat16 {fast_bfloat16()}")
+    train(trainer, Tokens(folder / "tokenizer.json", MAX_TOKENS), posts, parts.dev)
 
 
 def _check(plan: Plan) -> None:

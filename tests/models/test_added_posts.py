@@ -20,15 +20,19 @@ from models.training.data import (
     HELD_OUT_SOURCES,
     MULTILINGUAL,
     OTHER_LANGUAGES,
+    DEV_READINGS,
     SECOND_LABELS,
+    TEST_READINGS,
     TEST_SECOND_LABELS,
     Example,
+    Parts,
     data_folder,
     file_hashes,
     load_parts,
     read_added,
     read_ids,
     read_labels,
+    settled,
     text_digest,
     with_labels_of,
 )
@@ -86,6 +90,82 @@ def test_a_post_is_trained_on_by_its_second_labels_and_another_text_under_its_id
     assert with_labels_of(path, [first, other]) == [Example("1", "nlupp", "late 1", 0, 0, 3, sure=True), other]
     with pytest.raises(FaultsFound, match="1 is not the post that was labelled; let PLAINT_DATA name the sets"):
         with_labels_of(path, [replace(first, text="late, but another")])
+
+
+def test_what_two_of_three_readers_say_is_the_settled_label(tmp_path: Path) -> None:
+    first = [Example(str(number), "nlupp", f"late {number}", 4, 1, 0, sure=False) for number in range(4)]
+    readings = {
+        "second": ["complaint,negative,3,1", "complaint,neutral,2,1", "complaint,negative,2,1", "other,neutral,0,1"],
+        "third": ["complaint,negative,3,0", "question,neutral,3,1", "other,negative,2,1"],
+    }
+    for name, labels in readings.items():
+        rows = (f"{number},{text_digest(f'late {number}')},{label}\n" for number, label in enumerate(labels))
+        (tmp_path / name).write_text("id,digest,intent,sentiment,urgency,sure\n" + "".join(rows))
+    found = [
+        (post.intent, post.sentiment, post.urgency, post.sure)
+        for post in settled(first, (tmp_path / "second", tmp_path / "third"))
+    ]
+    assert found == [
+        (0, 0, 3, False),  # both others agree
+        (4, 1, 2, False),  # three intents: the first's; three urgencies: the middle one
+        (4, 0, 2, False),
+        (4, 1, 0, False),  # nobody had to read it a third time
+    ]
+
+
+@pytest.mark.skipif(not data_folder().exists(), reason="needs the public sets: PLAINT_DATA")
+def test_every_dev_post_was_read_three_times_and_of_the_test_posts_those_where_two_differ() -> None:
+    def read(path: Path) -> set[str]:
+        with path.open(encoding="ascii", newline="") as lines:
+            rows = list(csv.DictReader(lines))
+        assert len({row["id"] for row in rows}) == len(rows)
+        assert all(well_labelled(row) for row in rows)
+        return {row["id"] for row in rows}
+
+    parts = load_parts(data_folder())
+    assert [read(path) for path in DEV_READINGS] == [{post.id for post in parts.dev}] * 2
+    second = with_labels_of(TEST_READINGS[0], parts.test)
+    differ = {
+        one.id
+        for one, two in zip(parts.test, second, strict=True)
+        if (one.intent, one.sentiment, one.urgency) != (two.intent, two.sentiment, two.urgency)
+    }
+    assert differ <= read(TEST_READINGS[1]) < {post.id for post in parts.test}
+
+
+@pytest.mark.skipif(not data_folder().exists(), reason="needs the public sets: PLAINT_DATA")
+def test_no_post_without_labels_has_some_or_repeats_one_that_is_tested_on() -> None:
+    reader = pytest.importorskip("models.training.unlabelled", reason="NO POSTS LOOKED AT: needs the train extra")
+    parts = load_parts(data_folder())
+    found = reader.read_unlabelled(data_folder(), parts)
+    assert len(found) > 20_000
+    assert {post.source for post in found} <= {post.source for post in parts.train} - set(HELD_OUT_SOURCES)
+    assert not any(post.annotated for post in found)
+    assert not {post.id for post in found} & {post.id for part in (parts.train, parts.dev, parts.test) for post in part}
+    labelled = {normalise(post.text).lower() for part in (parts.train, parts.dev, parts.test) for post in part}
+    assert not {normalise(post.text).lower() for post in found} & labelled
+
+
+def test_of_a_set_as_many_posts_without_labels_are_learned_as_its_labels_allow(monkeypatch: pytest.MonkeyPatch) -> None:
+    reader = pytest.importorskip("models.training.unlabelled", reason="NO POSTS LOOKED AT: needs the train extra")
+    tested = Example("1", "nlupp", "my card was swallowed by the machine in the high street", 0, 0, 3, sure=True)
+    known = Example("2", "nlupp", "how do I order a second card for my son", 1, 1, 2, sure=True)
+    texts = {
+        "nlupp": [
+            "My card was swallowed by the machine in the high street!",  # nearly a test post
+            "How do I order a second card for my son",  # has a label
+            "ok",
+            "je voudrais une deuxième carte pour mon fils, merci beaucoup",
+            *(f"there are {number} of us at the {place}" for number, place in enumerate(("lake", "gate", "fair", "pier"))),
+        ],
+        "sms_spam": ["none of this set is labelled, so none of it is learned"],
+    }
+    monkeypatch.setattr(reader, "labelled_sources", lambda _: list(texts))
+    monkeypatch.setattr(reader, "public_texts", lambda _, source: texts[source])
+    found = reader.read_unlabelled(Path(), Parts([known], [], [tested], []))
+    assert len(found) == 3
+    assert {post.text for post in found} < set(texts["nlupp"][4:])
+    assert [post.id for post in found] == [f"nlupp:{texts['nlupp'].index(post.text)}" for post in found]
 
 
 @pytest.mark.skipif(not data_folder().exists(), reason="needs the public sets: PLAINT_DATA")
