@@ -152,8 +152,8 @@ def _settled(evaluation: Evaluation) -> str:
         return ""
     return f"""
 **The labels have a reader's slips in them.** A second reader labelled every test post without seeing the first labels, a
-third those where the two differ. Against the labels that two of three gave ("settled"; {two.urgent.urgent} urgent complaints instead of
-{first.urgent.urgent}) intent macro-F1 is {_instead(two, first)},
+third those where the two differ. Against the labels that two of three gave ("settled"; {two.urgent.urgent} urgent complaints
+instead of {first.urgent.urgent}) intent macro-F1 is {_instead(two, first)},
 `urgent` recall {shown(two.urgent.recall)} instead of {shown(first.urgent.recall)},
 at precision {shown(two.urgent.precision)} instead of {shown(first.urgent.precision)}.
 All else on this card, and every choice, is by the first labels.

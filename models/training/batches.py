@@ -15,8 +15,8 @@ UNSURE_WEIGHT = 0.5
 """Loss weight of a post whose annotator wasn't sure."""
 
 WRITTEN_KIND_SHARE = 0.2
-"""Of the weight of a post in English that was written for training, as to intent and sentiment. Complaints are many among these,
-and so a network takes too much of a real stream for complaints; of what is urgent they teach what real posts don't."""
+"""Of the weight of a post in English that was written for training, as to intent and sentiment. Complaints are many among
+these, and so a network takes too much of a real stream for complaints; of what is urgent they teach what real posts don't."""
 
 _POOL = 48  # batches whose posts are sorted by length together: little padding, still random
 
@@ -51,7 +51,7 @@ def in_turn(examples: Sequence[Example], epoch: int, turns: int, unlabelled_turn
     return sorted(others + _share(labelled, epoch, turns) + _share(unlabelled, epoch, unlabelled_turns))
 
 
-def _share(positions: Sequence[int], epoch: int, turns: int) -> Sequence[int]:
+def _share(positions: list[int], epoch: int, turns: int) -> list[int]:
     return positions[epoch % turns :: turns][: len(positions) // turns]
 
 

@@ -3,9 +3,9 @@ adds to them.
 
 - `models/data/labels/SOURCE.csv`: labels of further posts of the public sets, by row; their texts stay in `$PLAINT_DATA`.
 - `models/data/written/*.jsonl`: posts that were written for plaint, with invented firms.
-- `models/data/second_labels.csv`: training posts whose labels a trained model doubted, or whose annotator wasn't sure: their labels
-  after a second, blind reading, settled against the first and the model's view. Training takes them in the place of the
-  first; dev and test posts keep theirs.
+- `models/data/second_labels.csv`: training posts whose labels a trained model doubted, or whose annotator wasn't sure: their
+  labels after a second, blind reading, settled against the first and the model's view. Training takes them in the place of
+  the first; dev and test posts keep theirs.
 
 The first two have a folder `multilingual` of posts in other languages, for a model that reads these too.
 """
@@ -49,7 +49,7 @@ ADDED = Path(__file__).parent.parent / "data"
 SPLIT = ADDED / "split"
 SECOND_LABELS = ADDED / "second_labels.csv"
 DEV_READINGS = ADDED / "dev_second_labels.csv", ADDED / "dev_third_labels.csv"
-"""Of every dev post, by two readers who saw neither each other's labels nor the first; choices are made by the first."""
+"""Of every dev post, by two readers who saw neither each other's labels nor the first; thresholds are chosen by the first."""
 TEST_SECOND_LABELS, TEST_THIRD_LABELS = ADDED / "test_second_labels.csv", ADDED / "test_third_labels.csv"
 """Of every test post, and of those where first and second labels differ (and some others, so that no reader could tell);
 nothing is trained or chosen on them."""

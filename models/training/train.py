@@ -231,15 +231,15 @@ def taught(folder: Path, teachers: Sequence[Trained], examples: Sequence[Example
     return logits
 
 
-def train(trainer: Trainer, tokens: Tokens, posts: Sequence[Example], dev: Sequence[Example]) -> None:
+def train(trainer: Trainer, tokens: Tokens, parts: Parts) -> None:
     """All epochs that are left, each with a line on the dev posts; the network is saved after each."""
     recipe = trainer.recipe
     assert trainer.folder is not None, "the network is saved there"
     while trainer.progress.epoch < recipe.epochs:
         epoch = trainer.progress.epoch
-        turn = in_turn(posts, epoch, recipe.english_turns, recipe.unlabelled_turns)
-        trainer.run_epoch(epoch_batches(posts, tokens, recipe.batch, recipe.seed, epoch, turn))
-        report = dev_report(dev, predict(trainer.result, dev, tokens))
+        turn = in_turn(parts.train, epoch, recipe.english_turns, recipe.unlabelled_turns)
+        trainer.run_epoch(epoch_batches(parts.train, tokens, recipe.batch, recipe.seed, epoch, turn))
+        report = dev_report(parts.dev, predict(trainer.result, parts.dev, tokens))
         trainer.listener.say(f"epoch {trainer.progress.epoch}: {report}")
 
 
@@ -331,24 +331,23 @@ def run_training(folder: Path, plan: Plan, listener: Listener) -> None:
     """
     recipe = plan.recipe
     start = prepare(plan)
-    parts = start.parts
+    parts = replace(start.parts, train=[*start.parts.train, *start.unlabelled])
     folder.mkdir(parents=True, exist_ok=True)
     save_run(folder, start.run)
     save_text(folder / "tokenizer.json", start.tokenizer.decode())
-    posts = [*parts.train, *start.unlabelled]
     teacher = None
     if plan.teachers:
         readers = "the teacher reads" if len(plan.teachers) == 1 else f"{len(plan.teachers)} teachers read"
-        listener.say(f"{readers} {len(posts):,} posts")
-        teacher = taught(folder, plan.teachers, posts)
+        listener.say(f"{readers} {len(parts.train):,} posts")
+        teacher = taught(folder, plan.teachers, parts.train)
     torch.manual_seed(
         recipe.seed
     )  # the teacher may have used some of its randomness, or not if it had read them before
-    size = len(in_turn(posts, 0, recipe.english_turns, recipe.unlabelled_turns))
-    trainer = Trainer(start.network, size, labels_objective(posts, teacher), recipe, folder, listener)
+    posts = len(in_turn(parts.train, 0, recipe.english_turns, recipe.unlabelled_turns))
+    trainer = Trainer(start.network, posts, labels_objective(parts.train, teacher), recipe, folder, listener)
     trainer.resume()
-    listener.say(f"{size:,} posts an epoch, {trainer.steps:,} steps, bfloat16 {fast_bfloat16()}")
-    train(trainer, Tokens(folder / "tokenizer.json", MAX_TOKENS), posts, parts.dev)
+    listener.say(f"{posts:,} posts an epoch, {trainer.steps:,} steps, bfloat16 {fast_bfloat16()}")
+    train(trainer, Tokens(folder / "tokenizer.json", MAX_TOKENS), parts)
 
 
 def _check(plan: Plan) -> None:

@@ -2,8 +2,9 @@
 
 AI annotators who saw a post's text and the guide, and neither the first labels nor a model's, labelled every test post once
 more, and those where they differ from the first a third time; every dev post was labelled twice more
-(``models/data/test_*_labels.csv``, ``dev_*_labels.csv``; nothing is trained or chosen on them). Their labels are measured against
-the first ones as a model's are, beside the model that ships: what readers of one guide don't agree on, no model can get right.
+(``models/data/test_*_labels.csv``, ``dev_*_labels.csv``; nothing is trained on them, and no threshold is chosen by them). Their
+labels are measured against the first ones as a model's are, beside the model that ships: what readers of one guide don't agree
+on, no model can get right.
 "Settled" is what two of three say.
 """
 

@@ -16,11 +16,11 @@ from models.store import WEIGHTS
 from models.text import normalise
 from models.training.data import (
     ADDED,
+    DEV_READINGS,
     ENGLISH,
     HELD_OUT_SOURCES,
     MULTILINGUAL,
     OTHER_LANGUAGES,
-    DEV_READINGS,
     SECOND_LABELS,
     TEST_READINGS,
     TEST_SECOND_LABELS,
@@ -156,7 +156,10 @@ def test_of_a_set_as_many_posts_without_labels_are_learned_as_its_labels_allow(m
             "How do I order a second card for my son",  # has a label
             "ok",
             "je voudrais une deuxième carte pour mon fils, merci beaucoup",
-            *(f"there are {number} of us at the {place}" for number, place in enumerate(("lake", "gate", "fair", "pier"))),
+            *(
+                f"there are {number} of us at the {place}"
+                for number, place in enumerate(("lake", "gate", "fair", "pier"))
+            ),
         ],
         "sms_spam": ["none of this set is labelled, so none of it is learned"],
     }

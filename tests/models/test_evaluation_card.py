@@ -12,7 +12,7 @@ from models.evaluation.card import BASES, CARD, render, stale, write_card
 from models.evaluation.evaluation import EVALUATION, load_evaluation
 from models.evaluation.sources import SOURCES, terms_of
 from models.manifest import MANIFEST, Manifest, load_manifest, sha256
-from models.training.data import Example, Parts, data_folder, load_parts
+from models.training.data import Example, Parts, data_folder, load_parts, text_digest
 from tests.support.pages import REPOSITORY
 
 WEIGHTS = sorted(path.parent for path in (REPOSITORY / "models" / "weights").glob(f"*/{MANIFEST}"))
@@ -128,6 +128,20 @@ def test_the_card_says_how_much_near_duplicates_flatter_the_scores(folder: Path)
     assert f"| all, one a group ({one.posts:,}) |" in card
 
 
+def test_the_card_tells_the_scores_against_first_and_settled_labels_alike() -> None:
+    for folder in WEIGHTS:
+        found, card = load_evaluation(folder), (folder / CARD).read_text()
+        assert ("settled" in card) == (found.settled is not None) == (folder.name != "multi-1")
+        if found.settled is None:
+            continue
+        first, settled = found.test.measures.urgent, found.settled.measures.urgent
+        assert first is not None
+        assert settled is not None
+        assert f'("settled"; {settled.urgent} urgent complaints\ninstead of {first.urgent})' in card
+        assert f"`urgent` recall {settled.recall} instead of {first.recall}" in card
+        assert f"at precision {settled.precision} instead of {first.precision}" in card
+
+
 def test_a_source_without_known_terms_is_refused() -> None:
     assert terms_of("written_here") != terms_of("written")
     assert all(terms_of(source) for source in SOURCES)
@@ -167,6 +181,11 @@ def test_recording_measures_weights_beside_baselines_float32_and_others_and_writ
     test = examples("test", 80)
     train = [example for example in examples("train", 200) if example.source == "clinc150"]
     parts = Parts(train=train, dev=examples("dev", 60), test_seen=test[:40], test_unseen=test[40:])
+    readings = tmp_path / "second.csv", tmp_path / "third.csv"
+    for path in readings:
+        rows = (f"{post.id},{text_digest(post.text)},praise,positive,0,1\n" for post in test if post.urgent)
+        path.write_text("id,digest,intent,sentiment,urgency,sure\n" + "".join(rows))
+    monkeypatch.setattr(recording, "TEST_READINGS", readings)
     float32 = np.random.default_rng(1).normal(size=(80, 14)).astype(np.float32)
     found = record(weights, parts, float32, [WEIGHTS[0]], rounds=20)
     write(weights, found)
@@ -188,6 +207,12 @@ def test_recording_measures_weights_beside_baselines_float32_and_others_and_writ
         "sources never seen": 40,
     }, "what no post was trained on of is never seen"
     assert found.held_out == ["banking77"]
+    assert found.settled is not None
+    assert found.settled.measures.urgent is not None
+    assert found.settled.measures.urgent.urgent == 0, "two of three readers call all of them praise"
+    assert found.test.measures.urgent is not None
+    assert found.test.measures.urgent.urgent == 16, "and nothing else goes by that"
+    assert [one.name for one in found.settled.contenders] == [one.name for one in found.test.contenders]
     assert found.one_a_group is not None
     assert found.one_a_group.posts == 5, "the first of each kind"
     monkeypatch.setattr(recording, "load_parts", lambda *_: parts)

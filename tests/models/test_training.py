@@ -11,6 +11,8 @@ torch = pytest.importorskip("torch", reason="needs the train extra")
 pytest.importorskip("onnx", reason="needs the train extra")
 pytest.importorskip("safetensors", reason="needs the train extra")
 
+from torch import Tensor  # noqa: E402
+
 from models.export import float32_graph, write_networks  # noqa: E402
 from models.manifest import NETWORK, load_manifest, sha256  # noqa: E402
 from models.session import Session  # noqa: E402
@@ -168,8 +170,8 @@ def test_a_post_without_labels_is_learned_by_what_the_teacher_says_alone() -> No
     others = [post if post.annotated else replace(post, intent=3, sentiment=2, urgency=4) for post in posts]
     logits, teacher = torch.randn(40, 14), torch.randn(40, 14)
 
-    def value(posts: list[Example], teacher: torch.Tensor | None = None) -> float:
-        objective = labels_objective(posts, teacher)
+    def value(posts: list[Example], said: Tensor | None = None) -> float:
+        objective = labels_objective(posts, said)
         batches = epoch_batches(posts, Tokens(TOKENIZER, 16), 4, 1, 0)
         return math.fsum(objective(logits[list(batch.positions)], batch).item() for batch in batches)
 
