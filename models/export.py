@@ -157,7 +157,6 @@ def _manifest(
         seed=run.seed,
         epochs=run.epochs,
         data=run.data,
-        unlabelled=run.unlabelled,
         clear=run.clear,
         files=hashes(folder),
     )

@@ -63,8 +63,6 @@ class Manifest(BaseModel):
     epochs: int
     data: dict[str, str]
     """sha256 of the files that the training read."""
-    unlabelled: int = 0
-    """Posts without labels that it learned from too, by what its teachers say of them."""
     clear: bool = False
     """The sources whose terms are unclear were left out of training."""
     files: dict[str, str]

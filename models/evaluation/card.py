@@ -95,9 +95,7 @@ likeliest intent is below {manifest.unsure_below:g} is `unsure`, chosen there as
 
 def _went_on(manifest: Manifest) -> str:
     name, _, digest = manifest.went_on_from.rpartition(" ")
-    started = f", going on from {name} (sha256 {digest[:12]})" if name else ""
-    others = f"{manifest.unlabelled:,} posts without labels besides, of which its teachers told alone"
-    return f"{started}, on {others}" if manifest.unlabelled else started
+    return f", going on from {name} (sha256 {digest[:12]})" if name else ""
 
 
 def _languages(manifest: Manifest) -> str:
@@ -156,7 +154,7 @@ third those where the two differ. Against the labels that two of three gave ("se
 instead of {first.urgent.urgent}) intent macro-F1 is {_instead(two, first)},
 `urgent` recall {shown(two.urgent.recall)} instead of {shown(first.urgent.recall)},
 at precision {shown(two.urgent.precision)} instead of {shown(first.urgent.precision)}.
-All else on this card, and every choice, is by the first labels.
+Every choice, and all else on this card but what says "settled", is by the first labels.
 """
 
 

@@ -4,7 +4,8 @@
 
 Writes evaluation.json (every number: the test part with its slices, float32 and baselines beside it, and the dev part),
 the pictures, and README.md out of them. Needs `$PLAINT_DATA` and the `train` extra. With `--one-a-group` it measures the test
-part with one post of each group of near-duplicates, and leaves the rest of evaluation.json as it is.
+part with one post of each group of near-duplicates, with `--settled` against the labels that two of three readers gave, and
+leaves the rest of evaluation.json as it is.
 """
 
 import argparse
@@ -95,13 +96,9 @@ def record(
         raise ModuleNotFoundError(f"{', '.join(missing)} can't be imported: pip install 'plaint[train]'")
     manifest, engine = load_manifest(folder), Engine.load(folder, remembered=0)
     posts, held_out = labelled(parts.test), held_out_sources(parts)
-    entrants = [_other(path, parts) for path in against] + baselines(parts, [post.text for post in posts])
-    if float32 is not None:
-        about = "the same weights before they were made int8"
-        said = Answers.of(probabilities(float32, manifest.calibration), manifest.urgent_threshold)
-        entrants.insert(0, Entrant("float32", about, said))
+    others = _others(manifest, parts, float32, against)
     plan = Plan(engine.unsure_below, rounds, {HELD_OUT: _whether_held_out(held_out), **FACETS})
-    answers = answers_of(engine, posts)
+    entrants = others + baselines(parts, [post.text for post in posts])
     return Evaluation(
         manifest=sha256((folder / MANIFEST).read_bytes()),
         bytes_shipped=sum((folder / name).stat().st_size for name in (*manifest.files, MANIFEST)),
@@ -110,19 +107,33 @@ def record(
         held_out=held_out,
         miss_cost=MISS_COST,
         sources=_sources(parts),
-        test=evaluate(posts, engine.version, answers, plan, entrants),
-        settled=None if manifest.multilingual else against_settled(parts.test, engine.version, answers, plan, entrants),
+        test=evaluate(posts, engine.version, answers_of(engine, posts), plan, entrants),
+        settled=None if manifest.multilingual else settled_report(engine, parts.test, held_out, others, rounds),
         one_a_group=one_a_group(engine, parts.test, held_out, rounds),
         dev=measured(engine, parts.dev, plan.rounds),
     )
 
 
-def against_settled(
-    test: Sequence[Example], name: str, answers: Answers, plan: Plan, entrants: Sequence[Entrant]
+def _others(manifest: Manifest, parts: Parts, float32: Floats | None, against: Sequence[Path]) -> list[Entrant]:
+    """What the weights are measured beside, but for the baselines."""
+    others = [_other(path, parts) for path in against]
+    if float32 is None:
+        return others
+    answers = Answers.of(probabilities(float32, manifest.calibration), manifest.urgent_threshold)
+    return [Entrant("float32", "the same weights before they were made int8", answers), *others]
+
+
+def settled_report(
+    engine: Engine,
+    test: Sequence[Example],
+    held_out: Sequence[str],
+    others: Sequence[Entrant] = (),
+    rounds: int = ROUNDS,
 ) -> Report:
-    """The same answers to the test posts, against the labels that two of three readers gave."""
+    """The test posts against the labels that two of three readers gave."""
     posts = labelled(settled(test, TEST_READINGS))
-    return evaluate(posts, name, answers, replace(plan, facets={HELD_OUT: plan.facets[HELD_OUT]}), entrants)
+    plan = Plan(engine.unsure_below, rounds, {HELD_OUT: _whether_held_out(held_out)})
+    return evaluate(posts, engine.version, answers_of(engine, posts), plan, others)
 
 
 def _whether_held_out(sources: Sequence[str]) -> Facet:
@@ -143,7 +154,24 @@ def one_a_group(engine: Engine, test: Sequence[Example], held_out: Sequence[str]
 
 
 def with_one_a_group(folder: Path) -> Evaluation:
-    """What evaluation.json says, and `one_a_group` besides.
+    """What evaluation.json says, and `one_a_group` besides. Raises as `_noted` does."""
+    noted, parts = _noted(folder)
+    report = one_a_group(Engine.load(folder, remembered=0), parts.test, noted.held_out, noted.test.rounds)
+    return noted.model_copy(update={"one_a_group": report})
+
+
+def with_settled(folder: Path, network: Path | None = None, against: Sequence[Path] = ()) -> Evaluation:
+    """What evaluation.json says, and `settled` besides, with others beside it as in `record`. Raises as `_noted` does."""
+    noted, parts = _noted(folder)
+    float32 = None if network is None else logits(network, folder / TOKENIZER, parts.test)
+    others = _others(load_manifest(folder), parts, float32, against)
+    engine = Engine.load(folder, remembered=0)
+    report = settled_report(engine, parts.test, noted.held_out, others, noted.test.rounds)
+    return noted.model_copy(update={"settled": report})
+
+
+def _noted(folder: Path) -> tuple[Evaluation, Parts]:
+    """What evaluation.json says, and the posts that it is of.
 
     Raises:
         ValueError: it is of another manifest, of other posts, or of another processor or runtime.
@@ -153,9 +181,7 @@ def with_one_a_group(folder: Path) -> Evaluation:
     if found != (noted.manifest, noted.data, noted.measured_on):
         what = f"{folder / EVALUATION} is of another manifest, of other posts, or was measured on {noted.measured_on}"
         raise ValueError(f"{what} and this is {_measured_on()}: measure all of it anew")
-    test = load_parts(data_folder(), manifest.clear, manifest.multilingual).test
-    report = one_a_group(Engine.load(folder, remembered=0), test, noted.held_out, noted.test.rounds)
-    return noted.model_copy(update={"one_a_group": report})
+    return noted, load_parts(data_folder(), manifest.clear, manifest.multilingual)
 
 
 def _measured_on() -> str:
@@ -272,12 +298,16 @@ def main() -> None:
         help="folder of other weights, or network.pt with its tokenizer.json beside it; repeatable",
     )
     parser.add_argument("--one-a-group", action="store_true", help="measure that alone, and add it to evaluation.json")
+    parser.add_argument("--settled", action="store_true", help="the same of the labels that two of three readers gave")
     arguments = parser.parse_args()
     if arguments.one_a_group and (arguments.network or arguments.against):
         parser.error("--one-a-group measures the weights of the folder alone")
     try:
         if arguments.one_a_group:
             write(arguments.folder, with_one_a_group(arguments.folder))
+            return
+        if arguments.settled:
+            write(arguments.folder, with_settled(arguments.folder, arguments.network, arguments.against))
             return
         parts = parts_as_trained(load_manifest(arguments.folder), data_folder())
     except ValueError as error:

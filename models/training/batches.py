@@ -32,27 +32,19 @@ class Batch:
     urgencies: Tensor
     urgent: Tensor
     weights: Tensor
-    """Of the labels of urgency: 1, UNSURE_WEIGHT, or 0 where nobody gave any."""
+    """Of the labels of urgency: 1, or UNSURE_WEIGHT."""
     kind_weights: Tensor
     """Of intent and sentiment: the same, less where the post was written for training."""
     positions: tuple[int, ...]
     """Of its posts in the examples that the batches were made of."""
 
 
-def in_turn(examples: Sequence[Example], epoch: int, turns: int, unlabelled_turns: int = 1) -> list[int]:
+def in_turn(examples: Sequence[Example], epoch: int, turns: int) -> list[int]:
     """Positions of what an epoch is made of: all posts in other languages than English, and of those in English one in so
-    many, in each epoch as many and others (a rest that doesn't divide is in none); of those without labels one in
-    `unlabelled_turns`."""
-    positions = range(len(examples))
-    others = [position for position in positions if examples[position].language != ENGLISH]
-    english = [position for position in positions if examples[position].language == ENGLISH]
-    labelled = [position for position in english if examples[position].annotated]
-    unlabelled = [position for position in english if not examples[position].annotated]
-    return sorted(others + _share(labelled, epoch, turns) + _share(unlabelled, epoch, unlabelled_turns))
-
-
-def _share(positions: list[int], epoch: int, turns: int) -> list[int]:
-    return positions[epoch % turns :: turns][: len(positions) // turns]
+    many, in each epoch as many and others (a rest that doesn't divide is in none)."""
+    english = [position for position, example in enumerate(examples) if example.language == ENGLISH]
+    others = [position for position, example in enumerate(examples) if example.language != ENGLISH]
+    return sorted(others + english[epoch % turns :: turns][: len(english) // turns])
 
 
 def epoch_batches(
@@ -104,8 +96,6 @@ def collate(examples: Sequence[Example], encoded: Sequence[Sequence[int]], posit
 
 
 def _weight(post: Example) -> float:
-    if not post.annotated:
-        return 0.0
     return 1.0 if post.sure else UNSURE_WEIGHT
 
 

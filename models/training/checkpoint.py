@@ -51,8 +51,6 @@ class Run:
     """sha256 of the rest that weights hang on: recipe, shape, tokenizer, split, teachers and what it went on from."""
     went_on_from: str = ""
     """Name and sha256 of the weights or the run that it began with; empty: the pretrained encoder."""
-    unlabelled: int = 0
-    """Posts besides that have no labels."""
 
 
 def save_run(folder: Path, run: Run) -> None:

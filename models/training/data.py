@@ -72,8 +72,6 @@ class Example:
     urgency: int
     sure: bool
     language: str = ENGLISH
-    annotated: bool = True
-    """False: nobody labelled it; its labels say nothing, and only a teacher tells what it is."""
 
     @property
     def origin(self) -> str:
@@ -123,12 +121,6 @@ def read_labels(folder: Path, where: str = ".") -> list[Example]:
     return [
         example for path in sorted((ADDED / "labels" / where).glob("*.csv")) for example in _read_labels(path, folder)
     ]
-
-
-def labelled_sources(clear: bool = False) -> list[str]:
-    """The public sets of which posts in English are labelled here; with `clear` none whose terms are unclear."""
-    sources = sorted(path.stem for path in (ADDED / "labels").glob("*.csv"))
-    return [source for source in sources if not (clear and source in UNCLEAR)]
 
 
 def read_written(where: str = ".") -> tuple[list[Example], list[Example]]:
@@ -232,7 +224,7 @@ def _example(labels: Mapping[str, Any], id_: str, source: str, text: str) -> Exa
 def file_hashes(folder: Path, clear: bool = False, multilingual: bool = False) -> dict[str, str]:
     """sha256 of each file that training reads, for the manifest; with `clear` and `multilingual` as in `load_parts`."""
     places = (".", MULTILINGUAL) if multilingual else (".",)
-    labels = [ADDED / "labels" / f"{source}.csv" for source in labelled_sources(clear)]
+    labels = [path for path in (ADDED / "labels").glob("*.csv") if not (clear and path.stem in UNCLEAR)]
     # Of these some are dev and test posts whatever is trained on.
     labels += (ADDED / "labels" / MULTILINGUAL).glob("*.csv") if multilingual else []
     names = REAL_FILES + WRITTEN_FILES + ((MULTILINGUAL_FILE,) if multilingual else ())

@@ -19,10 +19,10 @@ URGENT_SHARE = 0.5
 
 
 def intent_weights(examples: Sequence[Example]) -> Tensor:
-    """Inverse square root of each intent's frequency, with mean 1 over the examples that have labels."""
-    counts = Counter(example.intent for example in examples if example.annotated)
+    """Inverse square root of each intent's frequency, with mean 1 over the examples."""
+    counts = Counter(example.intent for example in examples)
     weights = torch.tensor([max(1, counts[intent]) ** -0.5 for intent in range(len(INTENTS))])
-    mean = sum(weights[intent] * count for intent, count in counts.items()) / counts.total()
+    mean = sum(weights[intent] * count for intent, count in counts.items()) / len(examples)
     return weights / mean
 
 
@@ -34,7 +34,7 @@ def ranked_probability(logits: Tensor, levels: Tensor) -> Tensor:
 
 
 def loss(logits: Tensor, batch: Batch, weights: Tensor) -> Tensor:
-    """Weighted mean over the batch of the four heads' losses, to which posts without labels add nothing."""
+    """Weighted mean over the batch of the four heads' losses."""
     intent = functional.cross_entropy(logits[:, INTENT], batch.intents, weight=weights, reduction="none")
     sentiment = functional.cross_entropy(logits[:, SENTIMENT], batch.sentiments, reduction="none")
     urgency = functional.cross_entropy(logits[:, URGENCY], batch.urgencies, reduction="none")
@@ -42,10 +42,11 @@ def loss(logits: Tensor, batch: Batch, weights: Tensor) -> Tensor:
     urgent = functional.binary_cross_entropy_with_logits(logits[:, URGENT], batch.urgent, reduction="none")
     kind = intent + SENTIMENT_SHARE * sentiment
     haste = URGENCY_SHARE * urgency + RANKED_SHARE * ranked + URGENT_SHARE * urgent
-    unlabelled = (batch.weights == 0).sum()
-    return (kind * batch.kind_weights).sum() / (batch.kind_weights.sum() + unlabelled) + (
-        haste * batch.weights
-    ).sum() / (batch.weights.sum() + unlabelled)
+    return _mean(kind, batch.kind_weights) + _mean(haste, batch.weights)
+
+
+def _mean(losses: Tensor, weights: Tensor) -> Tensor:
+    return (losses * weights).sum() / weights.sum()
 
 
 def soft_loss(logits: Tensor, teacher: Tensor) -> Tensor:

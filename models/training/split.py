@@ -17,7 +17,6 @@ import hashlib
 import json
 from collections import defaultdict
 from collections.abc import Mapping
-from typing import Any
 
 import numpy
 from sklearn.feature_extraction.text import TfidfVectorizer
@@ -44,22 +43,14 @@ DEV_SHARE = 0.12
 MULTILINGUAL_TEST_SHARE = 0.5
 MULTILINGUAL_DEV_SHARE = 0.1
 SEED = "plaint-split-1"
-GRAMS: dict[str, Any] = {
-    "analyzer": "char_wb",
-    "ngram_range": (3, 5),
-    "min_df": 2,
-    "sublinear_tf": True,
-    "dtype": numpy.float32,
-}
-"""What texts are compared by: TF-IDF over character 3- to 5-grams."""
 SAME_POST_COSINE = 0.75
-"""In pairs read by eye, those above it say the same in the same words; below it
+"""Of character 3- to 5-grams by TF-IDF. In pairs read by eye, those above it say the same in the same words; below it
 mostly MultiDoGO's paraphrases of one task are left, so that its slice of the test is easier than the rest."""
 
 
 def near_duplicate_groups(texts: list[str]) -> list[int]:
     """A group number for each text, equal for texts that nearly repeat each other (transitively)."""
-    grams = TfidfVectorizer(**GRAMS)
+    grams = TfidfVectorizer(analyzer="char_wb", ngram_range=(3, 5), min_df=2, sublinear_tf=True, dtype=numpy.float32)
     matrix = grams.fit_transform([normalise(text).lower() for text in texts]).tocsr()
     parent = list(range(len(texts)))
 

@@ -37,7 +37,6 @@ from models.training.losses import intent_weights, loss, soft_loss
 from models.training.network import Network, Shape
 from models.training.predict import dev_report, fast_bfloat16, predict
 from models.training.trained import Trained
-from models.training.unlabelled import read_unlabelled
 from models.training.vocabulary import trimmed
 from schemas.faults import Fault, FaultsFound
 
@@ -64,8 +63,6 @@ class Recipe:
     """Lowest layers that stay as they are, and the embeddings with them."""
     english_turns: int = 1
     """An epoch has one in so many of the posts in English, the next epoch others; those in other languages are in all."""
-    unlabelled_turns: int = 3
-    """The same of the posts without labels, which teachers alone teach."""
     seed: int = 20
 
 
@@ -237,7 +234,7 @@ def train(trainer: Trainer, tokens: Tokens, parts: Parts) -> None:
     assert trainer.folder is not None, "the network is saved there"
     while trainer.progress.epoch < recipe.epochs:
         epoch = trainer.progress.epoch
-        turn = in_turn(parts.train, epoch, recipe.english_turns, recipe.unlabelled_turns)
+        turn = in_turn(parts.train, epoch, recipe.english_turns)
         trainer.run_epoch(epoch_batches(parts.train, tokens, recipe.batch, recipe.seed, epoch, turn))
         report = dev_report(parts.dev, predict(trainer.result, parts.dev, tokens))
         trainer.listener.say(f"epoch {trainer.progress.epoch}: {report}")
@@ -265,11 +262,6 @@ class Plan:
         return start + [("--teacher", one) for one in self.teachers]
 
     @property
-    def learns_unlabelled(self) -> bool:
-        """Whether there is somebody to say what posts without labels are; they are in English alone."""
-        return bool(self.teachers) and not self.base.multilingual
-
-    @property
     def recipe(self) -> Recipe:
         """The base's, or that of going on, with what differs."""
         recipe = replace(RECIPES.get(self.base.name, Recipe()), seed=self.seed)
@@ -284,8 +276,6 @@ class Start:
     network: Network
     tokenizer: bytes
     parts: Parts
-    unlabelled: list[Example]
-    """Posts that teachers alone say something of."""
     run: Run
     """What it is of; told apart by this."""
 
@@ -301,21 +291,19 @@ def prepare(plan: Plan) -> Start:
     hashes = file_hashes(data_folder(), plan.clear, base.multilingual)
     if base.multilingual and plan.start is None:
         network, tokenizer = trimmed(network, tokenizer, [example.text for example in parts.train])
-    unlabelled = read_unlabelled(data_folder(), parts, plan.clear) if plan.learns_unlabelled else []
     made_by = made_by_hash(recipe, network.shape, tokenizer, [one for _, one in plan.trained_before])
     run = Run(
         base=base.origin if plan.start is None else plan.start.base,
         seed=recipe.seed,
         epochs=recipe.epochs,
         posts=len(parts.train),
-        unlabelled=len(unlabelled),
         data=hashes,
         clear=plan.clear,
         multilingual=base.multilingual,
         made_by=made_by,
         went_on_from="" if plan.start is None else plan.start.name,
     )
-    return Start(network, tokenizer, parts, unlabelled, run)
+    return Start(network, tokenizer, parts, run)
 
 
 def run_training(folder: Path, plan: Plan, listener: Listener) -> None:
@@ -331,7 +319,7 @@ def run_training(folder: Path, plan: Plan, listener: Listener) -> None:
     """
     recipe = plan.recipe
     start = prepare(plan)
-    parts = replace(start.parts, train=[*start.parts.train, *start.unlabelled])
+    parts = start.parts
     folder.mkdir(parents=True, exist_ok=True)
     save_run(folder, start.run)
     save_text(folder / "tokenizer.json", start.tokenizer.decode())
@@ -343,7 +331,7 @@ def run_training(folder: Path, plan: Plan, listener: Listener) -> None:
     torch.manual_seed(
         recipe.seed
     )  # the teacher may have used some of its randomness, or not if it had read them before
-    posts = len(in_turn(parts.train, 0, recipe.english_turns, recipe.unlabelled_turns))
+    posts = len(in_turn(parts.train, 0, recipe.english_turns))
     trainer = Trainer(start.network, posts, labels_objective(parts.train, teacher), recipe, folder, listener)
     trainer.resume()
     listener.say(f"{posts:,} posts an epoch, {trainer.steps:,} steps, bfloat16 {fast_bfloat16()}")

@@ -25,7 +25,6 @@ from models.training.data import (
     TEST_READINGS,
     TEST_SECOND_LABELS,
     Example,
-    Parts,
     data_folder,
     file_hashes,
     load_parts,
@@ -131,44 +130,6 @@ def test_every_dev_post_was_read_three_times_and_of_the_test_posts_those_where_t
         if (one.intent, one.sentiment, one.urgency) != (two.intent, two.sentiment, two.urgency)
     }
     assert differ <= read(TEST_READINGS[1]) < {post.id for post in parts.test}
-
-
-@pytest.mark.skipif(not data_folder().exists(), reason="needs the public sets: PLAINT_DATA")
-def test_no_post_without_labels_has_some_or_repeats_one_that_is_tested_on() -> None:
-    reader = pytest.importorskip("models.training.unlabelled", reason="NO POSTS LOOKED AT: needs the train extra")
-    parts = load_parts(data_folder())
-    found = reader.read_unlabelled(data_folder(), parts)
-    assert len(found) > 20_000
-    assert {post.source for post in found} <= {post.source for post in parts.train} - set(HELD_OUT_SOURCES)
-    assert not any(post.annotated for post in found)
-    assert not {post.id for post in found} & {post.id for part in (parts.train, parts.dev, parts.test) for post in part}
-    labelled = {normalise(post.text).lower() for part in (parts.train, parts.dev, parts.test) for post in part}
-    assert not {normalise(post.text).lower() for post in found} & labelled
-
-
-def test_of_a_set_as_many_posts_without_labels_are_learned_as_its_labels_allow(monkeypatch: pytest.MonkeyPatch) -> None:
-    reader = pytest.importorskip("models.training.unlabelled", reason="NO POSTS LOOKED AT: needs the train extra")
-    tested = Example("1", "nlupp", "my card was swallowed by the machine in the high street", 0, 0, 3, sure=True)
-    known = Example("2", "nlupp", "how do I order a second card for my son", 1, 1, 2, sure=True)
-    texts = {
-        "nlupp": [
-            "My card was swallowed by the machine in the high street!",  # nearly a test post
-            "How do I order a second card for my son",  # has a label
-            "ok",
-            "je voudrais une deuxième carte pour mon fils, merci beaucoup",
-            *(
-                f"there are {number} of us at the {place}"
-                for number, place in enumerate(("lake", "gate", "fair", "pier"))
-            ),
-        ],
-        "sms_spam": ["none of this set is labelled, so none of it is learned"],
-    }
-    monkeypatch.setattr(reader, "labelled_sources", lambda _: list(texts))
-    monkeypatch.setattr(reader, "public_texts", lambda _, source: texts[source])
-    found = reader.read_unlabelled(Path(), Parts([known], [], [tested], []))
-    assert len(found) == 3
-    assert {post.text for post in found} < set(texts["nlupp"][4:])
-    assert [post.id for post in found] == [f"nlupp:{texts['nlupp'].index(post.text)}" for post in found]
 
 
 @pytest.mark.skipif(not data_folder().exists(), reason="needs the public sets: PLAINT_DATA")

@@ -212,7 +212,7 @@ def test_recording_measures_weights_beside_baselines_float32_and_others_and_writ
     assert found.settled.measures.urgent.urgent == 0, "two of three readers call all of them praise"
     assert found.test.measures.urgent is not None
     assert found.test.measures.urgent.urgent == 16, "and nothing else goes by that"
-    assert [one.name for one in found.settled.contenders] == [one.name for one in found.test.contenders]
+    assert [one.name for one in found.settled.contenders] == ["float32", WEIGHTS[0].name]
     assert found.one_a_group is not None
     assert found.one_a_group.posts == 5, "the first of each kind"
     monkeypatch.setattr(recording, "load_parts", lambda *_: parts)
@@ -220,6 +220,14 @@ def test_recording_measures_weights_beside_baselines_float32_and_others_and_writ
     assert "one a group" not in (weights / CARD).read_text()
     write(weights, with_one_a_group(weights))
     assert load_evaluation(weights) == found
+    write(weights, found.model_copy(update={"settled": None}))
+    assert "settled" not in (weights / CARD).read_text()
+    write(weights, recording.with_settled(weights, against=[WEIGHTS[0]]))
+    again = load_evaluation(weights)
+    assert again.settled is not None
+    assert again.settled.measures == found.settled.measures
+    assert [one.name for one in again.settled.contenders] == [WEIGHTS[0].name]
+    assert "settled" in (weights / CARD).read_text()
     monkeypatch.setattr(recording, "processor", lambda: "another")
     with pytest.raises(ValueError, match="measure all of it anew"):
         with_one_a_group(weights)

@@ -11,10 +11,9 @@ torch = pytest.importorskip("torch", reason="needs the train extra")
 pytest.importorskip("onnx", reason="needs the train extra")
 pytest.importorskip("safetensors", reason="needs the train extra")
 
-from torch import Tensor  # noqa: E402
-
 from models.export import float32_graph, write_networks  # noqa: E402
 from models.manifest import NETWORK, load_manifest, sha256  # noqa: E402
+from models.outputs import INTENT, SENTIMENT, URGENT  # noqa: E402
 from models.session import Session  # noqa: E402
 from models.tokens import Tokens  # noqa: E402
 from models.training import train as training  # noqa: E402
@@ -156,61 +155,23 @@ def test_posts_in_english_take_turns_and_all_others_are_in_each_epoch() -> None:
     assert sorted(position for batch in batches for position in batch.positions) == first
 
 
-def test_posts_without_labels_take_turns_of_their_own() -> None:
-    posts = [replace(post, annotated=number >= 30) for number, post in enumerate(examples())]
-    turns = [in_turn(posts, epoch, 1, unlabelled_turns=3) for epoch in range(4)]
-    assert [len(turn) for turn in turns] == [20] * 4
-    assert set(turns[0]) & set(turns[1]) == set(range(30, 40))
-    assert set().union(*turns) == set(range(40))
-    assert turns[0] == turns[3]
-
-
-def test_a_post_without_labels_is_learned_by_what_the_teacher_says_alone() -> None:
-    posts = [replace(post, annotated=number >= 20) for number, post in enumerate(examples())]
-    others = [post if post.annotated else replace(post, intent=3, sentiment=2, urgency=4) for post in posts]
-    logits, teacher = torch.randn(40, 14), torch.randn(40, 14)
-
-    def value(posts: list[Example], said: Tensor | None = None) -> float:
-        objective = labels_objective(posts, said)
-        batches = epoch_batches(posts, Tokens(TOKENIZER, 16), 4, 1, 0)
-        return math.fsum(objective(logits[list(batch.positions)], batch).item() for batch in batches)
-
-    assert value(posts) == value(others)
-    assert value(posts, teacher) == value(others, teacher)
-    assert value(posts, teacher) != value(posts, teacher.index_fill(0, torch.tensor([3]), 0.0))
-    unlabelled = [replace(post, annotated=False) for post in posts]
-    [batch] = epoch_batches(unlabelled, Tokens(TOKENIZER, 16), 40, 1, 0)
-    weights = torch.ones(5)
-    assert loss(logits, batch, weights).item() == 0.0
-
-
 def test_a_post_that_was_written_tells_less_of_intent_and_as_much_of_urgency() -> None:
     real, written, german = (
         [replace(post, source=source, language=language, sure=True) for post in examples()]
         for source, language in (("nlupp", "en"), ("written", "en"), ("written", "de"))
     )
-    [batch] = epoch_batches([real[0], written[1], german[2]], Tokens(TOKENIZER, 16), 3, 1, 0)
+    posts = [real[0], written[1], german[2]]
+    [batch] = epoch_batches(posts, Tokens(TOKENIZER, 16), 3, 1, 0)
     by_post = sorted(zip(batch.positions, batch.weights.tolist(), batch.kind_weights.tolist(), strict=True))
     assert by_post == [(0, 1.0, 1.0), (1, 1.0, pytest.approx(WRITTEN_KIND_SHARE)), (2, 1.0, 1.0)]
 
-
-def test_a_student_learns_from_posts_without_labels_too_and_says_how_many(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    weights = float_model(tmp_path / "small-1")
-    unlabelled = [replace(post, id=f"more {post.id}", annotated=False) for post in examples()[:12]]
-    monkeypatch.setattr(training, "load_parts", lambda *_: Parts(examples(), examples(), [], []))
-    monkeypatch.setattr(training, "file_hashes", lambda *_: {})
-    monkeypatch.setattr(training, "read_unlabelled", lambda *_: unlabelled)
-    told: list[str] = []
-    plan = Plan(MINILM, start=Trained(weights), epochs=1)
-    run_training(tmp_path / "alone", plan, Lines(write=told.append))
-    assert load_run(tmp_path / "alone").unlabelled == 0
-    assert "40 posts an epoch" in " ".join(told)
-    run_training(tmp_path / "student", replace(plan, teachers=(Trained(weights),)), Lines(write=told.append))
-    assert load_run(tmp_path / "student").unlabelled == 12
-    assert "the teacher reads 52 posts" in " ".join(told)
-    assert "44 posts an epoch" in " ".join(told), "a third of those without labels"
+    logits = torch.zeros(3, 14, requires_grad=True)
+    loss(logits, batch, torch.ones(5)).backward()
+    assert logits.grad is not None
+    pulls = logits.grad[[batch.positions.index(position) for position in range(3)]].abs()
+    assert pulls[1, INTENT].sum() == pytest.approx(WRITTEN_KIND_SHARE * pulls[0, INTENT].sum())
+    assert pulls[1, SENTIMENT].sum() == pytest.approx(WRITTEN_KIND_SHARE * pulls[0, SENTIMENT].sum())
+    assert pulls[:, URGENT].tolist() == pytest.approx([pulls[0, URGENT].item()] * 3)
 
 
 @pytest.mark.parametrize("kind", ["weights", "run"])

@@ -17,6 +17,7 @@ from safetensors.torch import save  # noqa: E402
 
 from models import export  # noqa: E402
 from models.engine import Engine  # noqa: E402
+from models.evaluation import record  # noqa: E402
 from models.manifest import FLOAT, TOKENIZER, load_manifest  # noqa: E402
 from models.training import data  # noqa: E402
 from models.training.bases import BASES, Base  # noqa: E402
@@ -75,6 +76,7 @@ def posts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoder: Base) -> Pat
     (added / "second_labels.csv").write_text("id,digest,intent,sentiment,urgency,sure\n")
     monkeypatch.setattr(data, "ADDED", added)
     monkeypatch.setattr(data, "SECOND_LABELS", added / "second_labels.csv")
+    monkeypatch.setattr(record, "TEST_READINGS", (added / "second_labels.csv",) * 2)
     monkeypatch.setenv("PLAINT_DATA", str(folder))
     monkeypatch.setenv("PLAINT_CLASSIFY__MODELS", str(tmp_path / "own"))
     monkeypatch.setitem(BASES, "minilm", encoder)
