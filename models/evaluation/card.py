@@ -238,9 +238,10 @@ Customer support tweets under a non-commercial licence (TWCS) were not trained o
 def _second(manifest: Manifest) -> str:
     if "models/data/second_labels.csv" not in manifest.data:
         return ""
-    return """Training posts whose labels an earlier model doubted, or whose annotator wasn't sure, have labels settled by a
-second, blind reading. A second reader of the test posts agrees with their labels at an intent macro-F1 of 0.967
-(0.959–0.976; `python -m tests.bench.second_reader`); the scores here are against the first labels.
+    return """Training posts whose labels an earlier model doubted, or whose annotator wasn't sure, were labelled again,
+blind; between two that differ the model's view decides. A second reader of the test posts agrees with their labels
+at an intent macro-F1 of 0.967
+(0.959–0.976; `python -m tests.bench.second_reader`).
 """
 
 

@@ -12,7 +12,7 @@ import argparse
 import json
 import platform
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -97,8 +97,10 @@ def record(
     manifest, engine = load_manifest(folder), Engine.load(folder, remembered=0)
     posts, held_out = labelled(parts.test), held_out_sources(parts)
     others = _others(manifest, parts, float32, against)
-    plan = Plan(engine.unsure_below, rounds, {HELD_OUT: _whether_held_out(held_out), **FACETS})
+    plan = _plan(engine, held_out, rounds, FACETS)
     entrants = others + baselines(parts, [post.text for post in posts])
+    answers = answers_of(engine, posts)
+    english = not manifest.multilingual
     return Evaluation(
         manifest=sha256((folder / MANIFEST).read_bytes()),
         bytes_shipped=sum((folder / name).stat().st_size for name in (*manifest.files, MANIFEST)),
@@ -107,8 +109,8 @@ def record(
         held_out=held_out,
         miss_cost=MISS_COST,
         sources=_sources(parts),
-        test=evaluate(posts, engine.version, answers_of(engine, posts), plan, entrants),
-        settled=None if manifest.multilingual else settled_report(engine, parts.test, held_out, others, rounds),
+        test=evaluate(posts, engine.version, answers, plan, entrants),
+        settled=settled_report(engine, answers, parts.test, held_out, others, rounds) if english else None,
         one_a_group=one_a_group(engine, parts.test, held_out, rounds),
         dev=measured(engine, parts.dev, plan.rounds),
     )
@@ -125,19 +127,24 @@ def _others(manifest: Manifest, parts: Parts, float32: Floats | None, against: S
 
 def settled_report(
     engine: Engine,
+    answers: Answers,
     test: Sequence[Example],
     held_out: Sequence[str],
-    others: Sequence[Entrant] = (),
-    rounds: int = ROUNDS,
+    others: Sequence[Entrant],
+    rounds: int,
 ) -> Report:
-    """The test posts against the labels that two of three readers gave."""
+    """The answers to the test posts against the labels that two of three readers gave."""
     posts = labelled(settled(test, TEST_READINGS))
-    plan = Plan(engine.unsure_below, rounds, {HELD_OUT: _whether_held_out(held_out)})
-    return evaluate(posts, engine.version, answers_of(engine, posts), plan, others)
+    return evaluate(posts, engine.version, answers, _plan(engine, held_out, rounds), others)
 
 
-def _whether_held_out(sources: Sequence[str]) -> Facet:
-    return lambda post: UNSEEN if post.source in sources else SEEN
+def _plan(engine: Engine, held_out: Sequence[str], rounds: int, facets: Mapping[str, Facet] | None = None) -> Plan:
+    """Sliced by whether a post's source was held out, and by these facets."""
+
+    def part(post: LabelledPost) -> str:
+        return UNSEEN if post.source in held_out else SEEN
+
+    return Plan(engine.unsure_below, rounds, {HELD_OUT: part, **(facets or {})})
 
 
 def one_a_group(engine: Engine, test: Sequence[Example], held_out: Sequence[str], rounds: int = ROUNDS) -> Report:
@@ -149,8 +156,7 @@ def one_a_group(engine: Engine, test: Sequence[Example], held_out: Sequence[str]
     groups = near_duplicate_groups([example.text for example in (*test, *others)])
     firsts = {groups.index(group) for group in groups[: len(test)]}
     posts = labelled([example for place, example in enumerate(test) if place in firsts])
-    plan = Plan(engine.unsure_below, rounds, {HELD_OUT: _whether_held_out(held_out)})
-    return evaluate(posts, engine.version, answers_of(engine, posts), plan)
+    return evaluate(posts, engine.version, answers_of(engine, posts), _plan(engine, held_out, rounds))
 
 
 def with_one_a_group(folder: Path) -> Evaluation:
@@ -161,12 +167,19 @@ def with_one_a_group(folder: Path) -> Evaluation:
 
 
 def with_settled(folder: Path, network: Path | None = None, against: Sequence[Path] = ()) -> Evaluation:
-    """What evaluation.json says, and `settled` besides, with others beside it as in `record`. Raises as `_noted` does."""
+    """What evaluation.json says, and `settled` besides, with others beside it as in `record`.
+
+    Raises ValueError as `_noted` does, and for weights that read other languages too.
+    """
+    manifest = load_manifest(folder)
+    if manifest.multilingual:
+        raise ValueError(f"{folder} reads other languages too, and nobody read its test posts in these again")
     noted, parts = _noted(folder)
     float32 = None if network is None else logits(network, folder / TOKENIZER, parts.test)
-    others = _others(load_manifest(folder), parts, float32, against)
+    others = _others(manifest, parts, float32, against)
     engine = Engine.load(folder, remembered=0)
-    report = settled_report(engine, parts.test, noted.held_out, others, noted.test.rounds)
+    answers = answers_of(engine, labelled(parts.test))
+    report = settled_report(engine, answers, parts.test, noted.held_out, others, noted.test.rounds)
     return noted.model_copy(update={"settled": report})
 
 
@@ -300,8 +313,8 @@ def main() -> None:
     parser.add_argument("--one-a-group", action="store_true", help="measure that alone, and add it to evaluation.json")
     parser.add_argument("--settled", action="store_true", help="the same of the labels that two of three readers gave")
     arguments = parser.parse_args()
-    if arguments.one_a_group and (arguments.network or arguments.against):
-        parser.error("--one-a-group measures the weights of the folder alone")
+    if arguments.one_a_group and (arguments.network or arguments.against or arguments.settled):
+        parser.error("--one-a-group measures the weights of the folder alone, and nothing besides")
     try:
         if arguments.one_a_group:
             write(arguments.folder, with_one_a_group(arguments.folder))

@@ -157,7 +157,8 @@ class Mixture:
 
     def _placed(self, batch: Batch, places: Sequence[int]) -> Batch:
         counts = torch.tensor([self.weight if place < self.corrections else 1.0 for place in places])
-        return replace(batch, positions=tuple(places), weights=batch.weights * counts)
+        weights, kind_weights = batch.weights * counts, batch.kind_weights * counts
+        return replace(batch, positions=tuple(places), weights=weights, kind_weights=kind_weights)
 
     def objective(self, logits: Tensor, batch: Batch) -> Tensor:
         """The distance to the targets, a mean by weight."""

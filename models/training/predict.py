@@ -39,15 +39,20 @@ def predict(network: Network, examples: Sequence[Example], tokens: Tokens, rough
     return logits
 
 
+def dev_scores(examples: Sequence[Example], logits: Floats) -> dict[str, float]:
+    """By name, the four scores that networks are compared by."""
+    intents, sentiments, urgencies, urgent = (
+        np.array([getattr(example, name) for example in examples])
+        for name in ("intent", "sentiment", "urgency", "urgent")
+    )
+    return {
+        "intent F1": macro_f1(intents, logits[:, INTENT].argmax(1), len(INTENTS)),
+        "sentiment F1": macro_f1(sentiments, logits[:, SENTIMENT].argmax(1), len(SENTIMENTS)),
+        "urgency kappa": quadratic_kappa(urgencies, logits[:, URGENCY].argmax(1), len(URGENCIES)),
+        "urgent average precision": average_precision(urgent, logits[:, URGENT].astype(float)),
+    }
+
+
 def dev_report(examples: Sequence[Example], logits: Floats) -> str:
     """One line for the training's log."""
-    intents = np.array([example.intent for example in examples])
-    sentiments = np.array([example.sentiment for example in examples])
-    urgencies = np.array([example.urgency for example in examples])
-    urgent = np.array([example.urgent for example in examples])
-    return (
-        f"intent F1 {macro_f1(intents, logits[:, INTENT].argmax(1), len(INTENTS)):.3f} "
-        f"sentiment F1 {macro_f1(sentiments, logits[:, SENTIMENT].argmax(1), len(SENTIMENTS)):.3f} "
-        f"urgency kappa {quadratic_kappa(urgencies, logits[:, URGENCY].argmax(1), len(URGENCIES)):.3f} "
-        f"urgent average precision {average_precision(urgent, logits[:, URGENT].astype(float)):.3f}"
-    )
+    return " ".join(f"{name} {score:.3f}" for name, score in dev_scores(examples, logits).items())

@@ -13,20 +13,16 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from models.evaluation.metrics import average_precision, macro_f1, quadratic_kappa
-from models.outputs import INTENT, SENTIMENT, URGENCY, URGENT, Floats
 from models.tokens import Tokens
 from models.training.bases import MINILM
 from models.training.batches import WRITTEN_KIND_SHARE, Batch, epoch_batches
 from models.training.checkpoint import Progress
 from models.training.data import Example, data_folder, load_parts
-from models.training.predict import predict
+from models.training.predict import dev_scores, predict
 from models.training.train import MAX_TOKENS, RECIPES, Trainer, labels_objective
-from schemas.labels import INTENTS, SENTIMENTS, URGENCIES
 
 APART = ("cf_brands_sxsw", "cfpb_2020", "cfpb_kaiburr", "ibm_twitter_care", "xfincorp")
 MOST_APART = 900
@@ -63,18 +59,6 @@ def trained(posts: Sequence[Example], share: float, steps: int, tokens: Tokens) 
     return trainer
 
 
-def scores(posts: Sequence[Example], logits: Floats) -> list[float]:
-    intents, sentiments, urgencies = (
-        np.array([getattr(post, name) for post in posts]) for name in ("intent", "sentiment", "urgency")
-    )
-    return [
-        macro_f1(intents, logits[:, INTENT].argmax(1), len(INTENTS)),
-        macro_f1(sentiments, logits[:, SENTIMENT].argmax(1), len(SENTIMENTS)),
-        quadratic_kappa(urgencies, logits[:, URGENCY].argmax(1), len(URGENCIES)),
-        average_precision(np.array([post.urgent for post in posts]), logits[:, URGENT].astype(float)),
-    ]
-
-
 def main() -> None:
     """Print a table, a line as each is trained."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -97,7 +81,11 @@ def main() -> None:
 
 
 def _cells(made: Trainer, parts: Sequence[Sequence[Example]], tokens: Tokens) -> str:
-    found = [score for posts in parts for score in scores(posts, predict(made.result, posts, tokens, rough=True))]
+    found = [
+        score
+        for posts in parts
+        for score in dev_scores(posts, predict(made.result, posts, tokens, rough=True)).values()
+    ]
     return " | ".join(f"{score:.3f}" for score in found)
 
 

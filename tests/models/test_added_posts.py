@@ -44,8 +44,8 @@ WRITTEN = sorted((ADDED / "written").rglob("*.jsonl"))
 KEYS = {"text", "intent", "sentiment", "urgency", "sure"}
 
 
-def second_labels() -> list[dict[str, str]]:
-    with SECOND_LABELS.open(encoding="ascii", newline="") as lines:
+def rows_of(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="ascii", newline="") as lines:
         return list(csv.DictReader(lines))
 
 
@@ -56,8 +56,7 @@ def well_labelled(row: dict[str, Any]) -> bool:
 
 @pytest.mark.parametrize("path", LABELS, ids=lambda path: path.parent.name + "/" + path.stem)
 def test_labels_of_public_posts_hold_no_text_and_name_each_row_once(path: Path) -> None:
-    with path.open(encoding="ascii", newline="") as lines:
-        rows = list(csv.DictReader(lines))
+    rows = rows_of(path)
     assert rows
     assert len({row["row"] for row in rows}) == len(rows)
     for row in rows:
@@ -73,7 +72,7 @@ def test_no_source_that_is_held_out_or_of_unknown_terms_was_labelled() -> None:
 
 
 def test_second_labels_are_of_training_posts_and_name_each_once() -> None:
-    rows = second_labels()
+    rows = rows_of(SECOND_LABELS)
     ids = [row["id"] for row in rows]
     assert len(set(ids)) == len(ids) > 2000
     assert all(well_labelled(row) and re.fullmatch(r"[0-9a-f]{12}", row["digest"]) for row in rows)
@@ -115,8 +114,7 @@ def test_what_two_of_three_readers_say_is_the_settled_label(tmp_path: Path) -> N
 @pytest.mark.skipif(not data_folder().exists(), reason="needs the public sets: PLAINT_DATA")
 def test_every_dev_post_was_read_three_times_and_of_the_test_posts_those_where_two_differ() -> None:
     def read(path: Path) -> set[str]:
-        with path.open(encoding="ascii", newline="") as lines:
-            rows = list(csv.DictReader(lines))
+        rows = rows_of(path)
         assert len({row["id"] for row in rows}) == len(rows)
         assert all(well_labelled(row) for row in rows)
         return {row["id"] for row in rows}
@@ -135,8 +133,7 @@ def test_every_dev_post_was_read_three_times_and_of_the_test_posts_those_where_t
 @pytest.mark.skipif(not data_folder().exists(), reason="needs the public sets: PLAINT_DATA")
 def test_each_test_post_was_read_twice_and_the_card_says_how_far_both_readers_agree() -> None:
     posts = load_parts(data_folder()).test
-    with TEST_SECOND_LABELS.open(encoding="ascii", newline="") as lines:
-        assert sorted(row["id"] for row in csv.DictReader(lines)) == sorted(post.id for post in posts)
+    assert sorted(row["id"] for row in rows_of(TEST_SECOND_LABELS)) == sorted(post.id for post in posts)
     readings = Reading.of(posts), Reading.of(with_labels_of(TEST_SECOND_LABELS, posts))
     found = figure(bootstrap(len(posts), partial(agreement, *readings))["intent F1"])
     assert found is not None
@@ -164,7 +161,7 @@ def test_the_public_posts_are_those_that_were_labelled_and_none_is_a_test_post()
     added = read_added(data_folder())
     assert len(added) > 10_000
     trained_on = {post.id for post in load_parts(data_folder()).train}
-    assert {row["id"] for row in second_labels()} <= trained_on
+    assert {row["id"] for row in rows_of(SECOND_LABELS)} <= trained_on
     assert not {post.id for post in added} & set().union(*map(read_ids, ("dev", "test_seen", "test_unseen")))
 
 

@@ -131,7 +131,10 @@ def test_the_card_says_how_much_near_duplicates_flatter_the_scores(folder: Path)
 def test_the_card_tells_the_scores_against_first_and_settled_labels_alike() -> None:
     for folder in WEIGHTS:
         found, card = load_evaluation(folder), (folder / CARD).read_text()
-        assert ("settled" in card) == (found.settled is not None) == (folder.name != "multi-1")
+        assert ("settled" in card) == ("| all, settled labels |" in card) == (found.settled is not None)
+        assert (found.settled is None) == load_manifest(folder).multilingual, (
+            "test posts in English alone were read again"
+        )
         if found.settled is None:
             continue
         first, settled = found.test.measures.urgent, found.settled.measures.urgent
@@ -228,6 +231,10 @@ def test_recording_measures_weights_beside_baselines_float32_and_others_and_writ
     assert again.settled.measures == found.settled.measures
     assert [one.name for one in again.settled.contenders] == [WEIGHTS[0].name]
     assert "settled" in (weights / CARD).read_text()
+    for folder in WEIGHTS:
+        if load_manifest(folder).multilingual:
+            with pytest.raises(ValueError, match="reads other languages too"):
+                recording.with_settled(folder)
     monkeypatch.setattr(recording, "processor", lambda: "another")
     with pytest.raises(ValueError, match="measure all of it anew"):
         with_one_a_group(weights)
